@@ -1,0 +1,137 @@
+//! Options of the fetcher.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::{ServerArgs, TelemetryArgs};
+
+/// Polls GitHub's Events API and publishes each event, as sent, to RabbitMQ.
+///
+/// GITHUB_TOKEN (or GITHUB_TOKEN_FILE) raises GitHub's limit from 60 to 5,000 requests an hour.
+#[derive(clap::Parser)]
+#[command(name = "fetcher", version)]
+pub struct FetcherArgs {
+    #[command(flatten)]
+    pub servers: ServerArgs,
+    #[command(flatten)]
+    pub telemetry: TelemetryArgs,
+    #[command(flatten)]
+    pub fetch: FetchArgs,
+
+    /// Poll every source once, publish what is there, and exit
+    #[arg(long)]
+    pub once: bool,
+}
+
+/// What to poll, and how often.
+#[derive(clap::Args, Clone)]
+pub struct FetchArgs {
+    /// GitHub's API, or a stand-in such as the simulator
+    #[arg(long, env = "GITHUB_API_URL", default_value = "https://api.github.com", value_parser = http_url, value_name = "URL")]
+    pub api_url: url::Url,
+
+    /// What to poll; repeatable: events, repos/OWNER/REPO, orgs/ORG, users/USER, networks/OWNER/REPO
+    #[arg(long = "source", default_value = "events", value_name = "SOURCE")]
+    pub sources: Vec<Source>,
+
+    /// Poll at this interval even if GitHub asks for a longer one, such as 10s [GitHub's X-Poll-Interval when not given]
+    #[arg(long, value_parser = poll_interval, value_name = "DURATION")]
+    pub poll_interval: Option<Duration>,
+}
+
+/// A feed of GitHub's Events API.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Source(String);
+
+impl Source {
+    /// The path below the API's root: `events`, `repos/O/R/events`, …
+    /// (<https://docs.github.com/en/rest/activity/events>).
+    pub fn path(&self) -> String {
+        if self.0 == "events" { self.0.clone() } else { format!("{}/events", self.0) }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Source {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let name = |part: &str| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+            !part.is_empty() && part.len() <= 100 && part.chars().all(plain) && part != "." && part != ".."
+        };
+        let valid = match text.split('/').collect::<Vec<_>>()[..] {
+            ["events"] => true,
+            ["orgs" | "users", who] => name(who),
+            ["repos" | "networks", owner, repo] => name(owner) && name(repo),
+            _ => false,
+        };
+        if !valid {
+            return Err(
+                "must be events, repos/OWNER/REPO, orgs/ORG, users/USER or networks/OWNER/REPO".into()
+            );
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+fn http_url(text: &str) -> Result<url::Url, String> {
+    let url = url::Url::parse(text)
+        .map_err(|error| format!("{error}: it must look like https://api.github.com"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err("must be an http:// or https:// URL with a host".into());
+    }
+    if url.password().is_some() || !url.username().is_empty() {
+        return Err("must not hold a user or password: use GITHUB_TOKEN".into());
+    }
+    Ok(url)
+}
+
+/// The shortest interval we poll at, whatever the user or GitHub says.
+const POLL_INTERVAL_MIN: Duration = Duration::from_millis(100);
+/// The longest, so that a typo does not stop the feed for a month.
+const POLL_INTERVAL_MAX: Duration = Duration::from_secs(24 * 3600);
+
+fn poll_interval(text: &str) -> Result<Duration, String> {
+    let interval =
+        humantime::parse_duration(text).map_err(|error| format!("{error}: it must look like 30s or 5m"))?;
+    if !(POLL_INTERVAL_MIN..=POLL_INTERVAL_MAX).contains(&interval) {
+        return Err("must be from 100ms to 1day".into());
+    }
+    Ok(interval)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_are_githubs_feeds_and_nothing_else() {
+        for (text, path) in [
+            ("events", "events"),
+            ("repos/rust-lang/rust", "repos/rust-lang/rust/events"),
+            ("orgs/github", "orgs/github/events"),
+            ("users/octo-cat", "users/octo-cat/events"),
+            ("networks/rust-lang/rust", "networks/rust-lang/rust/events"),
+        ] {
+            assert_eq!(text.parse::<Source>().unwrap().path(), path);
+        }
+        for bad in ["", "event", "repos/a", "repos/a/b/c", "users/", "users/a?b", "users/../x", "orgs/.."] {
+            assert!(bad.parse::<Source>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn poll_intervals_need_a_unit_and_sense() {
+        assert_eq!(poll_interval("2s").unwrap(), Duration::from_secs(2));
+        for bad in ["5", "0s", "2days", "soon", "-1s"] {
+            assert!(poll_interval(bad).is_err(), "{bad}");
+        }
+    }
+}

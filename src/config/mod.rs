@@ -1,0 +1,24 @@
+//! What the user said: flags, environment, `.env`, defaults, in this order of precedence. Defaults live here only.
+
+mod address;
+mod environment;
+mod fetcher;
+mod loader;
+mod shared;
+mod simulator;
+mod standalone;
+
+pub use address::{AmqpUrl, Namespace, RedisUrl};
+pub use environment::Environment;
+pub use fetcher::{FetchArgs, FetcherArgs, Source};
+pub use loader::{Bots, LoadArgs, LoaderArgs, Retention, ScoreWeight};
+pub use shared::{LogFormat, ServerArgs, TelemetryArgs};
+pub use simulator::SimulatorArgs;
+pub use standalone::StandaloneArgs;
+
+/// The user's mistake: the program ends with exit code 2 and this text.
+///
+/// The text names the flag or variable, the value (never a secret), and what it may be.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(pub String);

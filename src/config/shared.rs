@@ -1,0 +1,69 @@
+//! Options that every program shares.
+
+use std::net::SocketAddr;
+
+use secrecy::SecretString;
+
+use super::{AmqpUrl, Environment, Namespace, RedisUrl, UsageError};
+
+/// How the program tells about itself.
+#[derive(clap::Args, Clone)]
+pub struct TelemetryArgs {
+    /// Log lines on stderr as text for people or JSON for machines; RUST_LOG filters them
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    pub log_format: LogFormat,
+
+    /// Serve /metrics, /healthz and /readyz at this address, such as 127.0.0.1:9100 [off when not given]
+    #[arg(long, env = "METRICS_LISTEN", value_name = "IP:PORT")]
+    pub metrics_listen: Option<SocketAddr>,
+}
+
+/// Log lines on stderr.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Where the servers are and what our names there begin with.
+#[derive(clap::Args, Clone)]
+pub struct ServerArgs {
+    /// RabbitMQ; amqps:// for TLS. Prefer AMQP_URL or AMQP_URL_FILE: a command line is visible to every user
+    #[arg(long, env = "AMQP_URL", hide_env_values = true, value_parser = secret, value_name = "URL",
+          default_value = "amqp://guest:guest@127.0.0.1:5672/%2f")]
+    amqp_url: SecretString,
+
+    /// Redis; rediss:// for TLS. REDIS_PASSWORD fills in a missing password. Prefer REDIS_URL or REDIS_URL_FILE
+    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_parser = secret, value_name = "URL",
+          default_value = "redis://127.0.0.1:6379/")]
+    redis_url: SecretString,
+
+    /// Prefix of the exchange, every queue and every key
+    #[arg(long, env = "ETL_NAMESPACE", default_value = "github-events", value_name = "NAME")]
+    pub namespace: Namespace,
+}
+
+impl ServerArgs {
+    /// The checked address of RabbitMQ.
+    ///
+    /// # Errors
+    /// [`UsageError`] that names the flag and the variable.
+    pub fn amqp(&self) -> Result<AmqpUrl, UsageError> {
+        AmqpUrl::parse(&self.amqp_url)
+    }
+
+    /// The checked address of Redis, with `REDIS_PASSWORD` filled in.
+    ///
+    /// # Errors
+    /// [`UsageError`] that names the flag and the variable.
+    pub fn redis(&self, environment: &Environment) -> Result<RedisUrl, UsageError> {
+        RedisUrl::parse(&self.redis_url, environment.secret("REDIS_PASSWORD")?.as_ref())
+    }
+}
+
+/// Takes any text: checking happens in [`ServerArgs`], because clap's own message would print the value.
+fn secret(text: &str) -> Result<SecretString, std::convert::Infallible> {
+    Ok(SecretString::from(text.to_owned()))
+}

@@ -1,0 +1,115 @@
+//! What every binary's `main` does: read the configuration, set up telemetry, run until done or told to stop, and turn
+//! the result into an exit code.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Environment, TelemetryArgs, UsageError};
+use crate::health::Health;
+use crate::telemetry;
+
+/// What a program is given to run with.
+pub struct Context {
+    /// Variables, `.env` and secrets.
+    pub environment: Environment,
+    /// Where dependencies report whether they answer.
+    pub health: Health,
+    /// Fires at SIGTERM or SIGINT; the program then drains and returns.
+    pub shutdown: CancellationToken,
+}
+
+/// Exit code 0: done, also after SIGTERM or SIGINT once drained.
+const DONE: u8 = 0;
+/// Exit code 1: failed.
+const FAILED: u8 = 1;
+/// Exit code 2: bad usage.
+const BAD_USAGE: u8 = 2;
+
+/// Runs a program and answers its exit code. Errors are printed here, once, with their whole chain.
+pub fn main<A, F>(telemetry_args: fn(&A) -> &TelemetryArgs, run: F) -> ExitCode
+where
+    A: CommandFactory + FromArgMatches,
+    F: AsyncFnOnce(A, Context) -> anyhow::Result<()>,
+{
+    let code = match start(telemetry_args, run) {
+        Ok(()) => DONE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            if error.is::<UsageError>() { BAD_USAGE } else { FAILED }
+        }
+    };
+    ExitCode::from(code)
+}
+
+fn start<A, F>(telemetry_args: fn(&A) -> &TelemetryArgs, run: F) -> anyhow::Result<()>
+where
+    A: CommandFactory + FromArgMatches,
+    F: AsyncFnOnce(A, Context) -> anyhow::Result<()>,
+{
+    let environment = Environment::load()?;
+    let args = parse::<A>(&environment)?;
+    telemetry::install_log(telemetry_args(&args).log_format)?;
+    install_tls();
+    // One thread: measured against the multi-threaded runtime, this costs less CPU per event, and loaders scale as
+    // processes anyway.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let context = Context { environment, health: Health::default(), shutdown: CancellationToken::new() };
+        stop_on_signal(context.shutdown.clone())?;
+        telemetry::serve(telemetry_args(&args), &context).await?;
+        run(args, context).await
+    })
+}
+
+/// Parses the command line, with `.env` and `*_FILE` values as defaults, so that flag > environment > `.env` > default.
+fn parse<A: CommandFactory + FromArgMatches>(environment: &Environment) -> anyhow::Result<A> {
+    let mut command = A::command();
+    let variables: Vec<_> = command
+        .get_arguments()
+        .filter_map(|arg| Some((arg.get_id().clone(), arg.get_env()?.to_str()?.to_owned())))
+        .collect();
+    for (id, variable) in variables {
+        if environment.in_process(&variable) {
+            continue;
+        }
+        let value = environment.lookup(&variable)?;
+        command = command.mut_arg(id, |arg| match value {
+            // Clap would take the process's empty variable for a value, and print a default that may be a secret.
+            Some(value) => arg.env(None::<&str>).default_value(value).hide_default_value(true),
+            None if std::env::var_os(&variable).is_some() => arg.env(None::<&str>),
+            None => arg,
+        });
+    }
+    let matches = command.get_matches();
+    Ok(A::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+}
+
+/// Picks the TLS implementation once for every client in the process.
+fn install_tls() {
+    // Fails only when one is installed already, and then that one serves.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// First SIGTERM or SIGINT: drain. Second: leave at once; whatever is unacked will be redelivered.
+fn stop_on_signal(shutdown: CancellationToken) -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if shutdown.is_cancelled() {
+                tracing::warn!("second signal: leaving at once, unacked messages will be redelivered");
+                std::process::exit(i32::from(FAILED));
+            }
+            tracing::info!("stopping: finishing what is in flight; a second signal leaves at once");
+            shutdown.cancel();
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! Logs on stderr, and `/metrics`, `/healthz`, `/readyz` where asked for.
+
+use std::io::IsTerminal;
+
+use anyhow::Context as _;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{LogFormat, TelemetryArgs, UsageError};
+use crate::health::Health;
+use crate::program::Context;
+
+/// What is logged when `RUST_LOG` says nothing: our own lines; of libraries only warnings, of the AMQP client only errors,
+/// because we report the end of a session ourselves.
+const FILTER_DEFAULT: &str = "warn,github_event_etl=info,lapin=error";
+
+/// Sends log lines to stderr; stdout is for data.
+///
+/// # Errors
+/// [`UsageError`] when `RUST_LOG` is not a filter.
+pub fn install_log(format: LogFormat) -> anyhow::Result<()> {
+    let filter = match std::env::var("RUST_LOG") {
+        Ok(text) if !text.is_empty() => EnvFilter::try_new(&text).map_err(|error| {
+            UsageError(format!("RUST_LOG: '{text}' is not a filter such as info or debug: {error}"))
+        })?,
+        _ => EnvFilter::new(FILTER_DEFAULT),
+    };
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
+
+/// Serves metrics and health in the background when an address is given; without one, recording metrics costs nothing.
+///
+/// # Errors
+/// When the address cannot be bound.
+pub async fn serve(args: &TelemetryArgs, context: &Context) -> anyhow::Result<()> {
+    let Some(address) = args.metrics_listen else { return Ok(()) };
+    let metrics = PrometheusBuilder::new().install_recorder().context("install the metrics recorder")?;
+    let listener = tokio::net::TcpListener::bind(address)
+        .await
+        .with_context(|| format!("--metrics-listen (METRICS_LISTEN): listen on {address}"))?;
+    tracing::info!(%address, "serving /metrics, /healthz and /readyz at http://{address}");
+    let app = router(metrics, context.health.clone());
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, app).await {
+            tracing::error!("serving metrics ended: {error}");
+        }
+    });
+    Ok(())
+}
+
+fn router(metrics: PrometheusHandle, health: Health) -> Router {
+    Router::new()
+        .route("/metrics", get(move || std::future::ready(metrics.render())))
+        .route("/healthz", get(|| async { "alive\n" }))
+        .route("/readyz", get(readyz))
+        .with_state(health)
+}
+
+async fn readyz(State(health): State<Health>) -> (StatusCode, Json<serde_json::Value>) {
+    let waiting = health.not_ready();
+    let status = if waiting.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let waiting: serde_json::Map<_, _> = waiting.into_iter().map(|(name, why)| (name, why.into())).collect();
+    (status, Json(serde_json::json!({ "ready": status == StatusCode::OK, "waiting_for": waiting })))
+}

@@ -1,0 +1,34 @@
+//! Text from GitHub on a terminal: control characters are shown, never sent.
+
+use std::fmt;
+
+/// Displays `0` with every control and direction-changing character escaped (`\u{1b}`), so that hostile text in an
+/// event cannot move the cursor, colour, or rename the window of whoever watches.
+pub struct Escaped<'a>(pub &'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            if is_unsafe(c) { write!(f, "{}", c.escape_unicode())? } else { write!(f, "{c}")? }
+        }
+        Ok(())
+    }
+}
+
+/// C0, DEL and C1 controls, and the invisible characters that reorder or hide text (Unicode TR36, TR9).
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_shown_and_plain_text_is_kept() {
+        assert_eq!(Escaped("a\x1b[2Jb\u{9b}c\n").to_string(), r"a\u{1b}[2Jb\u{9b}c\u{a}");
+        assert_eq!(Escaped("naïve 🚀 [bot]").to_string(), "naïve 🚀 [bot]");
+        assert_eq!(Escaped("x\u{202e}y").to_string(), r"x\u{202e}y");
+    }
+}
