@@ -1,0 +1,117 @@
+//! Consuming with acks that follow the work.
+
+use futures_util::{FutureExt, StreamExt};
+use lapin::options::{
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions,
+};
+use lapin::types::{FieldTable, ShortString};
+
+use super::session::{Session, within};
+use super::{Broker, BrokerError, Envelope};
+
+/// A message from the load queue, not acked yet.
+pub struct Delivery {
+    /// Its number on this session, from 1 without holes.
+    pub tag: u64,
+    /// The bytes as published.
+    pub body: Vec<u8>,
+    /// RabbitMQ sent it before, and got no ack.
+    pub redelivered: bool,
+    /// The routing key it came with.
+    pub routing_key: String,
+    /// Properties and headers.
+    pub envelope: Envelope,
+}
+
+/// A session that consumes one queue. Any error means: drop it, and open another.
+pub struct Consumer {
+    session: Session,
+    deliveries: lapin::Consumer,
+    queue: String,
+}
+
+impl Broker {
+    /// Opens a session that consumes the load queue, with at most `prefetch` deliveries unacked.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when RabbitMQ cannot be reached, refuses access, or has our queues with other settings.
+    pub async fn consume(&self, prefetch: u16) -> Result<Consumer, BrokerError> {
+        let session = Session::open(self, "consuming").await?;
+        let queue = self.names.load().to_owned();
+        let qos = session.channel.basic_qos(prefetch, BasicQosOptions::default());
+        within("limit the prefetch", qos).await?;
+        let subscribe = session.channel.basic_consume(
+            queue.as_str().into(),
+            ShortString::from(""),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
+        );
+        let deliveries = within("consume", subscribe).await?;
+        Ok(Consumer { session, deliveries, queue })
+    }
+}
+
+impl Consumer {
+    /// The next delivery, whenever it comes. Safe to drop while waiting.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when the session has ended; nothing that is unacked is lost, RabbitMQ redelivers it.
+    pub async fn next(&mut self) -> Result<Delivery, BrokerError> {
+        match self.deliveries.next().await {
+            Some(Ok(delivery)) => Ok(Delivery {
+                tag: delivery.delivery_tag,
+                body: delivery.data,
+                redelivered: delivery.redelivered,
+                routing_key: delivery.routing_key.into(),
+                envelope: Envelope(delivery.properties),
+            }),
+            Some(Err(error)) => Err(BrokerError::from_lapin("consume", &error)),
+            None => Err(BrokerError::Cancelled { queue: self.queue.clone() }),
+        }
+    }
+
+    /// A delivery that has arrived already, without waiting.
+    pub fn next_arrived(&mut self) -> Option<Result<Delivery, BrokerError>> {
+        self.next().now_or_never()
+    }
+
+    /// Acks every delivery up to and including `tag`.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when the ack could not be sent; the deliveries will come again.
+    pub async fn ack_through(&self, tag: u64) -> Result<(), BrokerError> {
+        within("ack", self.session.channel.basic_ack(tag, BasicAckOptions { multiple: true })).await
+    }
+
+    /// Acks the one delivery `tag`.
+    ///
+    /// # Errors
+    /// As [`Self::ack_through`].
+    pub async fn ack(&self, tag: u64) -> Result<(), BrokerError> {
+        within("ack", self.session.channel.basic_ack(tag, BasicAckOptions { multiple: false })).await
+    }
+
+    /// Messages ready in `queue` (not those unacked).
+    ///
+    /// # Errors
+    /// [`BrokerError`] when RabbitMQ does not answer, or the queue does not exist.
+    pub async fn ready_in(&self, queue: &str) -> Result<u32, BrokerError> {
+        let look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+        let declare = self.session.channel.queue_declare(queue.into(), look, FieldTable::default());
+        Ok(within("count messages", declare).await?.message_count())
+    }
+
+    /// Tells RabbitMQ to send no more; what has been sent can still be acked.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when RabbitMQ does not answer.
+    pub async fn cancel(&self) -> Result<(), BrokerError> {
+        let cancel = self.session.channel.basic_cancel(self.deliveries.tag(), BasicCancelOptions::default());
+        within("cancel the consumer", cancel).await
+    }
+
+    /// Ends the session; what is unacked goes back to the queue.
+    pub async fn close(self) {
+        self.session.close().await;
+    }
+}

@@ -1,0 +1,69 @@
+//! What can go wrong between us and RabbitMQ, in the classes that callers tell apart.
+
+use std::time::Duration;
+
+use lapin::ErrorKind;
+
+/// A broker session that could not be opened or has ended.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    /// Not reachable, or the session broke: wait and open a new one.
+    #[error("{operation}: {reason}")]
+    Lost { operation: &'static str, reason: String },
+    /// No answer in time: the session is thrown away.
+    #[error("{operation}: no answer within {} s", after.as_secs())]
+    Timeout { operation: &'static str, after: Duration },
+    /// RabbitMQ ended our consumer, because its queue was deleted or moved: subscribe again.
+    #[error("consume from {queue}: cancelled by RabbitMQ (was the queue deleted?)")]
+    Cancelled { queue: String },
+    /// RabbitMQ refuses these credentials, or this virtual host.
+    #[error(
+        "{operation}: RabbitMQ refuses access: {reason}; check user, password and virtual host in --amqp-url (AMQP_URL)"
+    )]
+    Denied { operation: &'static str, reason: String },
+    /// Something of ours exists with other settings.
+    #[error(
+        "declare {object}: it exists with other settings: {reason}; drain and delete it (rabbitmqctl delete_queue), or use another --namespace"
+    )]
+    Mismatch { object: String, reason: String },
+}
+
+impl BrokerError {
+    /// True for faults that only a person can mend; at start they end the program, later they are retried like the rest.
+    pub fn waiting_cannot_help(&self) -> bool {
+        matches!(self, Self::Denied { .. } | Self::Mismatch { .. })
+    }
+
+    pub(super) fn from_lapin(operation: &'static str, error: &lapin::Error) -> Self {
+        let reason = reason(error);
+        match code(error) {
+            // 403 is access-refused, 530 not-allowed (an unknown virtual host).
+            Some(403 | 530) => Self::Denied { operation, reason },
+            _ => Self::Lost { operation, reason },
+        }
+    }
+
+    pub(super) fn declaring(object: &str, error: &lapin::Error) -> Self {
+        match code(error) {
+            // 406 is precondition-failed: RabbitMQ's text names the argument, what we asked for and what is there.
+            Some(406) => Self::Mismatch { object: object.to_owned(), reason: reason(error) },
+            _ => Self::from_lapin("declare queues and exchanges", error),
+        }
+    }
+}
+
+fn code(error: &lapin::Error) -> Option<u16> {
+    match error.kind() {
+        ErrorKind::ProtocolError(error) => Some(error.get_id()),
+        _ => None,
+    }
+}
+
+/// The error's text without lapin's wrapping.
+fn reason(error: &lapin::Error) -> String {
+    match error.kind() {
+        ErrorKind::IOError(error) => error.to_string(),
+        ErrorKind::ProtocolError(error) => error.get_message().to_string(),
+        _ => error.to_string(),
+    }
+}

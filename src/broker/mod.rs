@@ -1,0 +1,59 @@
+//! RabbitMQ: what we declare there, how we publish with confirms, how we consume and ack. The only module that names
+//! `lapin`.
+//!
+//! A session (connection and channel) is never repaired: on any error its owner drops it whole, waits, and builds a
+//! new one. lapin's own recovery stays off, because it can leave a dead consumer behind that looks alive. Consuming and
+//! publishing use connections of their own, because RabbitMQ blocks a publishing connection under memory pressure, and acks
+//! on it would be stuck too.
+
+mod consumer;
+mod envelope;
+mod error;
+mod names;
+mod publisher;
+mod session;
+mod topology;
+
+pub use consumer::{Consumer, Delivery};
+pub use envelope::{Envelope, Failure};
+pub use error::BrokerError;
+pub use names::Names;
+pub use publisher::{Outgoing, PublishError, Publisher, Route};
+
+use crate::config::{AmqpUrl, UsageError};
+
+/// RabbitMQ as one program sees it: where it is, and the names this program uses. Opens sessions.
+#[derive(Clone)]
+pub struct Broker {
+    uri: session::Uri,
+    address: String,
+    names: Names,
+    /// What RabbitMQ's management shows as the connection's name, and messages carry as `app_id`.
+    program: &'static str,
+}
+
+impl Broker {
+    /// A broker that is not connected to yet.
+    ///
+    /// # Errors
+    /// [`UsageError`] when the URL is not one that AMQP clients take.
+    pub fn new(url: &AmqpUrl, names: Names, program: &'static str) -> Result<Self, UsageError> {
+        let uri = session::Uri::parse(url)?;
+        Ok(Self { uri, address: url.to_string(), names, program })
+    }
+
+    /// `host:port`, without a password.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The names of everything this program uses in RabbitMQ.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// What messages published by this program carry as `app_id`.
+    pub fn program(&self) -> &'static str {
+        self.program
+    }
+}

@@ -1,0 +1,92 @@
+//! The names of exchanges and queues.
+
+use crate::config::Namespace;
+
+/// Delays of the retry queues in seconds: growing, and 40 s in all for the default of 5 attempts.
+pub const RETRY_DELAYS_S: [u32; 5] = [1, 3, 9, 27, 81];
+
+/// The names of everything below one namespace, for one load queue.
+#[derive(Clone, Debug)]
+pub struct Names {
+    namespace: String,
+    load: String,
+}
+
+impl Names {
+    /// Names below `namespace` for the load queue `queue` (`load`, or one cluster's own such as `eu`).
+    pub fn new(namespace: &Namespace, queue: &str) -> Self {
+        let namespace = namespace.as_str().to_owned();
+        Self { load: format!("{namespace}.{queue}"), namespace }
+    }
+
+    /// The topic exchange that every event is published to.
+    pub fn exchange(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The queue that loaders consume.
+    pub fn load(&self) -> &str {
+        &self.load
+    }
+
+    /// The queue where what failed for the `attempts`-th time waits, and its delay in seconds.
+    pub fn retry(&self, attempts: u32) -> (String, u32) {
+        let tier = (attempts.max(1) as usize - 1).min(RETRY_DELAYS_S.len() - 1);
+        let delay_s = RETRY_DELAYS_S[tier];
+        (format!("{}.retry.{delay_s}s", self.load), delay_s)
+    }
+
+    /// All retry queues with their delays in seconds.
+    pub fn retries(&self) -> impl Iterator<Item = (String, u32)> {
+        RETRY_DELAYS_S.iter().map(|delay_s| (format!("{}.retry.{delay_s}s", self.load), *delay_s))
+    }
+
+    /// The queue of what needs a person.
+    pub fn dead(&self) -> String {
+        format!("{}.dead", self.load)
+    }
+
+    /// The stream of every event published.
+    pub fn archive(&self) -> String {
+        format!("{}.archive", self.namespace)
+    }
+
+    /// The queue of records of what polling missed.
+    pub fn gaps(&self) -> String {
+        format!("{}.gaps", self.namespace)
+    }
+
+    /// The alternate exchange, and the queue behind it, of what no binding wanted.
+    pub fn unrouted(&self) -> String {
+        format!("{}.unrouted", self.namespace)
+    }
+
+    /// The fanout exchange on which programs tell about themselves.
+    pub fn status(&self) -> String {
+        format!("{}.status", self.namespace)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_below_the_namespace_and_a_queue_has_its_own_retries_and_dead_letters() {
+        let names = Names::new(&"github-events".parse().unwrap(), "eu");
+        assert_eq!(names.exchange(), "github-events");
+        assert_eq!(names.load(), "github-events.eu");
+        assert_eq!(names.dead(), "github-events.eu.dead");
+        assert_eq!(names.archive(), "github-events.archive");
+        assert_eq!(names.retry(1), ("github-events.eu.retry.1s".into(), 1));
+        assert_eq!(names.retry(4), ("github-events.eu.retry.27s".into(), 27));
+    }
+
+    #[test]
+    fn delays_grow_and_then_stay_at_the_longest() {
+        let names = Names::new(&"n".parse().unwrap(), "load");
+        let delays: Vec<_> = (1..=7).map(|attempts| names.retry(attempts).1).collect();
+        assert_eq!(delays, [1, 3, 9, 27, 81, 81, 81]);
+        assert_eq!(names.retry(0).1, 1);
+    }
+}

@@ -1,0 +1,335 @@
+//! Publishing that counts only when confirmed.
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::time::Duration;
+
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::ShortString;
+use lapin::{Confirmation, PublisherConfirm};
+use tokio_util::sync::CancellationToken;
+
+use super::session::{Session, within};
+use super::{Broker, BrokerError, Envelope};
+use crate::health::{Dependency, Health};
+use crate::retry::{Backoff, Interrupted};
+
+/// Messages and bytes that wait for their confirms at once: bounds memory, and RabbitMQ gains nothing from more.
+const WINDOW_MESSAGES: usize = 256;
+const WINDOW_BYTES: usize = 8 * 1024 * 1024;
+/// How long a confirm may take while RabbitMQ is not blocking us. Quorum queues flush to disk before they confirm.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a publish in flight may take to end once the program is told to stop.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+/// A message to publish.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// Where to.
+    pub route: Route,
+    /// The bytes.
+    pub body: Vec<u8>,
+    /// Properties and headers.
+    pub envelope: Envelope,
+}
+
+/// Where a message goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// To the exchange of events, and so into every load queue and the archive.
+    Event {
+        /// The event's type; anything that cannot be a plain routing key becomes [`Route::KIND_OTHER`].
+        kind: String,
+    },
+    /// To one queue by its whole name.
+    Queue(String),
+}
+
+impl Route {
+    /// The routing key of events whose type cannot be one, and of what is not an event.
+    pub const KIND_OTHER: &str = "other";
+
+    fn exchange_and_key<'a>(&'a self, names: &'a super::Names) -> (&'a str, &'a str) {
+        match self {
+            Self::Queue(name) => ("", name),
+            Self::Event { kind } => {
+                let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+                let fits = (1..=64).contains(&kind.len()) && kind.chars().all(plain);
+                (names.exchange(), if fits { kind } else { Self::KIND_OTHER })
+            }
+        }
+    }
+}
+
+/// Why publishing ended before everything was confirmed.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The program is to stop.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+    /// The first session could not be opened for a reason that waiting does not mend.
+    #[error(transparent)]
+    Hopeless(BrokerError),
+}
+
+/// Publishes with confirms over a connection of its own, which it opens when needed and rebuilds whenever it breaks.
+pub struct Publisher {
+    broker: Broker,
+    session: Option<Session>,
+    dependency: Dependency,
+    /// A session was open once: from then on no fault is final, because the settings are known to be good.
+    was_open: bool,
+}
+
+impl Broker {
+    /// A publisher that is not connected yet.
+    ///
+    /// With `eager`, the program is not ready until the publisher is; without, only trouble in use makes it not ready.
+    pub fn publisher(&self, health: &Health, eager: bool) -> Publisher {
+        let dependency = health.dependency(format!("RabbitMQ at {} (publishing)", self.address));
+        if !eager {
+            dependency.up();
+        }
+        Publisher { broker: self.clone(), session: None, dependency, was_open: !eager }
+    }
+}
+
+impl Publisher {
+    /// Connects and declares the topology, however long RabbitMQ takes to be there.
+    ///
+    /// # Errors
+    /// As [`Self::publish_all`].
+    pub async fn open(&mut self, shutdown: &CancellationToken) -> Result<(), PublishError> {
+        self.publish_all(&[], shutdown).await
+    }
+
+    /// Publishes `messages` and returns when RabbitMQ has confirmed every one of them and returned none.
+    ///
+    /// Whatever happens in between (the connection breaks, RabbitMQ blocks, a queue is missing), what is not surely
+    /// stored is published again, so a message may be stored twice.
+    ///
+    /// # Errors
+    /// [`PublishError`] when the program is to stop, or when the very first session is refused for good.
+    pub async fn publish_all(
+        &mut self,
+        messages: &[Outgoing],
+        shutdown: &CancellationToken,
+    ) -> Result<(), PublishError> {
+        let mut pending: Vec<&Outgoing> = messages.iter().collect();
+        let mut backoff = Backoff::for_server();
+        loop {
+            match self.attempt(&pending, shutdown).await? {
+                Ok(failed) if failed.is_empty() => {
+                    self.dependency.up();
+                    return Ok(());
+                }
+                Ok(failed) => {
+                    self.dependency.away(format!(
+                        "{} of {} messages were returned or refused (is a queue missing or full?)",
+                        failed.len(),
+                        pending.len()
+                    ));
+                    pending = failed;
+                }
+                Err(error) if error.waiting_cannot_help() && !self.was_open => {
+                    return Err(PublishError::Hopeless(error));
+                }
+                Err(error) => self.dependency.away(error),
+            }
+            // A new session declares everything anew, which also brings back a queue that somebody deleted.
+            self.session = None;
+            backoff.pause(shutdown).await?;
+        }
+    }
+
+    /// Ends the session, if there is one.
+    pub async fn close(&mut self) {
+        if let Some(session) = self.session.take() {
+            session.close().await;
+        }
+    }
+
+    /// One pass over `messages` in windows; gives back those that were returned or refused.
+    async fn attempt<'a>(
+        &mut self,
+        messages: &[&'a Outgoing],
+        shutdown: &CancellationToken,
+    ) -> Result<Result<Vec<&'a Outgoing>, BrokerError>, Interrupted> {
+        let session = match self.session.take() {
+            Some(session) if session.connection.status().connected() => session,
+            _ => match tokio::select! {
+                opened = open(&self.broker) => opened,
+                () = shutdown.cancelled() => return Err(Interrupted),
+            } {
+                Ok(session) => session,
+                Err(error) => return Ok(Err(error)),
+            },
+        };
+        self.was_open = true;
+        let session = self.session.insert(session);
+        let mut failed = Vec::new();
+        for window in windows(messages) {
+            let publishing = publish_window(session, &self.broker, window);
+            match patiently(session, &self.dependency, shutdown, publishing).await? {
+                Ok(returned) => failed.extend(returned),
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        Ok(Ok(failed))
+    }
+}
+
+async fn open(broker: &Broker) -> Result<Session, BrokerError> {
+    let session = Session::open(broker, "publishing").await?;
+    within("ask for publisher confirms", session.channel.confirm_select(ConfirmSelectOptions::default()))
+        .await?;
+    Ok(session)
+}
+
+/// Cuts `messages` into runs of at most [`WINDOW_MESSAGES`] and, unless a single one is larger, [`WINDOW_BYTES`].
+fn windows<'s, 'a>(messages: &'s [&'a Outgoing]) -> impl Iterator<Item = &'s [&'a Outgoing]> {
+    let mut bytes = 0;
+    let mut count = 0;
+    messages.chunk_by(move |one, next| {
+        bytes += one.body.len();
+        count += 1;
+        let goes_on = count < WINDOW_MESSAGES && bytes + next.body.len() <= WINDOW_BYTES;
+        if !goes_on {
+            (bytes, count) = (0, 0);
+        }
+        goes_on
+    })
+}
+
+/// Publishes a window, waits for all of its confirms, and gives back what was refused or returned.
+///
+/// lapin can hang a returned message on another message's confirm, so the window is settled as a whole, by the
+/// `message_id`s of what came back.
+async fn publish_window<'a>(
+    session: &Session,
+    broker: &Broker,
+    window: &[&'a Outgoing],
+) -> Result<Vec<&'a Outgoing>, BrokerError> {
+    let mut confirms = Vec::with_capacity(window.len());
+    for (index, message) in window.iter().enumerate() {
+        confirms.push(send(session, broker, message, index).await?);
+    }
+    let mut failed_ids: HashSet<String> = HashSet::new();
+    for (index, (confirm, message)) in confirms.into_iter().zip(window).enumerate() {
+        let confirmation = confirm.await.map_err(|error| BrokerError::from_lapin("publish", &error))?;
+        if confirmation.is_nack() || confirmation == Confirmation::NotRequested {
+            failed_ids.insert(id_in_window(message, index));
+        }
+        if let Some(returned) = confirmation.take_message() {
+            failed_ids.insert(
+                returned.properties.message_id().as_ref().map(ShortString::to_string).unwrap_or_default(),
+            );
+        }
+    }
+    let failed = window
+        .iter()
+        .enumerate()
+        .filter(|(index, message)| failed_ids.contains(&id_in_window(message, *index)));
+    Ok(failed.map(|(_, message)| *message).collect())
+}
+
+async fn send(
+    session: &Session,
+    broker: &Broker,
+    message: &Outgoing,
+    index: usize,
+) -> Result<PublisherConfirm, BrokerError> {
+    let (exchange, routing_key) = message.route.exchange_and_key(&broker.names);
+    let envelope = message.envelope.clone().with_message_id(&id_in_window(message, index));
+    // Without `mandatory`, publishing to a queue that does not exist is confirmed as if stored.
+    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+    let publish = session.channel.basic_publish(
+        exchange.into(),
+        routing_key.into(),
+        options,
+        &message.body,
+        envelope.0,
+    );
+    publish.await.map_err(|error| BrokerError::from_lapin("publish", &error))
+}
+
+/// The id that tells a message within its window: its own, or its place for one that has none.
+fn id_in_window(message: &Outgoing, index: usize) -> String {
+    match message.envelope.message_id() {
+        "" => format!("no-id-{index}"),
+        id => id.to_owned(),
+    }
+}
+
+/// Waits for `publishing` at most [`CONFIRM_TIMEOUT`], but without limit while RabbitMQ says that it blocks us: giving up
+/// then would only publish everything again.
+async fn patiently<T>(
+    session: &Session,
+    dependency: &Dependency,
+    shutdown: &CancellationToken,
+    publishing: impl Future<Output = Result<T, BrokerError>>,
+) -> Result<Result<T, BrokerError>, Interrupted> {
+    tokio::pin!(publishing);
+    let stopped = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(GOODBYE).await;
+    };
+    tokio::pin!(stopped);
+    let mut waited = Duration::ZERO;
+    let mut look = tokio::time::interval(Duration::from_millis(500));
+    look.tick().await;
+    loop {
+        tokio::select! {
+            result = &mut publishing => return Ok(result),
+            () = &mut stopped => return Err(Interrupted),
+            _ = look.tick() => {}
+        }
+        if session.connection.status().blocked() {
+            dependency.away("it blocks publishing because it is low on memory or disk");
+            waited = Duration::ZERO;
+            continue;
+        }
+        waited += look.period();
+        if waited >= CONFIRM_TIMEOUT {
+            return Ok(Err(BrokerError::Timeout {
+                operation: "wait for publisher confirms",
+                after: CONFIRM_TIMEOUT,
+            }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(bytes: usize) -> Outgoing {
+        Outgoing { route: Route::Queue("q".into()), body: vec![0; bytes], envelope: Envelope::json("test") }
+    }
+
+    #[test]
+    fn windows_are_bounded_by_count_and_bytes_and_lose_nothing() {
+        let small: Vec<_> = (0..600).map(|_| message(10)).collect();
+        let big: Vec<_> = (0..5).map(|_| message(3 * 1024 * 1024)).collect();
+        let huge = [message(9 * 1024 * 1024), message(1)];
+        let lengths = |messages: &[Outgoing]| {
+            let refs: Vec<_> = messages.iter().collect();
+            windows(&refs).map(<[_]>::len).collect::<Vec<_>>()
+        };
+        assert_eq!(lengths(&small), [256, 256, 88]);
+        assert_eq!(lengths(&big), [2, 2, 1]);
+        assert_eq!(lengths(&huge), [1, 1]);
+        assert_eq!(lengths(&[]), [0; 0]);
+    }
+
+    #[test]
+    fn routing_keys_are_event_types_or_other() {
+        let names = super::super::Names::new(&"ns".parse().unwrap(), "load");
+        let key = |kind: &str| Route::Event { kind: kind.into() }.exchange_and_key(&names).1.to_owned();
+        assert_eq!(key("PushEvent"), "PushEvent");
+        for odd in ["", "a.b", "#", "*", "a b", "é", &"x".repeat(300)] {
+            assert_eq!(key(odd), "other", "{odd}");
+        }
+        assert_eq!(Route::Queue("a.b".into()).exchange_and_key(&names), ("", "a.b"));
+    }
+}

@@ -1,0 +1,74 @@
+//! Opening a connection and a channel, each step bounded in time.
+
+use std::future::Future;
+use std::time::Duration;
+
+use lapin::types::LongString;
+use lapin::uri::AMQPUri;
+use lapin::{Channel, Connection, ConnectionProperties};
+
+use super::error::BrokerError;
+use super::{Broker, topology};
+use crate::config::{AmqpUrl, UsageError};
+
+/// How long a single answer from RabbitMQ may take. lapin itself waits for ever.
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Declaring a dozen quorum queues on a fresh node takes a second or two; a busy machine needs more.
+const DECLARE_TIMEOUT: Duration = Duration::from_secs(30);
+/// A silent connection is given up after twice this.
+const HEARTBEAT_S: u16 = 10;
+
+/// A parsed URL. Not `Debug`: lapin's would print the password.
+#[derive(Clone)]
+pub(super) struct Uri(AMQPUri);
+
+impl Uri {
+    pub(super) fn parse(url: &AmqpUrl) -> Result<Self, UsageError> {
+        let mut uri: AMQPUri = url.expose().parse().map_err(|reason| {
+            UsageError(format!(
+                "--amqp-url (AMQP_URL): {reason}: it must look like amqp://user:password@host:5672/%2f"
+            ))
+        })?;
+        uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
+        Ok(Self(uri))
+    }
+}
+
+/// A connection with one channel on which everything we use is declared.
+pub(super) struct Session {
+    pub(super) connection: Connection,
+    pub(super) channel: Channel,
+}
+
+impl Session {
+    /// Connects, opens a channel and declares the topology.
+    pub(super) async fn open(broker: &Broker, purpose: &str) -> Result<Self, BrokerError> {
+        let name = LongString::from(format!("{} {purpose}", broker.program));
+        let properties = ConnectionProperties::default().with_connection_name(name);
+        let connection = within("connect", Connection::connect_uri(broker.uri.0.clone(), properties)).await?;
+        let channel = within("open a channel", connection.create_channel()).await?;
+        tokio::time::timeout(DECLARE_TIMEOUT, topology::declare(&channel, &broker.names)).await.map_err(
+            |_| BrokerError::Timeout { operation: "declare queues and exchanges", after: DECLARE_TIMEOUT },
+        )??;
+        Ok(Self { connection, channel })
+    }
+
+    /// Says goodbye, if RabbitMQ answers in time; a blocked one does not, and dropping the connection has to do.
+    pub(super) async fn close(self) {
+        let goodbye = self.connection.close(200, "done".into());
+        if let Ok(Err(error)) = tokio::time::timeout(Duration::from_secs(2), goodbye).await {
+            tracing::debug!("closing the connection to RabbitMQ: {error}");
+        }
+    }
+}
+
+/// Waits for one answer from RabbitMQ, for [`ANSWER_TIMEOUT`] at most.
+pub(super) async fn within<T>(
+    operation: &'static str,
+    answer: impl Future<Output = lapin::Result<T>>,
+) -> Result<T, BrokerError> {
+    match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
+        Ok(result) => result.map_err(|error| BrokerError::from_lapin(operation, &error)),
+        Err(_) => Err(BrokerError::Timeout { operation, after: ANSWER_TIMEOUT }),
+    }
+}

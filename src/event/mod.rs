@@ -1,0 +1,147 @@
+//! The shape of GitHub's event JSON. The only module that knows it; it does no I/O.
+//!
+//! An event is what <https://docs.github.com/en/rest/using-the-rest-api/github-event-types> describes: an object with
+//! `id`, `type`, `created_at`, `actor`, `repo`, `payload` and more. We ask only for the first three; everything else
+//! passes through untouched, so a new payload format needs no change here.
+
+mod fields;
+mod invalid;
+mod nesting;
+mod page;
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, Datelike, SecondsFormat, Utc};
+use serde_json::value::RawValue;
+
+use fields::RawFields;
+pub use invalid::NotAnEvent;
+pub use page::{NotAPage, split_page};
+
+/// The largest body we take for an event: GitHub's largest is well under 100 KB.
+pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// One of GitHub's events, borrowed from its bytes.
+#[derive(Debug)]
+pub struct Event<'a> {
+    /// GitHub's id: a decimal string so far, but any text of 1 to 255 bytes without control characters is taken.
+    pub id: Cow<'a, str>,
+    /// The event's type, such as `PushEvent`; never empty.
+    pub kind: Cow<'a, str>,
+    /// When it happened, as `2015-01-01T12:00:01Z`: UTC, a fraction only if it has one.
+    pub created_at: Cow<'a, str>,
+    created: DateTime<Utc>,
+    fields: Vec<(Cow<'a, str>, &'a RawValue)>,
+}
+
+impl<'a> Event<'a> {
+    /// Reads an event from its bytes as GitHub sent them.
+    ///
+    /// # Errors
+    /// [`NotAnEvent`] says why it is none. Memory use is bounded by the body; nothing panics.
+    pub fn parse(body: &'a [u8]) -> Result<Self, NotAnEvent> {
+        if body.len() > BODY_BYTES_MAX {
+            return Err(NotAnEvent::TooLarge { bytes: body.len() });
+        }
+        nesting::check(body)?;
+        let RawFields(fields) = fields::parse(body)?;
+        let (mut id, mut kind, mut created_at) = (None, None, None);
+        for (name, value) in &fields {
+            match name.as_ref() {
+                "id" => id = Some(parse_id(value.get())?),
+                "type" => kind = Some(parse_kind(value.get())?),
+                "created_at" => created_at = Some(parse_created_at(value.get())?),
+                _ => {}
+            }
+        }
+        let (created_at, created) = created_at.ok_or(NotAnEvent::Missing("created_at"))?;
+        Ok(Self {
+            id: id.ok_or(NotAnEvent::Missing("id"))?,
+            kind: kind.ok_or(NotAnEvent::Missing("type"))?,
+            created_at,
+            created,
+            fields,
+        })
+    }
+
+    /// When it happened.
+    pub fn created(&self) -> DateTime<Utc> {
+        self.created
+    }
+
+    /// The UTC hour it belongs to, as `2015-01-01-12`.
+    pub fn hour(&self) -> String {
+        // `created_at` is normalised to UTC with a four-digit year, so its parts have fixed places.
+        let mut hour = String::with_capacity(13);
+        hour.push_str(&self.created_at[..10]);
+        hour.push('-');
+        hour.push_str(&self.created_at[11..13]);
+        hour
+    }
+
+    /// The top-level fields in order: strings unquoted, everything else its exact JSON text.
+    pub fn flattened(&self) -> impl ExactSizeIterator<Item = (&str, Cow<'a, str>)> {
+        // `fields::parse` has checked that every top-level string can be unquoted.
+        self.fields.iter().map(|(name, value)| {
+            let text = value.get();
+            (name.as_ref(), fields::unquote(text).unwrap_or(Cow::Borrowed(text)))
+        })
+    }
+
+    /// The login of whoever acted, if the event names one.
+    pub fn actor_login(&self) -> Option<Cow<'a, str>> {
+        #[derive(serde::Deserialize)]
+        struct Actor<'a> {
+            #[serde(borrow)]
+            login: &'a RawValue,
+        }
+        let (_, actor) = self.fields.iter().find(|(name, _)| name == "actor")?;
+        let Actor { login } = serde_json::from_str(actor.get()).ok()?;
+        fields::unquote(login.get()).filter(|login| !login.is_empty())
+    }
+}
+
+/// True for accounts that GitHub marks as apps: their login ends in `[bot]`.
+pub fn is_bot(login: &str) -> bool {
+    login.ends_with("[bot]")
+}
+
+/// Ids become part of Redis keys and a `message_id`, which AMQP limits to 255 bytes.
+const ID_BYTES_MAX: usize = 255;
+
+fn parse_id(text: &str) -> Result<Cow<'_, str>, NotAnEvent> {
+    let is_integer =
+        !text.is_empty() && text.strip_prefix('-').unwrap_or(text).bytes().all(|b| b.is_ascii_digit());
+    let id = match fields::unquote(text) {
+        Some(id) => id,
+        None if is_integer => Cow::Borrowed(text),
+        None => return Err(NotAnEvent::Invalid("id", "must be a string or an integer")),
+    };
+    if id.is_empty() || id.len() > ID_BYTES_MAX || id.chars().any(char::is_control) {
+        return Err(NotAnEvent::Invalid("id", "must have 1 to 255 bytes and no control characters"));
+    }
+    Ok(id)
+}
+
+fn parse_kind(text: &str) -> Result<Cow<'_, str>, NotAnEvent> {
+    fields::unquote(text)
+        .filter(|kind| !kind.is_empty())
+        .ok_or(NotAnEvent::Invalid("type", "must be a string that is not empty"))
+}
+
+fn parse_created_at(text: &str) -> Result<(Cow<'_, str>, DateTime<Utc>), NotAnEvent> {
+    const EXPECTED: NotAnEvent =
+        NotAnEvent::Invalid("created_at", "must be an RFC 3339 time of the years 1970 to 9999");
+    let sent = fields::unquote(text).ok_or(EXPECTED)?;
+    let time = DateTime::parse_from_rfc3339(&sent).map_err(|_| EXPECTED)?.to_utc();
+    if !(1970..=9999).contains(&time.year()) {
+        return Err(EXPECTED);
+    }
+    // GitHub's own form needs no rewriting; any other is brought to it, so that the same instant has one spelling.
+    let is_normal = sent.len() == 20 && sent.as_bytes()[10] == b'T' && sent.ends_with('Z');
+    let normal = if is_normal { sent } else { time.to_rfc3339_opts(SecondsFormat::AutoSi, true).into() };
+    Ok((normal, time))
+}
+
+#[cfg(test)]
+mod tests;
