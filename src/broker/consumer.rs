@@ -101,6 +101,26 @@ impl Consumer {
         Ok(within("count messages", declare).await?.message_count())
     }
 
+    /// Checks that the session is alive, for callers that are not waiting for a delivery.
+    ///
+    /// # Errors
+    /// [`BrokerError::Lost`] when connection or channel have ended.
+    pub fn check(&self) -> Result<(), BrokerError> {
+        let alive = self.session.connection.status().connected() && self.session.channel.status().connected();
+        let lost = || BrokerError::Lost { operation: "consume", reason: "the connection has ended".into() };
+        if alive { Ok(()) } else { Err(lost()) }
+    }
+
+    /// Tells RabbitMQ to send no more, and whether nothing had been on its way to us.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when RabbitMQ does not answer.
+    pub async fn cancel_and_check_empty(&mut self) -> Result<bool, BrokerError> {
+        self.cancel().await?;
+        // Deliveries that RabbitMQ sent before its answer to the cancel have arrived before that answer.
+        Ok(!matches!(self.next_arrived(), Some(Ok(_))))
+    }
+
     /// Tells RabbitMQ to send no more; what has been sent can still be acked.
     ///
     /// # Errors

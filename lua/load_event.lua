@@ -1,0 +1,117 @@
+-- Load one GitHub event, once: mark it as seen, append it to the stream, count it, score its actor.
+--
+-- Everything that can fail is read and checked before the first write, because Redis does not roll a script back. The
+-- first write is XADD: Redis refuses it when out of memory, and nothing is half done then. The loader has flattened the event:
+-- no JSON is decoded here, so no value changes on the way.
+--
+-- An hour is the unit of retention. Its first event gives its keys a lifetime; every mark of the hour expires at the same
+-- millisecond. So an hour's counts never outlive the marks that keep them from being counted twice.
+--
+-- KEYS
+--   1 mark         string      event-log:<id>: {"created_at":"<time>"}
+--   2 own_mark     string      event-log:<id>@<created_at>: the mark of an event whose id another event had before
+--   3 stream       stream      event-stream
+--   4 scores       sorted set  dev-score:<hour>: login -> points
+--   5 counts       hash        event-count:<hour>: event type -> events loaded
+--   6 first        string      first-inserted-at
+--
+-- ARGV
+--   1 created_at     time, RFC 3339 in UTC: with the id, it names the event
+--   2 kind           event type
+--   3 now            time, RFC 3339 in UTC: when this load happens, for first-inserted-at
+--   4 maxlen         events, about how many the stream keeps; 0 keeps all
+--   5 retention_ms   milliseconds from an hour's first load until it expires; 0 means never
+--   6 login          who scores; empty means nobody
+--   7 weight         points, a whole number
+--   8 fields         the flattened event: name, value, name, value, ...
+--
+-- Returns
+--   1                loaded
+--   0                loaded before, nothing changed
+--   reject:<reason>  a key holds something else than ours, nothing changed
+
+local mark, own_mark, stream, scores, counts, first = unpack(KEYS)
+local created_at, kind, now = ARGV[1], ARGV[2], ARGV[3]
+local maxlen, retention_ms = tonumber(ARGV[4]), tonumber(ARGV[5])
+local login, weight = ARGV[6], tonumber(ARGV[7])
+local fields_at = 8
+local scored = login ~= '' and weight > 0
+-- Doubles, and so sorted-set scores and Lua's numbers, count exactly up to here.
+local COUNT_MAX = 2 ^ 53 - 1000000
+
+local function reject(reason)
+  return 'reject:' .. reason
+end
+
+local function failed(reply)
+  return type(reply) == 'table' and reply.err
+end
+
+-- Seen before? The same id with another time is another event: GitHub's ids restarted in 2025.
+local target = mark
+local seen = redis.pcall('GET', mark)
+if failed(seen) then return reject('event-log is not a string') end
+if seen and string.match(seen, '"created_at"%s*:%s*"([^"]*)"') == created_at then return 0 end
+local own_seen = redis.pcall('GET', own_mark)
+if failed(own_seen) then return reject('event-log is not a string') end
+if own_seen then return 0 end
+if seen then target = own_mark end
+
+-- Checks: after these, no write below can fail.
+local count = redis.pcall('HGET', counts, kind)
+if failed(count) then return reject('event-count is not a hash') end
+if count and not (string.match(count, '^%d+$') and tonumber(count) < COUNT_MAX) then
+  return reject('event-count holds no usable number')
+end
+if scored then
+  local score = redis.pcall('ZSCORE', scores, login)
+  if failed(score) then return reject('dev-score is not a sorted set') end
+  -- A comparison with nan is false, so this also refuses it.
+  if score and not (tonumber(score) and math.abs(tonumber(score)) < COUNT_MAX) then
+    return reject('dev-score holds no usable number')
+  end
+end
+
+-- -2: this is the hour's first event; -1: the hour never expires.
+local expires_at_ms = redis.call('PEXPIRETIME', counts)
+local opens_hour = expires_at_ms == -2
+if opens_hour then
+  expires_at_ms = -1
+  if retention_ms > 0 then
+    local time = redis.call('TIME')
+    expires_at_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + retention_ms
+  end
+end
+
+-- Writes.
+local added
+if maxlen > 0 then
+  added = redis.pcall('XADD', stream, 'MAXLEN', '~', maxlen, '*', unpack(ARGV, fields_at))
+else
+  added = redis.pcall('XADD', stream, '*', unpack(ARGV, fields_at))
+end
+if failed(added) then
+  if string.match(added.err, '^WRONGTYPE') then return reject('event-stream is not a stream') end
+  return added
+end
+
+local value = '{"created_at":"' .. created_at .. '"}'
+if expires_at_ms == -1 then
+  redis.call('SET', target, value)
+else
+  redis.call('SET', target, value, 'PXAT', expires_at_ms)
+end
+redis.call('HINCRBY', counts, kind, 1)
+if opens_hour and expires_at_ms ~= -1 then redis.call('PEXPIREAT', counts, expires_at_ms) end
+if scored then
+  redis.call('ZINCRBY', scores, weight, login)
+  if redis.call('PEXPIRETIME', scores) ~= expires_at_ms then
+    if expires_at_ms == -1 then
+      redis.call('PERSIST', scores)
+    else
+      redis.call('PEXPIREAT', scores, expires_at_ms)
+    end
+  end
+end
+redis.call('SET', first, now, 'NX')
+return 1

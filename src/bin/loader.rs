@@ -1,0 +1,19 @@
+use std::process::ExitCode;
+
+use github_event_etl::broker::{Broker, Names};
+use github_event_etl::config::LoaderArgs;
+use github_event_etl::store::Store;
+use github_event_etl::{loader, program};
+
+fn main() -> ExitCode {
+    program::main(
+        |args: &LoaderArgs| &args.telemetry,
+        async |args, context| {
+            let namespace = &args.servers.namespace;
+            let names = Names::new(namespace, &args.load.queue);
+            let broker = Broker::new(&args.servers.amqp()?, names, "loader")?;
+            let store = Store::new(&args.servers.redis(&context.environment)?, namespace)?;
+            loader::run(&args.load, args.drain, broker, store, &context.health, context.shutdown).await
+        },
+    )
+}

@@ -1,0 +1,94 @@
+//! A batch of deliveries: what becomes of each.
+
+use tokio_util::sync::CancellationToken;
+
+use super::Loader;
+use crate::broker::Delivery;
+use crate::event::Event;
+use crate::retry::{Backoff, Interrupted};
+use crate::store::{Fault, LoadCall, Verdict};
+
+/// What became of a delivery. Matched in one place, where the session settles it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Its effects stand in Redis: ack.
+    Loaded,
+    /// They stood already: ack.
+    Duplicate,
+    /// The user wants no events of its type: ack.
+    Unwanted,
+    /// It is not an event, for this reason: to the dead letters at once.
+    NotAnEvent(String),
+    /// The script fails for it, for this reason: to a retry queue, in the end to the dead letters.
+    Failed(String),
+}
+
+/// Loads a batch and tells what became of each delivery, in order; waits for Redis as long as it takes.
+///
+/// # Errors
+/// [`Interrupted`] when the program is to stop while Redis is away; nothing of the batch may be acked then.
+pub(super) async fn load(
+    loader: &Loader,
+    deliveries: &[Delivery],
+    shutdown: &CancellationToken,
+) -> Result<Vec<Outcome>, Interrupted> {
+    let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(deliveries.len());
+    let mut events = Vec::with_capacity(deliveries.len());
+    for delivery in deliveries {
+        outcomes.push(match Event::parse(&delivery.body) {
+            Err(reason) => Some(Outcome::NotAnEvent(reason.to_string())),
+            Ok(event) if !loader.rules.wants(&event) => Some(Outcome::Unwanted),
+            Ok(event) => {
+                events.push(event);
+                None
+            }
+        });
+    }
+    let calls = events.iter().map(|event| LoadCall { event, score: loader.rules.score(event) }).collect();
+    let mut loaded = load_patiently(loader, calls, shutdown).await?.into_iter();
+    if let Some(newest) = events.iter().map(Event::created).max() {
+        loader.counts.saw_event_created_at(newest);
+    }
+    // Every `None` above stands for one call, in the same order.
+    Ok(outcomes.into_iter().filter_map(|outcome| outcome.or_else(|| loaded.next())).collect())
+}
+
+/// Runs the calls until each has an outcome. Redis being away is not a message's fault: no attempt is spent, what has no
+/// verdict yet is repeated with backoff and without end.
+async fn load_patiently(
+    loader: &Loader,
+    mut calls: Vec<LoadCall<'_>>,
+    shutdown: &CancellationToken,
+) -> Result<Vec<Outcome>, Interrupted> {
+    let mut outcomes: Vec<Option<Outcome>> = calls.iter().map(|_| None).collect();
+    let mut open: Vec<usize> = (0..calls.len()).collect();
+    let mut backoff = Backoff::for_server();
+    while !calls.is_empty() {
+        let verdicts = loader.store.load(loader.policy, &calls).await;
+        let mut waiting = None;
+        let mut again = Vec::new();
+        for ((call, place), verdict) in calls.drain(..).zip(std::mem::take(&mut open)).zip(verdicts) {
+            match verdict {
+                Verdict::Loaded => outcomes[place] = Some(Outcome::Loaded),
+                Verdict::Duplicate => outcomes[place] = Some(Outcome::Duplicate),
+                Verdict::Failed(Fault::ThisMessage(reason)) => {
+                    outcomes[place] = Some(Outcome::Failed(reason))
+                }
+                Verdict::Failed(fault) => {
+                    again.push(call);
+                    open.push(place);
+                    waiting = Some(fault);
+                }
+            }
+        }
+        calls = again;
+        match waiting {
+            None => loader.redis.up(),
+            Some(fault) => {
+                loader.redis.away(fault);
+                backoff.pause(shutdown).await?;
+            }
+        }
+    }
+    Ok(outcomes.into_iter().flatten().collect())
+}

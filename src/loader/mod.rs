@@ -1,0 +1,119 @@
+//! The loader: consumes events, runs the script for each, acks after the load.
+//!
+//! [`run`] owns the loop over broker sessions. [`session`] pumps one session's deliveries into batches, several in flight.
+//! [`batch`] decides what becomes of each delivery. [`failures`] publishes what failed to the retry queues and dead
+//! letters. [`acks`] knows which tags may be acked.
+
+mod acks;
+mod batch;
+mod counts;
+mod failures;
+mod progress;
+mod rules;
+mod session;
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::Broker;
+use crate::config::LoadArgs;
+use crate::health::{Dependency, Health};
+use crate::retry::{Backoff, Interrupted};
+use crate::store::{LoadPolicy, Store};
+use counts::Counts;
+use failures::FailureLane;
+use rules::Rules;
+use session::End;
+
+/// Everything the parts of one loader share.
+struct Loader {
+    broker: Broker,
+    store: Store,
+    redis: Dependency,
+    rabbitmq: Dependency,
+    rules: Rules,
+    policy: LoadPolicy,
+    counts: Counts,
+    prefetch: u16,
+    batch_size: usize,
+    concurrency: usize,
+    /// End once the queue is empty and all is acked.
+    drain: bool,
+}
+
+/// Loads events until told to stop or, with `drain`, until the queue is empty and all is acked.
+///
+/// # Errors
+/// When RabbitMQ refuses us at the very first session for a reason that waiting does not mend. Everything else is retried.
+pub async fn run(
+    args: &LoadArgs,
+    drain: bool,
+    broker: Broker,
+    store: Store,
+    health: &Health,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let publisher = broker.publisher(health, false);
+    let loader = Arc::new(Loader {
+        redis: health.dependency(format!("Redis at {}", store.address())),
+        rabbitmq: health.dependency(format!("RabbitMQ at {} (consuming)", broker.address())),
+        rules: Rules::new(args),
+        policy: LoadPolicy { stream_maxlen: args.stream_maxlen, retention: args.retention },
+        counts: Counts::default(),
+        prefetch: args.prefetch,
+        batch_size: usize::from(args.batch_size),
+        concurrency: usize::from(args.concurrency),
+        drain,
+        broker,
+        store,
+    });
+    let lane = FailureLane::start(publisher, Arc::clone(&loader), args.max_attempts, shutdown.clone());
+    let reporter = tokio::spawn(progress::report_regularly(Arc::clone(&loader)));
+    let result = consume_until_done(&loader, &lane, &shutdown).await;
+    reporter.abort();
+    lane.finish().await;
+    progress::report(&loader.counts, "done");
+    result
+}
+
+/// Opens session after session. The first one's refusal is final; after that every end is followed by another try.
+async fn consume_until_done(
+    loader: &Loader,
+    lane: &FailureLane,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let mut backoff = Backoff::for_server();
+    let mut was_open = false;
+    while wait_for_redis(loader, shutdown).await.is_ok() {
+        match session::run(loader, lane, shutdown, &mut backoff, &mut was_open).await {
+            Ok(End::Drained | End::Stopped) => return Ok(()),
+            Ok(End::Unfinished) => continue,
+            Err(error) if error.waiting_cannot_help() && !was_open => return Err(error.into()),
+            Err(error) => loader.rabbitmq.away(error),
+        }
+        if backoff.pause(shutdown).await.is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Before anything is consumed, Redis must answer: else deliveries would only wait here in place of in the queue.
+async fn wait_for_redis(loader: &Loader, shutdown: &CancellationToken) -> Result<(), Interrupted> {
+    let mut backoff = Backoff::for_server();
+    loop {
+        let answer = tokio::select! {
+            answer = loader.store.ping() => answer,
+            () = shutdown.cancelled() => return Err(Interrupted),
+        };
+        match answer {
+            Ok(()) => {
+                loader.redis.up();
+                return Ok(());
+            }
+            Err(fault) => loader.redis.away(fault),
+        }
+        backoff.pause(shutdown).await?;
+    }
+}

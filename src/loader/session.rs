@@ -1,0 +1,272 @@
+//! One broker session: deliveries in, batches in flight, acks out.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::acks::AckTracker;
+use super::batch::{self, Outcome};
+use super::failures::{Failed, FailureLane};
+use super::progress::DrainBar;
+use super::{Backoff, Loader};
+use crate::broker::{BrokerError, Consumer, Delivery};
+use crate::retry::Interrupted;
+
+/// Why a session ended without an error.
+pub(super) enum End {
+    /// The queue and its retry queues are empty and all is acked.
+    Drained,
+    /// The program is to stop, and what was in flight is acked.
+    Stopped,
+    /// Deliveries came while the session was ending: another session is needed.
+    Unfinished,
+}
+
+/// How often a session looks at its connection, at holes in its acks and, while draining, at its queues.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How long a hole may hold up acks before what is behind it is acked one by one.
+const HOLE_LOOKS_MAX: u32 = 4;
+/// How long what is in flight may take once the program is to stop; unacked deliveries come again elsewhere.
+const STOP_TIMEOUT: Duration = Duration::from_secs(6);
+/// How long to wait for one failure to be stored once the program is to stop.
+const LANE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Opens a session and pumps it until it ends.
+pub(super) async fn run(
+    loader: &Loader,
+    lane: &FailureLane,
+    shutdown: &CancellationToken,
+    backoff: &mut Backoff,
+    was_open: &mut bool,
+) -> Result<End, BrokerError> {
+    let opened = tokio::select! {
+        opened = loader.broker.consume(loader.prefetch) => opened?,
+        () = shutdown.cancelled() => return Ok(End::Stopped),
+    };
+    *was_open = true;
+    backoff.reset();
+    loader.rabbitmq.up();
+    let queue = loader.broker.names().load();
+    tracing::info!(
+        queue,
+        prefetch = loader.prefetch,
+        "consuming {queue} from RabbitMQ at {}",
+        loader.broker.address()
+    );
+    let (settled_sender, settled) = mpsc::channel(usize::from(loader.prefetch));
+    let mut session = Session {
+        loader,
+        lane,
+        consumer: opened,
+        acks: AckTracker::default(),
+        settled_sender,
+        settled,
+        in_lane: 0,
+    };
+    let end = session.pump(shutdown).await?;
+    session.consumer.close().await;
+    Ok(end)
+}
+
+struct Session<'a> {
+    loader: &'a Loader,
+    lane: &'a FailureLane,
+    consumer: Consumer,
+    acks: AckTracker,
+    /// Given to the lane with each failure; it answers with the tag.
+    settled_sender: mpsc::Sender<u64>,
+    settled: mpsc::Receiver<u64>,
+    /// Failures given to the lane that it has not told about yet.
+    in_lane: usize,
+}
+
+/// A batch that is done: its deliveries and what became of each.
+type Done = (Vec<Delivery>, Result<Vec<Outcome>, Interrupted>);
+
+impl Session<'_> {
+    async fn pump(&mut self, shutdown: &CancellationToken) -> Result<End, BrokerError> {
+        let loader = self.loader;
+        let mut gathered: Vec<Delivery> = Vec::with_capacity(loader.batch_size);
+        let mut working = FuturesUnordered::new();
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        let mut watch = Watch::new(loader, &self.consumer).await?;
+        while !shutdown.is_cancelled() {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                Some(done) = working.next() => self.settle_batch(done).await?,
+                Some(tag) = self.settled.recv() => self.settle_tags(tag).await?,
+                delivery = self.consumer.next(), if gathered.len() < loader.batch_size => {
+                    self.gather(delivery?, &mut gathered)?;
+                }
+                _ = look.tick() => {
+                    let idle = gathered.is_empty() && working.is_empty() && self.acks.is_idle();
+                    if let Some(end) = self.look(&mut watch, idle).await? {
+                        return Ok(end);
+                    }
+                }
+            }
+            // A batch leaves as soon as a place is free: full while the queue is long, small when it has run dry.
+            if !gathered.is_empty() && working.len() < loader.concurrency {
+                let batch = std::mem::replace(&mut gathered, Vec::with_capacity(loader.batch_size));
+                working.push(work(loader, batch, shutdown));
+            }
+        }
+        self.stop(working).await
+    }
+
+    /// Takes a delivery and all that have arrived with it, up to a full batch.
+    fn gather(&mut self, first: Delivery, gathered: &mut Vec<Delivery>) -> Result<(), BrokerError> {
+        let mut next = Some(first);
+        while let Some(delivery) = next {
+            self.acks.delivered(delivery.tag);
+            gathered.push(delivery);
+            let has_room = gathered.len() < self.loader.batch_size;
+            next = if has_room { self.consumer.next_arrived().transpose()? } else { None };
+        }
+        Ok(())
+    }
+
+    /// The one place where outcomes turn into acks: at once where the effects stand, through the lane where they do not.
+    async fn settle_batch(&mut self, (deliveries, outcomes): Done) -> Result<(), BrokerError> {
+        // Interrupted: nothing of the batch is acked, all of it comes again.
+        let Ok(outcomes) = outcomes else { return Ok(()) };
+        let (mut loaded, mut duplicates, mut unwanted) = (0, 0, 0);
+        for (delivery, outcome) in deliveries.into_iter().zip(outcomes) {
+            match outcome {
+                Outcome::Loaded => loaded += 1,
+                Outcome::Duplicate => duplicates += 1,
+                Outcome::Unwanted => unwanted += 1,
+                Outcome::NotAnEvent(reason) => {
+                    self.hand_over(delivery, reason, false).await;
+                    continue;
+                }
+                Outcome::Failed(reason) => {
+                    self.hand_over(delivery, reason, true).await;
+                    continue;
+                }
+            }
+            self.acks.settle(delivery.tag);
+        }
+        self.loader.counts.settled_in_batch(loaded, duplicates, unwanted);
+        self.ack_run().await
+    }
+
+    async fn hand_over(&mut self, delivery: Delivery, reason: String, retry: bool) {
+        let settled = self.settled_sender.clone();
+        self.lane.send(Failed { delivery, reason, retry, settled }).await;
+        self.in_lane += 1;
+    }
+
+    /// Failures are stored: settles `first` and all that the lane has told by now, and acks once.
+    async fn settle_tags(&mut self, first: u64) -> Result<(), BrokerError> {
+        let mut next = Some(first);
+        while let Some(tag) = next {
+            self.acks.settle(tag);
+            self.in_lane = self.in_lane.saturating_sub(1);
+            next = self.settled.try_recv().ok();
+        }
+        self.ack_run().await
+    }
+
+    async fn ack_run(&mut self) -> Result<(), BrokerError> {
+        match self.acks.take_run() {
+            Some(through) => self.consumer.ack_through(through).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The regular look: is the connection alive, does a hole hold up acks, is everything drained?
+    async fn look(&mut self, watch: &mut Watch, idle: bool) -> Result<Option<End>, BrokerError> {
+        self.consumer.check()?;
+        watch.bar.update(self.loader);
+        if watch.hole_stays(self.acks.oldest_open()) {
+            for tag in self.acks.take_beyond_hole() {
+                self.consumer.ack(tag).await?;
+            }
+        }
+        if self.loader.drain && watch.seems_drained(idle && self.queues_are_empty().await?) {
+            let nothing_came = self.consumer.cancel_and_check_empty().await?;
+            return Ok(Some(if nothing_came { End::Drained } else { End::Unfinished }));
+        }
+        Ok(None)
+    }
+
+    async fn queues_are_empty(&self) -> Result<bool, BrokerError> {
+        let names = self.loader.broker.names();
+        let retries = names.retries().map(|(name, _)| name);
+        for queue in std::iter::once(names.load().to_owned()).chain(retries) {
+            if self.consumer.ready_in(&queue).await? > 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Ends in order: no more deliveries, finish what is in flight, ack it. What was only gathered comes again elsewhere.
+    async fn stop(
+        &mut self,
+        mut working: FuturesUnordered<impl Future<Output = Done>>,
+    ) -> Result<End, BrokerError> {
+        let finish = async {
+            self.consumer.cancel().await?;
+            while let Some(done) = working.next().await {
+                self.settle_batch(done).await?;
+            }
+            while self.in_lane > 0 {
+                match tokio::time::timeout(LANE_TIMEOUT, self.settled.recv()).await {
+                    Ok(Some(tag)) => self.settle_tags(tag).await?,
+                    _ => break,
+                }
+            }
+            Ok::<_, BrokerError>(())
+        };
+        match tokio::time::timeout(STOP_TIMEOUT, finish).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!("stopping: {error}; unacked messages will be redelivered"),
+            Err(_) => tracing::warn!("stopping: not everything in flight was done; it will be redelivered"),
+        }
+        Ok(End::Stopped)
+    }
+}
+
+async fn work(loader: &Loader, deliveries: Vec<Delivery>, shutdown: &CancellationToken) -> Done {
+    let outcomes = batch::load(loader, &deliveries, shutdown).await;
+    (deliveries, outcomes)
+}
+
+/// What a session remembers from look to look.
+struct Watch {
+    bar: DrainBar,
+    hole: Option<u64>,
+    hole_looks: u32,
+    seemed_drained: bool,
+}
+
+impl Watch {
+    async fn new(loader: &Loader, consumer: &Consumer) -> Result<Self, BrokerError> {
+        let ready = if loader.drain { consumer.ready_in(loader.broker.names().load()).await? } else { 0 };
+        Ok(Self {
+            bar: DrainBar::start(loader, ready.into()),
+            hole: None,
+            hole_looks: 0,
+            seemed_drained: false,
+        })
+    }
+
+    /// True when the same delivery has been the oldest open one for several looks.
+    fn hole_stays(&mut self, oldest_open: Option<u64>) -> bool {
+        let same = oldest_open.is_some() && oldest_open == self.hole;
+        self.hole = oldest_open;
+        self.hole_looks = if same { self.hole_looks + 1 } else { 0 };
+        self.hole_looks >= HOLE_LOOKS_MAX
+    }
+
+    /// True when two looks in a row saw nothing: deliveries on their way to us are not counted as ready any more.
+    fn seems_drained(&mut self, empty: bool) -> bool {
+        std::mem::replace(&mut self.seemed_drained, empty) && empty
+    }
+}

@@ -1,0 +1,57 @@
+//! Opening a connection to Redis, bounded in time, with the script loaded.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::TcpSettings;
+use redis::{AsyncConnectionConfig, IntoConnectionInfo};
+
+use super::fault::Fault;
+use super::script::SCRIPT;
+use crate::config::RedisUrl;
+
+/// How long connecting and logging in may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long an answer may take. A command that timed out may still run: the mark makes its repetition harmless.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A connection shared by all calls, and the script's name there.
+#[derive(Clone)]
+pub(super) struct Connection {
+    pub(super) multiplexed: MultiplexedConnection,
+    pub(super) script_sha: String,
+    /// Tells this connection from the one before and after it.
+    pub(super) number: u64,
+}
+
+/// The client for `url`; the error is the kind of mistake, without the URL.
+pub(super) fn client(url: &RedisUrl) -> Result<redis::Client, String> {
+    let info = url.expose().into_connection_info().map_err(|error| error.category().to_owned())?;
+    let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
+    redis::Client::open(info).map_err(|error| error.category().to_owned())
+}
+
+impl Connection {
+    pub(super) async fn open(client: &redis::Client) -> Result<Self, Fault> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(ANSWER_TIMEOUT));
+        let opening = client.get_multiplexed_async_connection_with_config(&config);
+        let multiplexed = opening.await.map_err(|error| Fault::from_redis(&error))?;
+        let mut connection =
+            Self { multiplexed, script_sha: String::new(), number: NUMBER.fetch_add(1, Ordering::Relaxed) };
+        connection.load_script().await?;
+        Ok(connection)
+    }
+
+    /// Hands the script to Redis, which forgets it at a restart or `SCRIPT FLUSH`.
+    pub(super) async fn load_script(&mut self) -> Result<(), Fault> {
+        let mut load = redis::cmd("SCRIPT");
+        load.arg("LOAD").arg(SCRIPT);
+        self.script_sha =
+            load.query_async(&mut self.multiplexed).await.map_err(|error| Fault::from_redis(&error))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,112 @@
+//! What an error of Redis means for us: a pure function over its code.
+
+use redis::{ErrorKind, RedisError};
+
+/// Why Redis did not do what we asked, in the classes that the loader tells apart.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Fault {
+    /// The server is away, or not able to serve anyone now: not the message's fault. Wait and repeat.
+    #[error("{0}")]
+    ServerAway(String),
+    /// The script or the configuration is wrong: it would fail for every message. Stop loading until somebody mends it.
+    #[error("the script or Redis's configuration is wrong: {0}")]
+    Misconfigured(String),
+    /// Redis does not know the script (any more): load it again.
+    #[error("Redis does not know the script")]
+    ScriptMissing,
+    /// It fails for this message only.
+    #[error("{0}")]
+    ThisMessage(String),
+}
+
+impl Fault {
+    /// True when the connection is of no use any more.
+    pub fn is_server_away(&self) -> bool {
+        matches!(self, Self::ServerAway(_))
+    }
+
+    pub(super) fn from_redis(error: &RedisError) -> Self {
+        let text = describe(error);
+        match error.code() {
+            Some(code) => Self::from_code(code, text),
+            // Without a code the error did not come from the server's answer: network, timeout, login, or a reply that makes
+            // no sense, which a stranger on the port would send.
+            None => Self::ServerAway(text),
+        }
+    }
+
+    /// Codes are the first word of an error reply (<https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors>).
+    fn from_code(code: &str, text: String) -> Self {
+        match code {
+            "NOSCRIPT" => Self::ScriptMissing,
+            "WRONGTYPE" => Self::ThisMessage(text),
+            // Busy, full, not writable, not the primary, or not ours to use until a person has changed something: none of it is
+            // about this message, all of it may be over any moment.
+            "OOM" | "BUSY" | "LOADING" | "MISCONF" | "READONLY" | "MASTERDOWN" | "NOREPLICAS"
+            | "CLUSTERDOWN" | "TRYAGAIN" | "MOVED" | "ASK" | "NOAUTH" | "WRONGPASS" | "NOPERM"
+            | "UNKILLABLE" => Self::ServerAway(text),
+            "ERR" if text.contains("max number of clients") => Self::ServerAway(text),
+            "ERR" | "CROSSSLOT" | "NOPROTO" | "EXECABORT" => Self::Misconfigured(text),
+            // A code we do not know: let it be tried a bounded number of times and then looked at by a person.
+            _ => Self::ThisMessage(text),
+        }
+    }
+}
+
+/// The error's text in one line; redis-rs keeps the server's code and detail apart.
+fn describe(error: &RedisError) -> String {
+    match (error.code(), error.detail()) {
+        (Some(code), Some(detail)) => format!("{code} {detail}"),
+        (Some(code), None) => code.to_owned(),
+        _ if error.is_timeout() => "no answer in time".to_owned(),
+        _ if error.kind() == ErrorKind::AuthenticationFailed => {
+            format!("it refuses our login (check user and password in --redis-url, REDIS_PASSWORD): {error}")
+        }
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_its_class() {
+        use Fault::{Misconfigured, ScriptMissing, ServerAway, ThisMessage};
+        let text = || "the text".to_owned();
+        for (code, class) in [
+            ("OOM", ServerAway(text())),
+            ("BUSY", ServerAway(text())),
+            ("LOADING", ServerAway(text())),
+            ("MISCONF", ServerAway(text())),
+            ("READONLY", ServerAway(text())),
+            ("MASTERDOWN", ServerAway(text())),
+            ("NOREPLICAS", ServerAway(text())),
+            ("CLUSTERDOWN", ServerAway(text())),
+            ("TRYAGAIN", ServerAway(text())),
+            ("NOAUTH", ServerAway(text())),
+            ("WRONGPASS", ServerAway(text())),
+            ("NOPERM", ServerAway(text())),
+            ("NOSCRIPT", ScriptMissing),
+            ("WRONGTYPE", ThisMessage(text())),
+            ("SOMETHINGNEW", ThisMessage(text())),
+            ("ERR", Misconfigured(text())),
+            ("CROSSSLOT", Misconfigured(text())),
+        ] {
+            assert_eq!(Fault::from_code(code, text()), class, "{code}");
+        }
+        let full = "ERR max number of clients reached".to_owned();
+        assert_eq!(Fault::from_code("ERR", full.clone()), ServerAway(full));
+    }
+
+    #[test]
+    fn an_error_without_a_code_means_the_server_is_away() {
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        assert!(Fault::from_redis(&RedisError::from(refused)).is_server_away());
+        let timeout = std::io::Error::from(std::io::ErrorKind::TimedOut);
+        assert_eq!(
+            Fault::from_redis(&RedisError::from(timeout)),
+            Fault::ServerAway("no answer in time".into())
+        );
+    }
+}

@@ -1,0 +1,95 @@
+//! Redis: our keys, the script that loads an event, and what is read back. The only module that names `redis`.
+//!
+//! All effects of an event go through `lua/load_event.lua`. A connection is thrown away after any failure of the server or the
+//! network and opened anew for the next call, so that a half-dead socket or a demoted node cannot hold us.
+
+mod connection;
+mod fault;
+mod keys;
+mod read;
+mod script;
+
+pub use fault::Fault;
+pub use keys::Keys;
+pub use read::{DeveloperScore, StreamEntry};
+pub use script::{LoadCall, LoadPolicy, Score, Verdict};
+
+use tokio::sync::Mutex;
+
+use crate::config::{Namespace, RedisUrl, UsageError};
+use connection::Connection;
+
+/// Redis as one program sees it. Calls may run at the same time; they share one connection.
+pub struct Store {
+    client: redis::Client,
+    address: String,
+    keys: Keys,
+    /// The open connection, if any. Held locked only while connecting, so that callers wait for one attempt together.
+    connection: Mutex<Option<Connection>>,
+}
+
+impl Store {
+    /// A store that is not connected to yet; every call connects when needed.
+    ///
+    /// # Errors
+    /// [`UsageError`] when the URL is not one that the Redis client takes.
+    pub fn new(url: &RedisUrl, namespace: &Namespace) -> Result<Self, UsageError> {
+        // The client's own error text may quote the URL and with it the password.
+        let client = connection::client(url).map_err(|category| {
+            UsageError(format!("--redis-url (REDIS_URL): {category}: it must look like redis://host:6379/"))
+        })?;
+        let keys = Keys::new(namespace);
+        Ok(Self { client, address: url.to_string(), keys, connection: Mutex::new(None) })
+    }
+
+    /// `host:port`, without a password.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The names of our keys.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Asks Redis whether it is there.
+    ///
+    /// # Errors
+    /// [`Fault`] when it is not, or does not let us in.
+    pub async fn ping(&self) -> Result<(), Fault> {
+        self.ask::<()>(&redis::cmd("PING")).await
+    }
+
+    /// Runs one command; a failure of the server costs the connection.
+    async fn ask<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, Fault> {
+        let mut connection = self.connection().await?;
+        match command.query_async(&mut connection.multiplexed).await {
+            Ok(value) => Ok(value),
+            Err(error) => {
+                let fault = Fault::from_redis(&error);
+                self.forget_after(&fault, &connection).await;
+                Err(fault)
+            }
+        }
+    }
+
+    async fn connection(&self) -> Result<Connection, Fault> {
+        let mut slot = self.connection.lock().await;
+        if let Some(connection) = slot.as_ref() {
+            return Ok(connection.clone());
+        }
+        let connection = Connection::open(&self.client).await?;
+        *slot = Some(connection.clone());
+        Ok(connection)
+    }
+
+    /// Throws `used` away if `fault` says that the server or the network failed, unless somebody has replaced it already.
+    async fn forget_after(&self, fault: &Fault, used: &Connection) {
+        if fault.is_server_away() {
+            let mut slot = self.connection.lock().await;
+            if slot.as_ref().is_some_and(|current| current.number == used.number) {
+                *slot = None;
+            }
+        }
+    }
+}

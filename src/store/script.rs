@@ -1,0 +1,175 @@
+//! Calling `lua/load_event.lua`: one call per event, many in one round trip.
+
+use chrono::{SecondsFormat, Utc};
+use redis::{Pipeline, RedisResult, Value};
+
+use super::connection::Connection;
+use super::{Fault, Keys, Store};
+use crate::config::Retention;
+use crate::event::Event;
+
+/// The script, embedded: the binary and its script cannot be of different versions.
+pub(super) const SCRIPT: &str = include_str!("../../lua/load_event.lua");
+
+/// What is the same for every event that a loader loads.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadPolicy {
+    /// Events the stream keeps, about; 0 keeps all.
+    pub stream_maxlen: u64,
+    /// How long an hour lives after its first load.
+    pub retention: Retention,
+}
+
+/// An event to load.
+#[derive(Debug)]
+pub struct LoadCall<'a> {
+    /// The event.
+    pub event: &'a Event<'a>,
+    /// Who scores for it, if anybody.
+    pub score: Option<Score<'a>>,
+}
+
+/// Points for a developer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Score<'a> {
+    /// Whose.
+    pub login: std::borrow::Cow<'a, str>,
+    /// How many; more than 0.
+    pub weight: u32,
+}
+
+/// What became of one call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The event is loaded now.
+    Loaded,
+    /// It was loaded before; nothing changed.
+    Duplicate,
+    /// Nothing changed, for this reason.
+    Failed(Fault),
+}
+
+impl Store {
+    /// Runs the script for each call, all in one round trip, and tells what became of each, in order.
+    ///
+    /// A call that failed changed nothing, except that one which timed out may have run: repeating it is harmless.
+    pub async fn load(&self, policy: LoadPolicy, calls: &[LoadCall<'_>]) -> Vec<Verdict> {
+        let mut connection = match self.connection().await {
+            Ok(connection) => connection,
+            Err(fault) => return vec![Verdict::Failed(fault); calls.len()],
+        };
+        let mut verdicts = run(&mut connection, &self.keys, policy, calls).await;
+        let missing = |verdict: &Verdict| *verdict == Verdict::Failed(Fault::ScriptMissing);
+        if verdicts.iter().any(missing) {
+            match connection.load_script().await {
+                Ok(()) => self.repeat(&mut connection, policy, calls, &mut verdicts, missing).await,
+                Err(fault) => verdicts
+                    .iter_mut()
+                    .filter(|v| missing(v))
+                    .for_each(|v| *v = Verdict::Failed(fault.clone())),
+            }
+        }
+        let away = verdicts.iter().find_map(|verdict| match verdict {
+            Verdict::Failed(fault) if fault.is_server_away() => Some(fault),
+            _ => None,
+        });
+        if let Some(fault) = away {
+            self.forget_after(fault, &connection).await;
+        }
+        verdicts
+    }
+
+    /// Runs the calls again whose verdict is `to_repeat`.
+    async fn repeat(
+        &self,
+        connection: &mut Connection,
+        policy: LoadPolicy,
+        calls: &[LoadCall<'_>],
+        verdicts: &mut [Verdict],
+        to_repeat: impl Fn(&Verdict) -> bool,
+    ) {
+        let places: Vec<usize> = (0..calls.len()).filter(|place| to_repeat(&verdicts[*place])).collect();
+        let again: Vec<LoadCall<'_>> = places
+            .iter()
+            .map(|place| LoadCall { event: calls[*place].event, score: calls[*place].score.clone() })
+            .collect();
+        let repeated = run(connection, &self.keys, policy, &again).await;
+        for (place, verdict) in places.into_iter().zip(repeated) {
+            verdicts[place] = verdict;
+        }
+    }
+}
+
+async fn run(
+    connection: &mut Connection,
+    keys: &Keys,
+    policy: LoadPolicy,
+    calls: &[LoadCall<'_>],
+) -> Vec<Verdict> {
+    let now = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
+    let mut pipeline = Pipeline::with_capacity(calls.len());
+    for call in calls {
+        add_call(&mut pipeline, &connection.script_sha, keys, policy, &now, call);
+    }
+    // Each call gets its own verdict: without this, one error would hide the answers to all the others.
+    pipeline.ignore_errors();
+    let replies: RedisResult<Vec<RedisResult<Value>>> =
+        pipeline.query_async(&mut connection.multiplexed).await;
+    match replies {
+        Ok(replies) if replies.len() == calls.len() => replies.into_iter().map(verdict).collect(),
+        Ok(replies) => {
+            let fault = Fault::ServerAway(format!("{} answers to {} calls", replies.len(), calls.len()));
+            vec![Verdict::Failed(fault); calls.len()]
+        }
+        Err(error) => vec![Verdict::Failed(Fault::from_redis(&error)); calls.len()],
+    }
+}
+
+/// Adds one EVALSHA, with KEYS and ARGV in the order that the script's header gives.
+fn add_call(
+    pipeline: &mut Pipeline,
+    script_sha: &str,
+    keys: &Keys,
+    policy: LoadPolicy,
+    now: &str,
+    call: &LoadCall<'_>,
+) {
+    let event = call.event;
+    let hour = event.hour();
+    let (login, weight) = call.score.as_ref().map_or(("", 0), |score| (score.login.as_ref(), score.weight));
+    let retention_ms = match policy.retention {
+        Retention::Forever => 0,
+        Retention::For(duration) => u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+    };
+    let names = [
+        keys.mark(event),
+        keys.own_mark(event),
+        keys.stream(),
+        keys.scores(&hour),
+        keys.counts(&hour),
+        keys.first_inserted_at(),
+    ];
+    pipeline.cmd("EVALSHA").arg(script_sha).arg(names.len());
+    for name in &names {
+        pipeline.arg(name);
+    }
+    pipeline.arg(event.created_at.as_ref()).arg(event.kind.as_ref()).arg(now);
+    pipeline.arg(policy.stream_maxlen).arg(retention_ms).arg(login).arg(weight);
+    for (name, value) in event.flattened() {
+        pipeline.arg(name).arg(value.as_ref());
+    }
+}
+
+/// What the script's return value, or error, means.
+fn verdict(reply: RedisResult<Value>) -> Verdict {
+    match reply {
+        Ok(Value::Int(1)) => Verdict::Loaded,
+        Ok(Value::Int(0)) => Verdict::Duplicate,
+        Ok(Value::BulkString(text)) if text.starts_with(b"reject:") => {
+            let reason = String::from_utf8_lossy(&text["reject:".len()..]).into_owned();
+            Verdict::Failed(Fault::ThisMessage(reason))
+        }
+        Ok(other) => Verdict::Failed(Fault::Misconfigured(format!("the script answered {other:?}"))),
+        Err(error) => Verdict::Failed(Fault::from_redis(&error)),
+    }
+}
