@@ -1,0 +1,4 @@
+//! The pipeline on real servers, one story a module.
+
+#[path = "../support/mod.rs"]
+mod support;

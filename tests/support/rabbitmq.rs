@@ -1,0 +1,124 @@
+//! A RabbitMQ node of our own, for what kills or measures the broker. It takes about 5 s to start.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::redis_server::free_port;
+
+pub struct RabbitNode {
+    child: Child,
+    pub port: u16,
+    distribution_port: u16,
+    epmd_port: u16,
+    dir: TempDir,
+}
+
+impl RabbitNode {
+    /// Starts a node with its own name, ports, folders and port mapper, without the wrapper that changes the user.
+    pub fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("rabbitmq.conf"), "heartbeat = 10\n").unwrap();
+        fs::write(dir.path().join("plugins"), "[].\n").unwrap();
+        let (port, distribution_port, epmd_port) = (free_port(), free_port(), free_port());
+        let child = spawn(&dir, port, distribution_port, epmd_port);
+        let node = Self { child, port, distribution_port, epmd_port, dir };
+        node.wait_until_up();
+        node
+    }
+
+    pub fn url(&self) -> String {
+        format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port)
+    }
+
+    /// The process that does the work.
+    pub fn pid(&self) -> u32 {
+        let text = fs::read_to_string(self.dir.path().join("pid")).unwrap();
+        text.trim().parse().unwrap()
+    }
+
+    /// Kills it as a crash would, and waits until the process is gone.
+    pub fn kill(&mut self) {
+        super::process::signal(self.pid(), "KILL");
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again on the same port with the same files.
+    pub fn restart(&mut self) {
+        let _ = fs::remove_file(self.dir.path().join("pid"));
+        self.child = spawn(&self.dir, self.port, self.distribution_port, self.epmd_port);
+        self.wait_until_up();
+    }
+
+    /// Runs `rabbitmqctl` against the node.
+    pub fn ctl(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(sbin().join("rabbitmqctl"));
+        environment(&mut command, &self.dir, self.port, self.distribution_port, self.epmd_port);
+        let output = command.arg("-q").args(arguments).output().unwrap();
+        assert!(
+            output.status.success(),
+            "rabbitmqctl {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn wait_until_up(&self) {
+        let deadline = Instant::now() + Duration::from_secs(90);
+        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err()
+            || !self.dir.path().join("pid").exists()
+        {
+            assert!(Instant::now() < deadline, "RabbitMQ on port {} does not answer", self.port);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for RabbitNode {
+    fn drop(&mut self) {
+        let pids: Vec<String> = fs::read_to_string(self.dir.path().join("pid")).into_iter().collect();
+        for pid in pids.iter().map(|pid| pid.trim()) {
+            let _ = Command::new("kill").args(["-KILL", pid]).status();
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        // The port mapper outlives the node; it was started for this node only.
+        let _ = Command::new("pkill").args(["-f", &format!("epmd.*-port {}", self.epmd_port)]).status();
+        let _ = Command::new("epmd").env("ERL_EPMD_PORT", self.epmd_port.to_string()).arg("-kill").output();
+    }
+}
+
+/// Where Debian's package has the scripts that do not change the user.
+fn sbin() -> PathBuf {
+    let lib = fs::read_dir("/usr/lib/rabbitmq/lib")
+        .expect("rabbitmq-server is missing: run `make test`, which installs it");
+    let server = lib.filter_map(Result::ok).map(|entry| entry.path().join("sbin")).find(|path| path.exists());
+    server.expect("rabbitmq-server is missing: run `make test`, which installs it")
+}
+
+fn spawn(dir: &TempDir, port: u16, distribution_port: u16, epmd_port: u16) -> Child {
+    let mut command = Command::new(sbin().join("rabbitmq-server"));
+    environment(&mut command, dir, port, distribution_port, epmd_port);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn environment(command: &mut Command, dir: &TempDir, port: u16, distribution_port: u16, epmd_port: u16) {
+    let path = |name: &str| dir.path().join(name);
+    command
+        .env("HOME", dir.path())
+        .env("RABBITMQ_NODENAME", format!("etl{port}@localhost"))
+        .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
+        .env("RABBITMQ_NODE_PORT", port.to_string())
+        .env("RABBITMQ_DIST_PORT", distribution_port.to_string())
+        .env("ERL_EPMD_PORT", epmd_port.to_string())
+        .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+        .env("RABBITMQ_MNESIA_BASE", path("data"))
+        .env("RABBITMQ_LOG_BASE", path("log"))
+        .env("RABBITMQ_PID_FILE", path("pid"))
+        .env("RABBITMQ_CONFIG_FILE", path("rabbitmq.conf"))
+        .env("RABBITMQ_ENABLED_PLUGINS_FILE", path("plugins"))
+        .env("RABBITMQ_CONF_ENV_FILE", "/dev/null");
+}
