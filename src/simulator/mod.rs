@@ -1,0 +1,3 @@
+//! A stand-in for GitHub's Events API.
+mod generator;
+pub use generator::Generator;
