@@ -30,9 +30,9 @@ pub struct SimulatorArgs {
 /// - `rate` 0: at the start only. The generator fills the window; of recorded events all enter, so the last `window` of them
 ///   are visible. Polls then get 304;
 /// - `per_poll` N: N with each request for the first page of `/events`, but only once every event that entered before was
-///   fetched in an undamaged 200, so that a client that keeps polling gets each event of a recording, whatever fails.
-///   A client that does not ask for the further pages gets no new events (`per_page` at least N suffices).
-///   With N at most half the window, a poller also always sees an overlap.
+///   fetched in an undamaged 200, or the client got 304 for the first page. So a client that keeps polling gets each event
+///   of a recording, whatever fails. With N at most 100 the first page holds all that is new; with N at most half the
+///   window a poller also always sees an overlap; with N the window it never does, which is a gap each time.
 ///
 /// [`SimulateArgs::default`] has the defaults of the command line.
 #[derive(clap::Args, Clone, Debug)]
@@ -45,7 +45,7 @@ pub struct SimulateArgs {
     #[arg(long, default_value_t = 20.0, value_parser = rate, value_name = "N")]
     pub rate: f64,
 
-    /// In place of --rate: N events enter with each poll of /events, once all before were fetched (1 to 10000)
+    /// In place of --rate: N events enter with each poll of /events, once all before were fetched (1 to --window)
     #[arg(long, conflicts_with = "rate", value_parser = clap::value_parser!(u32).range(1..=WINDOW_MAX), value_name = "N")]
     pub per_poll: Option<u32>,
 

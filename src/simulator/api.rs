@@ -150,8 +150,7 @@ impl Api {
         faults: &[Fault],
         now: DateTime<Utc>,
     ) -> Answer {
-        let quota = self.quotas.of(asked.authorised(), now);
-        if !quota.spend() {
+        if !self.quotas.of(asked.authorised(), now).spend() {
             return limited(asked.authorised());
         }
         if wanted.start() >= self.feed.window() {
@@ -166,23 +165,19 @@ impl Api {
         misbehave::spoil_events(faults, &mut events);
         let body = array(&events);
         let etag = etag(&body);
-        let mut answer = if asked.has(&etag) {
-            if asked.authorised() {
-                quota.refund();
-            }
-            Answer::json(StatusCode::NOT_MODIFIED, "")
-        } else {
-            if *filter == Filter::All && asked.method == Method::GET && !misbehave::unreadable(faults) {
-                self.feed.fetched(start, count);
-            }
-            Answer::json(StatusCode::OK, body)
-        };
-        answer.set("etag", etag);
-        let base = format!("{}{}", asked.origin(), asked.uri.path());
-        if let Some(links) = wanted.links(&base, self.feed.count(filter)) {
-            answer.set("link", links);
+        let known = asked.has(&etag);
+        if known && asked.authorised() {
+            self.quotas.of(true, now).refund();
         }
-        answer
+        if *filter == Filter::All && asked.method == Method::GET {
+            match known {
+                true if wanted.page == 1 => self.feed.up_to_date(),
+                false if !misbehave::unreadable(faults) => self.feed.fetched(start, count),
+                _ => {}
+            }
+        }
+        let links = wanted.links(&asked.origin(), asked.uri.path(), self.feed.count(filter));
+        page(known, body, &etag, links)
     }
 
     /// The headers that come with every answer, where a fault has not set them.
@@ -211,6 +206,18 @@ impl Api {
         // Counters and strings have nothing that fails to serialise.
         Answer::json(StatusCode::OK, serde_json::to_string(&self.served()).unwrap_or_default())
     }
+}
+
+fn page(known: bool, body: Bytes, etag: &str, links: Option<String>) -> Answer {
+    let mut answer = match known {
+        true => Answer::json(StatusCode::NOT_MODIFIED, ""),
+        false => Answer::json(StatusCode::OK, body),
+    };
+    answer.set("etag", etag);
+    if let Some(links) = links {
+        answer.set("link", links);
+    }
+    answer
 }
 
 /// The events as a JSON array, each byte for byte.

@@ -33,8 +33,8 @@ pub(super) enum Pace {
     Still,
     /// By the clock: the moment it started, the rate, and how many entered since.
     Clock { started_at: DateTime<Utc>, per_second: f64, entered: u64 },
-    /// So many with each poll, once all before were fetched.
-    Poll { events: usize },
+    /// So many with each poll, once all before were fetched, or the client has said that it is up to date.
+    Poll { events: usize, up_to_date: bool },
 }
 
 /// What became of the events.
@@ -108,12 +108,22 @@ impl Feed {
         self.enter(due, |_| now);
     }
 
-    /// A client begins a poll: lets in the next events when they come by poll and all before were fetched.
+    /// A client begins a poll: lets in the next events if they come by poll.
     pub(super) fn poll(&mut self, now: DateTime<Utc>) {
-        if let Pace::Poll { events } = self.pace
-            && self.unfetched == 0
+        if let Pace::Poll { events, up_to_date } = &mut self.pace
+            && (*up_to_date || self.unfetched == 0)
         {
-            self.enter(events as u64, |_| now);
+            let events = *events as u64;
+            *up_to_date = false;
+            self.enter(events, |_| now);
+        }
+    }
+
+    /// A client got 304 for the first page. It wants no more of the events there are, even if it left some: recordings
+    /// hold duplicates, and a client stops where a page holds what it has seen. Waiting for it would be for ever.
+    pub(super) fn up_to_date(&mut self) {
+        if let Pace::Poll { up_to_date, .. } = &mut self.pace {
+            *up_to_date = true;
         }
     }
 
@@ -220,7 +230,7 @@ mod tests {
 
     #[test]
     fn events_enter_with_each_poll_once_those_before_were_fetched() {
-        let mut feed = Feed::new(10, recorded(5), Pace::Poll { events: 2 });
+        let mut feed = Feed::new(10, recorded(5), Pace::Poll { events: 2, up_to_date: false });
         let now = Utc::now();
         feed.poll(now);
         feed.poll(now);
@@ -231,6 +241,9 @@ mod tests {
         feed.fetched(1, 1);
         feed.poll(now);
         assert_eq!(feed.tally.entered, 4);
+        feed.up_to_date();
+        feed.poll(now);
+        assert_eq!(feed.tally.entered, 5, "the recording is at its end");
     }
 
     #[test]

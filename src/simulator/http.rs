@@ -69,3 +69,36 @@ fn long(start: Bytes, filling: Bytes, times: u64) -> impl Stream<Item = Bytes> {
     let filling = stream::repeat(filling).take(usize::try_from(times).unwrap_or(usize::MAX));
     stream::once(std::future::ready(start)).chain(filling)
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+
+    use super::*;
+
+    async fn sent(body: Content, shutdown: &CancellationToken) -> Bytes {
+        let answer = Answer { body, ..Answer::json(StatusCode::OK, "") };
+        axum::body::to_bytes(response(answer, shutdown.clone()).into_body(), usize::MAX).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn bodies_are_sent_as_told() {
+        let running = CancellationToken::new();
+        let text = || Bytes::from_static(b"[]");
+        assert_eq!(sent(Content::Whole(text()), &running).await, "[]");
+        assert_eq!(sent(Content::Cut(text()), &running).await, "[]");
+        let long = Content::Long { start: text(), filling: Bytes::from_static(b"  "), times: 3 };
+        assert_eq!(sent(long, &running).await, "[]      ");
+        assert_eq!(sent(Content::Trickle(text().slice(..1)), &running).await, "[");
+    }
+
+    #[tokio::test]
+    async fn endless_bodies_end_at_shutdown() {
+        let stopped = CancellationToken::new();
+        stopped.cancel();
+        let text = || Bytes::from_static(b"[");
+        assert!(sent(Content::Trickle(text()), &stopped).await.is_empty());
+        let long = Content::Long { start: text(), filling: text(), times: u64::MAX };
+        assert!(sent(long, &stopped).await.len() < 2);
+    }
+}

@@ -186,7 +186,7 @@ fn feed(args: &SimulateArgs) -> anyhow::Result<Feed> {
                 format!("--per-poll {events}: must be at most --window {window}, or events would be lost");
             return Err(UsageError(text).into());
         }
-        Some(events) => Pace::Poll { events: events as usize },
+        Some(events) => Pace::Poll { events: events as usize, up_to_date: false },
         None if args.rate > 0.0 => Pace::Clock { started_at: now, per_second: args.rate, entered: 0 },
         None => Pace::Still,
     };

@@ -40,12 +40,12 @@ impl Wanted {
         (self.page - 1).saturating_mul(self.per_page)
     }
 
-    /// The `Link` header for a feed of `total` events at `base` (`http://host/events`); none when one page is all.
-    pub(super) fn links(&self, base: &str, total: usize) -> Option<String> {
+    /// The `Link` header for a feed of `total` events at `origin` (`http://host`) and `path`; none when one page is all.
+    pub(super) fn links(&self, origin: &str, path: &str, total: usize) -> Option<String> {
         let last = total.div_ceil(self.per_page).max(1);
         let mut links = Vec::new();
         let mut link = |page: usize, rel: &str| {
-            links.push(format!("<{base}?{}page={page}>; rel=\"{rel}\"", self.query));
+            links.push(format!("<{origin}{path}?{}page={page}>; rel=\"{rel}\"", self.query));
         };
         if self.page > 1 {
             link(self.page.min(last + 1) - 1, "prev");
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn links_are_those_that_github_sends() {
-        let links = |query, total| wanted(query).links("http://h/events", total);
+        let links = |query, total| wanted(query).links("http://h", "/events", total);
         assert_eq!(
             links("", 300).unwrap(),
             r#"<http://h/events?page=2>; rel="next", <http://h/events?page=10>; rel="last""#

@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 
 use crate::config::UsageError;
 
-/// The largest file after decompression; it is held in memory once. The largest hour of GH Archive has about 1 GB.
-const FILE_BYTES_MAX: u64 = 2 << 30;
+/// The largest file after decompression; it is held in memory whole.
+const FILE_BYTES_MAX: u64 = 1 << 30;
 
 /// The events of `path` in the order in which they enter the feed: oldest first.
 ///
