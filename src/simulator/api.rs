@@ -3,17 +3,17 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use axum::body::Bytes;
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::http::{Method, StatusCode, header};
 use chrono::{DateTime, Utc};
-use serde_json::json;
 
 use super::answer::Answer;
+use super::asked::{Asked, Route};
+use super::canned;
 use super::fault::{Fault, Schedule};
 use super::feed::{Feed, Filter};
 use super::misbehave;
 use super::page::Wanted;
-use super::quota::{Quota, Quotas};
+use super::quota::Quotas;
 use super::served::Served;
 
 /// All that a request may change.
@@ -23,71 +23,6 @@ pub(super) struct Api {
     pub schedule: Schedule,
     pub served: Served,
     pub poll_interval_s: u64,
-}
-
-/// A request without its body, which nothing here has.
-pub(super) struct Asked {
-    pub method: Method,
-    /// Path and query only.
-    pub uri: Uri,
-    pub host: String,
-    pub headers: HeaderMap,
-}
-
-impl Asked {
-    pub(super) fn new(parts: Parts) -> Self {
-        let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        let path = parts.uri.path_and_query().cloned();
-        Self {
-            method: parts.method,
-            host: host.unwrap_or("localhost").to_owned(),
-            uri: path.map(Uri::from).unwrap_or_default(),
-            headers: parts.headers,
-        }
-    }
-
-    pub(super) fn origin(&self) -> String {
-        format!("http://{}", self.host)
-    }
-
-    pub(super) fn authorised(&self) -> bool {
-        self.headers.contains_key(header::AUTHORIZATION)
-    }
-
-    /// Whether the client has the answer with this ETag already; compared weakly, as for GET (RFC 9110, 13.1.2).
-    fn has(&self, etag: &str) -> bool {
-        let known = self.headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-        let bare = etag.trim_start_matches("W/");
-        known.is_some_and(|known| {
-            known.split(',').map(str::trim).any(|one| one == "*" || one.trim_start_matches("W/") == bare)
-        })
-    }
-}
-
-enum Route {
-    Feed(Filter),
-    RateLimit,
-    Unknown,
-}
-
-fn route(asked: &Asked) -> Route {
-    let parts: Vec<&str> = asked.uri.path().trim_start_matches('/').split('/').collect();
-    match parts[..] {
-        _ if !matches!(asked.method, Method::GET | Method::HEAD) => Route::Unknown,
-        ["events"] => Route::Feed(Filter::All),
-        ["repos" | "networks", owner, name, "events"] => {
-            Route::Feed(Filter::Repository(format!("{owner}/{name}")))
-        }
-        ["orgs", org, "events"] => Route::Feed(Filter::Organisation(org.to_owned())),
-        ["users", user, "events"] => Route::Feed(Filter::User(decoded(user))),
-        ["rate_limit"] => Route::RateLimit,
-        _ => Route::Unknown,
-    }
-}
-
-/// The brackets of bots' logins come encoded from some clients; no other character of a login needs it.
-fn decoded(login: &str) -> String {
-    login.replace("%5B", "[").replace("%5D", "]").replace("%5b", "[").replace("%5d", "]")
 }
 
 impl Api {
@@ -105,11 +40,11 @@ impl Api {
 
     fn decide(&mut self, asked: &Asked, now: DateTime<Utc>) -> Answer {
         if asked.headers.get(header::USER_AGENT).is_none_or(|agent| agent.is_empty()) {
-            return nameless();
+            return canned::nameless();
         }
-        match route(asked) {
+        match asked.route() {
             Route::Feed(filter) => self.feed(asked, &filter, now),
-            Route::RateLimit => rate_limit(self.quotas.of(asked.authorised(), now)),
+            Route::RateLimit => canned::rate_limit(self.quotas.of(asked.authorised(), now)),
             Route::Unknown => {
                 Answer::message(StatusCode::NOT_FOUND, "Not Found", "https://docs.github.com/rest")
             }
@@ -151,10 +86,10 @@ impl Api {
         now: DateTime<Utc>,
     ) -> Answer {
         if !self.quotas.of(asked.authorised(), now).spend() {
-            return limited(asked.authorised());
+            return canned::limited(asked.authorised());
         }
         if wanted.start() >= self.feed.window() {
-            return too_deep();
+            return canned::too_deep();
         }
         if *filter == Filter::All && wanted.page == 1 {
             self.feed.poll(now);
@@ -241,36 +176,6 @@ fn etag(body: &[u8]) -> String {
         hasher.finish()
     };
     format!("W/\"{:016x}{:016x}\"", half(0), half(1))
-}
-
-fn nameless() -> Answer {
-    let text = "\r\nRequest forbidden by administrative rules. Please make sure your request has a User-Agent header \
-        (https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api#user-agent). Check \
-        https://developer.github.com for other possible causes.\r\n";
-    Answer::new(StatusCode::FORBIDDEN, "text/html; charset=utf-8", text)
-}
-
-fn limited(authorised: bool) -> Answer {
-    let message = if authorised {
-        "API rate limit exceeded for user ID 1."
-    } else {
-        "API rate limit exceeded for 127.0.0.1. (But here's the good news: Authenticated requests get a higher rate \
-         limit. Check out the documentation for more details.)"
-    };
-    let url = "https://docs.github.com/rest/overview/resources-in-the-rest-api#rate-limiting";
-    Answer::message(StatusCode::FORBIDDEN, message, url)
-}
-
-fn too_deep() -> Answer {
-    let message = "In order to keep the API fast for everyone, pagination is limited for this resource.";
-    Answer::message(StatusCode::UNPROCESSABLE_ENTITY, message, "https://docs.github.com/v3/#pagination")
-}
-
-fn rate_limit(quota: &Quota) -> Answer {
-    let core = json!({
-        "limit": quota.limit, "used": quota.used, "remaining": quota.remaining(), "reset": quota.resets_at.timestamp(),
-    });
-    Answer::json(StatusCode::OK, json!({ "resources": { "core": core }, "rate": core }).to_string())
 }
 
 #[cfg(test)]

@@ -44,7 +44,8 @@ pub struct Tally {
     pub entered: u64,
     /// Events fetched from `/events` at least once, in an undamaged answer.
     pub fetched: u64,
-    /// Events that left the window before anyone fetched them: what a poller must report as a gap.
+    /// Events that left the window before anyone fetched them, also those before the first poll. From then on, a poller
+    /// must report them as gaps.
     pub missed: u64,
 }
 

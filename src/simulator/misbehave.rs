@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use flate2::{Compress, Compression, FlushCompress};
 
 use super::answer::{Answer, Content};
-use super::api::Asked;
+use super::asked::Asked;
 use super::fault::{Fault, Kind};
 
 /// The mark on a URL that a redirect led to, so that it is answered.

@@ -22,11 +22,14 @@
 
 mod answer;
 mod api;
+mod asked;
+mod canned;
 mod fault;
 mod feed;
 mod generator;
 mod http;
 mod misbehave;
+mod opening;
 mod page;
 mod quota;
 mod recorded;
@@ -49,11 +52,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{SimulateArgs, SimulatorArgs, UsageError};
+use crate::config::{SimulateArgs, SimulatorArgs};
 use answer::Answer;
-use api::{Api, Asked};
+use api::Api;
+use asked::Asked;
 use fault::Schedule;
-use feed::{Feed, Pace, Source};
 use quota::Quotas;
 
 /// How often events enter that are due by the clock, when nobody asks.
@@ -74,11 +77,11 @@ impl Simulator {
     /// Fills the feed as `args` say, reading recorded events whole.
     ///
     /// # Errors
-    /// [`UsageError`] for a file of events that cannot be read or is not JSON, and for options that contradict each other.
+    /// [`UsageError`](crate::config::UsageError) for a file of events that cannot be read or is not JSON, and for options that contradict each other.
     pub fn new(args: SimulateArgs) -> anyhow::Result<Self> {
         let window_s = TimeDelta::seconds(args.rate_limit_window.into());
         let api = Api {
-            feed: feed(&args)?,
+            feed: opening::feed(&args)?,
             quotas: Quotas::new(args.rate_limit, window_s),
             schedule: Schedule::new(args.faults),
             served: Served::default(),
@@ -174,46 +177,4 @@ pub async fn serve(args: SimulatorArgs, shutdown: CancellationToken) -> anyhow::
     tracing::info!(%address, "serving GitHub's Events API at http://{address}");
     writeln!(std::io::stdout(), "http://{address}").context("print the address")?;
     simulator.run(listener, shutdown).await
-}
-
-/// The feed at its start, as told at [`SimulateArgs`].
-fn feed(args: &SimulateArgs) -> anyhow::Result<Feed> {
-    let window = args.window as usize;
-    let now = Utc::now();
-    let pace = match args.per_poll {
-        Some(events) if events as usize > window => {
-            let text =
-                format!("--per-poll {events}: must be at most --window {window}, or events would be lost");
-            return Err(UsageError(text).into());
-        }
-        Some(events) => Pace::Poll { events: events as usize, up_to_date: false },
-        None if args.rate > 0.0 => Pace::Clock { started_at: now, per_second: args.rate, entered: 0 },
-        None => Pace::Still,
-    };
-    let still = matches!(pace, Pace::Still);
-    let by_poll = matches!(pace, Pace::Poll { .. });
-    if args.events.is_empty() {
-        let mut feed = Feed::new(window, Source::Generated(Box::new(generator(args))), pace);
-        if !by_poll {
-            feed.enter(window as u64, feed::before(now, args.rate, window as u64));
-        }
-        return Ok(feed);
-    }
-    let mut events = Vec::new();
-    for path in &args.events {
-        events.extend(recorded::read(path)?);
-    }
-    let mut feed = Feed::new(window, Source::Recorded(events.into_iter()), pace);
-    if still {
-        feed.enter(u64::MAX, |_| now);
-    }
-    Ok(feed)
-}
-
-fn generator(args: &SimulateArgs) -> Generator {
-    let generator = Generator::new(args.seed);
-    match args.mean_size {
-        Some(bytes) => generator.with_mean_size(bytes),
-        None => generator,
-    }
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::answer::Answer;
-use super::api::Asked;
+use super::asked::Asked;
 use super::fault::Fault;
 use super::feed::Tally;
 

@@ -1,8 +1,15 @@
 //! What GitHub does on a bad day: `--fault KIND[:OPTION=VALUE,…]`.
 
+mod kinds;
+mod schedule;
+
 use std::str::FromStr;
 
 use axum::http::HeaderValue;
+
+pub(super) use kinds::Kind;
+use kinds::{KINDS, Own, Row};
+pub(super) use schedule::Schedule;
 
 /// Something that goes wrong, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,116 +22,6 @@ pub struct Fault {
     every: u64,
     first: Option<u64>,
 }
-
-/// Every kind of fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    SecondaryLimit,
-    TooManyRequests,
-    RateLimit,
-    Status500,
-    Status502,
-    Status503,
-    NotModified,
-    Html,
-    EmptyPage,
-    Hang,
-    Huge,
-    GzipBomb,
-    RedirectOther,
-    RedirectSame,
-    RedirectLoop,
-    Trickle,
-    Truncated,
-    InvalidJson,
-    PollInterval,
-    SkewedDate,
-    Duplicates,
-    PageShift,
-    NotAnEvent,
-    ForeignLink,
-}
-
-/// A kind's name, its own option with a default, and what it does.
-struct Row(&'static str, Kind, Option<Own>, &'static str);
-
-/// The option that only this kind has.
-struct Own {
-    name: &'static str,
-    /// None: chosen when the fault strikes.
-    default: Option<&'static str>,
-    whole_number: bool,
-}
-
-const fn number(name: &'static str, default: &'static str) -> Option<Own> {
-    Some(Own { name, default: Some(default), whole_number: true })
-}
-
-const fn text(name: &'static str, default: Option<&'static str>) -> Option<Own> {
-    Some(Own { name, default, whole_number: false })
-}
-
-const KINDS: [Row; 24] = [
-    Row("secondary-limit", Kind::SecondaryLimit, number("seconds", "60"), "403 with Retry-After"),
-    Row("too-many-requests", Kind::TooManyRequests, number("seconds", "60"), "429 with Retry-After"),
-    Row(
-        "rate-limit",
-        Kind::RateLimit,
-        number("seconds", "60"),
-        "403 with X-RateLimit-Reset that far ahead, no Retry-After",
-    ),
-    Row("500", Kind::Status500, None, "500 with a JSON message"),
-    Row("502", Kind::Status502, None, "502 with a JSON message"),
-    Row("503", Kind::Status503, None, "503 with an HTML page"),
-    Row("not-modified", Kind::NotModified, None, "304, whatever is new"),
-    Row("html", Kind::Html, None, "200 with an HTML page"),
-    Row("empty-page", Kind::EmptyPage, None, "200 with []"),
-    Row("hang", Kind::Hang, None, "takes the request and never answers"),
-    Row("huge", Kind::Huge, number("bytes", "10000000000"), "200 with a JSON array that long"),
-    Row(
-        "gzip-bomb",
-        Kind::GzipBomb,
-        number("bytes", "10000000000"),
-        "200 with a small gzip body that becomes that long",
-    ),
-    Row(
-        "redirect-other",
-        Kind::RedirectOther,
-        text("to", None),
-        "302 to another host [default: localhost for 127.0.0.1 and the reverse]",
-    ),
-    Row("redirect-same", Kind::RedirectSame, None, "301 to the same host, which then answers"),
-    Row("redirect-loop", Kind::RedirectLoop, None, "302 to the same URL"),
-    Row("trickle", Kind::Trickle, None, "the right answer at 1 byte a second"),
-    Row("truncated", Kind::Truncated, None, "half of the body, then the connection closes"),
-    Row("invalid-json", Kind::InvalidJson, None, "half of the body as if it were all"),
-    Row(
-        "poll-interval",
-        Kind::PollInterval,
-        text("value", Some("0")),
-        "that X-Poll-Interval, such as 0, -1, 1000000000 or abc",
-    ),
-    Row("skewed-date", Kind::SkewedDate, number("seconds", "-86400"), "a Date header off by so much"),
-    Row("duplicates", Kind::Duplicates, None, "the first half of the page's events again at its end"),
-    Row(
-        "page-shift",
-        Kind::PageShift,
-        number("events", "10"),
-        "so many events again that were on the page before",
-    ),
-    Row(
-        "not-an-event",
-        Kind::NotAnEvent,
-        text("json", Some(r#"{"message":"not an event"}"#)),
-        "such an element in the middle of the page",
-    ),
-    Row(
-        "foreign-link",
-        Kind::ForeignLink,
-        text("to", None),
-        "Link headers to another host [default: as redirect-other]",
-    ),
-];
 
 impl Fault {
     fn matches(&self, page: u64) -> bool {
@@ -205,45 +102,6 @@ fn own_value(own: Option<&Own>, kind: &str, option: &str, value: &str) -> Result
         return Err(format!("{option}='{value}': must be {what}"));
     }
     Ok(value.to_owned())
-}
-
-/// The faults in force, and how often each had its chance and struck.
-pub(super) struct Schedule {
-    faults: Vec<Planned>,
-}
-
-struct Planned {
-    fault: Fault,
-    seen: u64,
-    struck: u64,
-}
-
-impl Schedule {
-    pub(super) fn new(faults: impl IntoIterator<Item = Fault>) -> Self {
-        let faults = faults.into_iter().map(|fault| Planned { fault, seen: 0, struck: 0 });
-        Self { faults: faults.collect() }
-    }
-
-    /// The faults that strike the next request for `page`.
-    pub(super) fn strike(&mut self, page: u64) -> Vec<Fault> {
-        self.faults
-            .iter_mut()
-            .filter(|planned| planned.fault.matches(page))
-            .filter_map(Planned::next)
-            .collect()
-    }
-}
-
-impl Planned {
-    fn next(&mut self) -> Option<Fault> {
-        self.seen += 1;
-        let fault = &self.fault;
-        let strikes = self.seen > fault.after
-            && (self.seen - fault.after).is_multiple_of(fault.every)
-            && fault.first.is_none_or(|first| self.struck < first);
-        self.struck += u64::from(strikes);
-        strikes.then(|| fault.clone())
-    }
 }
 
 #[cfg(test)]
