@@ -1,6 +1,6 @@
 //! How fast one loader drains a quorum queue into Redis, beside a consumer that only acks, in the same run on the same servers.
 //!
-//! `make bench`, or `cargo bench --bench pipeline -- [--events N] [--rounds N] [--appendfsync always|everysec|no] [loader flags]`.
+//! `make bench`, or `cargo bench --bench pipeline -- [--events N] [--rounds N] [--aof off|everysec|always] [-- loader flags]`.
 //! Ratios are what counts: machines are noisy, but both sides of a round share the noise.
 
 #[path = "../tests/support/mod.rs"]
@@ -34,9 +34,9 @@ struct Args {
     /// Rounds; the figures' medians are printed last.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// When Redis flushes its append-only file; the stack we ship has `always`.
-    #[arg(long, default_value = "always")]
-    appendfsync: String,
+    /// Redis's append-only file: off, or flushed everysec or always; repeatable. The stack we ship has it flushed always.
+    #[arg(long, default_values = ["off", "always"])]
+    aof: Vec<String>,
     /// Consume and ack this many messages and exit: the other side of the comparison, in a process of its own.
     #[arg(long, hide = true)]
     ack_only: Option<u64>,
@@ -65,29 +65,40 @@ fn main() {
         runtime.block_on(ack_only(&std::env::var("AMQP_URL").unwrap(), count));
         return;
     }
-    let redis = RedisServer::start(&["--appendfsync", &args.appendfsync]);
     let rabbitmq = RabbitNode::start();
     let events = generate(args.events);
-    println!(
-        "{} events, {:.2} KB on average; Redis appendfsync {}; prefetch {PREFETCH}",
-        events.len(),
-        events.iter().map(Vec::len).sum::<usize>() as f64 / events.len() as f64 / 1000.0,
-        args.appendfsync
-    );
-    let mut rounds = Vec::new();
-    for round in 1..=args.rounds {
-        runtime.block_on(publish(&rabbitmq.url(), &events));
-        let acking = measure(&rabbitmq, &redis, args.events, spawn_ack_only(&rabbitmq, args.events), false);
-        show(&format!("round {round}: ack only"), &acking);
-        runtime.block_on(publish(&rabbitmq.url(), &events));
-        flush(&redis);
-        let loader = spawn_loader(&rabbitmq, &redis, &args.loader);
-        let loading = measure(&rabbitmq, &redis, args.events, loader, true);
-        show(&format!("round {round}: loader"), &loading);
-        println!("round {round}: the loader reaches {:.0}% of acking only", 100.0 * ratio(&loading, &acking));
-        rounds.push((acking, loading));
+    let mean_kb = events.iter().map(Vec::len).sum::<usize>() as f64 / events.len() as f64 / 1000.0;
+    println!("{} events, {mean_kb:.2} KB on average; prefetch {PREFETCH}", events.len());
+    for aof in &args.aof {
+        let redis = match aof.as_str() {
+            "off" => RedisServer::start(&["--appendonly", "no"]),
+            flush => RedisServer::start(&["--appendfsync", flush]),
+        };
+        println!("\nRedis's append-only file: {aof}");
+        let rounds: Vec<_> = (1..=args.rounds)
+            .map(|n| runtime.block_on(round(n, &args, &events, &rabbitmq, &redis)))
+            .collect();
+        summarize(&rounds);
     }
-    summarize(&rounds);
+}
+
+/// Drains the same backlog twice: acking only, and loading.
+async fn round(
+    number: usize,
+    args: &Args,
+    events: &[Vec<u8>],
+    rabbitmq: &RabbitNode,
+    redis: &RedisServer,
+) -> (Figures, Figures) {
+    publish(&rabbitmq.url(), events).await;
+    let acking = measure(rabbitmq, redis, args.events, spawn_ack_only(rabbitmq, args.events), false);
+    show(&format!("round {number}: ack only"), &acking);
+    publish(&rabbitmq.url(), events).await;
+    redis::cmd("FLUSHALL").exec(&mut connection(redis)).unwrap();
+    let loading = measure(rabbitmq, redis, args.events, spawn_loader(rabbitmq, redis, &args.loader), true);
+    show(&format!("round {number}: loader  "), &loading);
+    println!("round {number}: the loader reaches {:.0}% of acking only", 100.0 * ratio(&loading, &acking));
+    (acking, loading)
 }
 
 fn generate(count: u64) -> Vec<Vec<u8>> {
@@ -163,11 +174,12 @@ fn measure(
 ) -> Figures {
     let servers = || (process::cpu_seconds(redis.pid()), process::cpu_seconds(rabbitmq.pid()));
     let (start, before) = (Instant::now(), servers());
+    let mut redis_connection = connection(redis);
     let (mut loaded_after, mut peak_mib) = (None, 0.0_f64);
     let pid = client.id();
     while !process::is_zombie(pid) {
         peak_mib = peak_mib.max(process::peak_memory_mib(pid));
-        if loads && loaded_after.is_none() && entries_added(redis) >= count {
+        if loads && loaded_after.is_none() && entries_added(&mut redis_connection) >= count {
             loaded_after = Some(start.elapsed());
         }
         std::thread::sleep(Duration::from_millis(5));
@@ -175,7 +187,8 @@ fn measure(
     let elapsed = loaded_after.unwrap_or_else(|| start.elapsed());
     let client_cpu_s = process::cpu_seconds(pid);
     assert!(client.wait().unwrap().success(), "the client failed");
-    assert!(!loads || entries_added(redis) == count, "{} of {count} events are loaded", entries_added(redis));
+    let added = entries_added(&mut redis_connection);
+    assert!(!loads || added == count, "{added} of {count} events are loaded");
     let after = servers();
     let per_100k = 100_000.0 / count as f64;
     Figures {
@@ -191,16 +204,12 @@ fn connection(redis: &RedisServer) -> redis::Connection {
     redis::Client::open(redis.url()).unwrap().get_connection().unwrap()
 }
 
-fn flush(redis: &RedisServer) {
-    redis::cmd("FLUSHALL").exec(&mut connection(redis)).unwrap();
-}
-
 /// Events ever added to the stream, 0 before the first.
-fn entries_added(redis: &RedisServer) -> u64 {
+fn entries_added(connection: &mut redis::Connection) -> u64 {
     let mut info = redis::cmd("XINFO");
     info.arg("STREAM").arg(format!("{NAMESPACE}:event-stream"));
     // An error means that the stream does not exist yet.
-    let fields: Result<HashMap<String, redis::Value>, _> = info.query(&mut connection(redis));
+    let fields: Result<HashMap<String, redis::Value>, _> = info.query(connection);
     match fields.map(|mut fields| fields.remove("entries-added")) {
         Ok(Some(redis::Value::Int(n))) => u64::try_from(n).unwrap(),
         Ok(other) => panic!("XINFO STREAM has no entries-added: {other:?}"),
@@ -229,7 +238,7 @@ fn summarize(rounds: &[(Figures, Figures)]) {
         values.sort_by(f64::total_cmp);
         values[values.len() / 2]
     };
-    println!("\nmedians of {} rounds:", rounds.len());
+    println!("medians of {} rounds:", rounds.len());
     println!("  loader       {:>8.0} events/s", median(&|r| r.1.events_per_s));
     println!("  ack only     {:>8.0} events/s", median(&|r| r.0.events_per_s));
     println!("  ratio        {:>8.2}", median(&|r| ratio(&r.1, &r.0)));
