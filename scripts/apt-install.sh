@@ -30,23 +30,23 @@ restore_policy() {
 
 as_root() { ${as_root[@]+"${as_root[@]}"} "$@"; }
 
-# What the packages just installed would start at the next boot. Units that were there before are not ours to disable.
+# What the packages just installed would start at the next boot.
 disable_services() {
-  have systemctl || return 0
-  local unit
-  for unit in $(new_units); do
-    as_root systemctl disable --quiet "$unit" 2>/dev/null || true
+  local package
+  for package; do
+    if [ -e "/etc/init.d/$package" ]; then as_root update-rc.d "$package" disable >/dev/null; fi
   done
+  # Erlang's port mapper comes along with RabbitMQ and is started by systemd only.
+  if [ -z "$had_epmd" ] && have epmd && have systemctl; then
+    as_root systemctl disable --quiet epmd.socket epmd.service 2>/dev/null || true
+  fi
 }
 
-list_units() { find /lib/systemd/system /usr/lib/systemd/system -name '*.service' -o -name '*.socket' 2>/dev/null | sort -u; }
-new_units() { comm -13 <(echo "$units_before") <(list_units) | sed 's|.*/||' | grep -E '^(redis|rabbitmq|epmd)' || true; }
-
-units_before=$(list_units)
+had_epmd=$(command -v epmd || true)
 say "installing with apt-get${as_root:+ (sudo may ask for your password)}: $*"
 trap restore_policy EXIT
 trap 'exit 130' INT TERM HUP
 forbid_starting
 as_root apt-get update -qq
 as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
-disable_services
+disable_services "$@"

@@ -25,7 +25,7 @@ if have apt-get; then
   "$ROOT/scripts/apt-install.sh" "${absent[@]/%/-server}"
 elif have brew; then
   say "installing with Homebrew: ${absent[*]}"
-  brew install "${absent[@]}"
+  brew install "${absent[@]}" >&2
 else
   die "install ${absent[*]} (redis-server 7.0 or later, rabbitmq-server 3.10 or later) and run this again," \
     "or use servers of your own: make run AMQP_URL=amqp://… REDIS_URL=redis://…"
