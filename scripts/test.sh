@@ -28,7 +28,10 @@ run_tests() {
   cargo test --locked
 }
 
-stop_servers() { if [ -z "$servers_were_there" ]; then scripts/servers.sh down; fi; }
+stop_servers() {
+  trap '' INT TERM HUP
+  if [ -z "$servers_were_there" ]; then scripts/servers.sh down; fi
+}
 
 # `make servers` may have started them: then they stay.
 servers_were_there=
