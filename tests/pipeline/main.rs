@@ -4,4 +4,5 @@
 mod support;
 
 mod loading;
+mod property;
 mod script;
