@@ -3,6 +3,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod failures;
+mod invariants;
 mod loading;
 mod property;
 mod script;

@@ -64,9 +64,18 @@ impl Amqp {
 
     /// Messages ready in a queue.
     pub fn ready(&self, queue: &str) -> u32 {
+        self.look_at(queue).message_count()
+    }
+
+    /// Consumers of a queue.
+    pub fn consumers(&self, queue: &str) -> u32 {
+        self.look_at(queue).consumer_count()
+    }
+
+    fn look_at(&self, queue: &str) -> lapin::Queue {
         let look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
         let declared = block_on(self.channel.queue_declare(queue.into(), look, FieldTable::default()));
-        declared.unwrap_or_else(|error| panic!("look at {queue}: {error}")).message_count()
+        declared.unwrap_or_else(|error| panic!("look at {queue}: {error}"))
     }
 
     /// The first message, which stays in the queue until this connection ends: RabbitMQ may send it to others only then.

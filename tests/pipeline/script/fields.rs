@@ -68,8 +68,7 @@ fn a_stream_without_a_cap_keeps_all_and_one_with_a_cap_about_that_many() {
     bench.load_all(&events);
     assert_eq!(bench.run::<u64>("XLEN ns:event-stream"), 1500);
     bench.run::<String>("FLUSHALL");
-    let capped = |maxlen| LoadPolicy { stream_maxlen: maxlen, retention: Retention::Forever };
-    bench.policy = capped(1000);
+    bench.policy = LoadPolicy { stream_maxlen: 1000, retention: Retention::Forever };
     bench.load_all(&events);
     // `~` lets Redis trim by whole nodes, of 100 entries by default.
     let length: u64 = bench.run("XLEN ns:event-stream");
