@@ -60,7 +60,8 @@ if seen then target = own_mark end
 -- Checks: after these, no write below can fail.
 local count = redis.pcall('HGET', counts, kind)
 if failed(count) then return reject('event-count is not a hash') end
-if count and not (string.match(count, '^%d+$') and tonumber(count) < COUNT_MAX) then
+-- HINCRBY refuses a number with leading zeros.
+if count and count ~= '0' and not (string.match(count, '^[1-9]%d*$') and tonumber(count) < COUNT_MAX) then
   return reject('event-count holds no usable number')
 end
 if scored then

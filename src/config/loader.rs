@@ -41,8 +41,8 @@ pub struct LoadArgs {
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64), value_name = "N")]
     pub concurrency: u8,
 
-    /// Events the Redis stream keeps, about; 0 keeps all
-    #[arg(long, default_value_t = 1000, value_name = "N")]
+    /// Events the Redis stream keeps, about (up to 10^12); 0 keeps all
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(..=STREAM_MAXLEN_MAX), value_name = "N")]
     pub stream_maxlen: u64,
 
     /// Points for the actor of an event of this type; repeatable, replaces the defaults
@@ -65,6 +65,9 @@ pub struct LoadArgs {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100), value_name = "N")]
     pub max_attempts: u32,
 }
+
+/// Far more than a stream can hold; numbers in the script are doubles, which Redis does not take back beyond 10^17.
+const STREAM_MAXLEN_MAX: u64 = 1_000_000_000_000;
 
 /// Whether bots score.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]

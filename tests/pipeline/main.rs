@@ -2,3 +2,9 @@
 
 #[path = "../support/mod.rs"]
 mod support;
+
+mod failures;
+mod invariants;
+mod loading;
+mod property;
+mod script;

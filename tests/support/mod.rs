@@ -1,7 +1,16 @@
-//! What tests and the benchmark share: private servers, a corner of the shared ones, the built programs.
+//! What tests and the benchmark share: private servers, a corner of the shared ones, the built programs, an independent
+//! model of what they must do.
 
 #![allow(dead_code, reason = "each user of this module needs a part of it")]
 
+pub mod amqp;
+pub mod corner;
+pub mod dump;
+pub mod events;
+pub mod oracle;
 pub mod process;
+pub mod program;
+pub mod proxy;
 pub mod rabbitmq;
 pub mod redis_server;
+pub mod wait;

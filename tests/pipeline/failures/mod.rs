@@ -1,0 +1,7 @@
+//! Failures: what cannot be loaded is kept for a person, what can is loaded, and nothing else is touched.
+
+mod invalid;
+mod mismatch;
+mod retries;
+mod servers;
+mod usage;

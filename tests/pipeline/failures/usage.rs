@@ -1,0 +1,62 @@
+//! The user's mistakes: exit code 2, the flag or variable named, what it may be, and never a password.
+
+use crate::support::program::Program;
+
+/// Arguments, variables, and what the message must hold.
+type Mistake<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a [&'a str]);
+
+const MISTAKES: &[Mistake] = &[
+    (&["--amqp-url", "http://u:hunter2@h/"], &[], &["--amqp-url (AMQP_URL)", "amqp://"]),
+    (&["--amqp-url", "u:hunter2@h"], &[], &["--amqp-url (AMQP_URL)", "amqp://"]),
+    (&[], &[("AMQP_URL", "amqp://u:hunter2@h:99999/")], &["--amqp-url (AMQP_URL)", "amqp://"]),
+    (&[], &[("AMQP_URL", "amqp://u:hunter2@h/%2f?heartbeat=x")], &["--amqp-url (AMQP_URL)", "amqp://"]),
+    (&["--redis-url", "http://:hunter2@h/"], &[], &["--redis-url (REDIS_URL)", "redis://"]),
+    (&[], &[("REDIS_URL", "redis://:hunter2@h:x/")], &["--redis-url (REDIS_URL)", "redis://"]),
+    (&[], &[("REDIS_URL", "redis://:hunter2@h/first")], &["--redis-url (REDIS_URL)", "number"]),
+    (&[], &[("REDIS_PASSWORD_FILE", "/no/such/file")], &["REDIS_PASSWORD_FILE", "/no/such/file"]),
+    (&[], &[("AMQP_URL_FILE", "/no/such/file")], &["AMQP_URL_FILE", "/no/such/file"]),
+    (&["--prefetch", "0"], &[], &["--prefetch", "1..=2000"]),
+    (&["--prefetch", "2001"], &[], &["--prefetch", "1..=2000"]),
+    (&["--batch-size", "0"], &[], &["--batch-size"]),
+    (&["--concurrency", "many"], &[], &["--concurrency", "many"]),
+    (&["--stream-maxlen=-1"], &[], &["--stream-maxlen"]),
+    (&["--stream-maxlen", "18446744073709551615"], &[], &["--stream-maxlen", "1000000000000"]),
+    (&["--score", "x"], &[], &["--score", "TYPE=WEIGHT"]),
+    (&["--score", "PushEvent=-1"], &[], &["--score", "TYPE=WEIGHT"]),
+    (&["--retention", "5"], &[], &["--retention", "7d"]),
+    (&["--retention", "0s"], &[], &["--retention", "1s"]),
+    (&["--bots", "maybe"], &[], &["--bots", "include", "exclude"]),
+    (&["--max-attempts", "0"], &[], &["--max-attempts"]),
+    (&["--queue", "gaps"], &[], &["--queue", "archive"]),
+    (&["--queue", "a b"], &[], &["--queue", "letters"]),
+    (&["--no-such-flag"], &[], &["--no-such-flag"]),
+    (&[], &[("ETL_NAMESPACE", "my events")], &["--namespace", "letters"]),
+    (&[], &[("LOG_FORMAT", "xml")], &["--log-format", "text", "json"]),
+    (&[], &[("RUST_LOG", "loader=shout")], &["RUST_LOG", "info"]),
+    (&[], &[("METRICS_LISTEN", "everywhere")], &["--metrics-listen"]),
+];
+
+#[test]
+fn a_mistake_is_named_with_what_is_possible_and_without_the_password() {
+    for (arguments, variables, expected) in MISTAKES {
+        let ended = Program::start("loader", variables, arguments).wait();
+        let case = format!("{arguments:?} {variables:?}\n{}", ended.stderr);
+        assert_eq!(ended.code, Some(2), "{case}");
+        assert_eq!(ended.stdout, "", "{case}");
+        for text in *expected {
+            assert!(ended.stderr.contains(text), "'{text}' is not in what is said for {case}");
+        }
+        assert!(!ended.stderr.contains("hunter2"), "a password is shown for {case}");
+        assert!(!ended.stderr.contains("panicked"), "{case}");
+    }
+}
+
+#[test]
+fn help_shows_every_flag_and_no_value_of_a_secret() {
+    let variables = [("AMQP_URL", "amqp://u:hunter2@h/"), ("REDIS_URL", "redis://:hunter2@h/")];
+    let ended = Program::start("loader", &variables, &["--help"]).succeed();
+    for flag in ["--amqp-url", "--redis-url", "--namespace", "--queue", "--retention", "--drain"] {
+        assert!(ended.stdout.contains(flag), "{flag} is not in\n{}", ended.stdout);
+    }
+    assert!(!ended.stdout.contains("hunter2"), "{}", ended.stdout);
+}

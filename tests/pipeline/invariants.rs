@@ -1,0 +1,122 @@
+//! The walls of the house, held by reading the sources. ARCHITECTURE.md states them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A source file: its path below `src`, and its lines without tests and comments.
+struct Source {
+    path: String,
+    code: Vec<(usize, String)>,
+    lines: usize,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut paths = Vec::new();
+    walk(&root, &mut paths);
+    assert!(paths.len() > 20, "{paths:?}");
+    paths
+        .iter()
+        .map(|path| {
+            let text = fs::read_to_string(path).unwrap();
+            // By convention a file's tests stand at its end, or in a file `tests.rs`.
+            let is_tests = path.ends_with("tests.rs");
+            let code = text.lines().take_while(|line| !is_tests && line.trim() != "#[cfg(test)]");
+            let numbered = (1..).zip(code.map(str::to_owned));
+            Source {
+                path: path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned(),
+                code: numbered.filter(|(_, line)| !line.trim_start().starts_with("//")).collect(),
+                lines: text.lines().count(),
+            }
+        })
+        .collect()
+}
+
+fn walk(folder: &Path, paths: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() {
+            walk(&entry, paths);
+        } else if entry.extension().is_some_and(|extension| extension == "rs") {
+            paths.push(entry);
+        }
+    }
+}
+
+/// Asserts that `words` stand only in files whose path begins with one of `homes`.
+#[track_caller]
+fn only_in(homes: &[&str], words: &[&str]) {
+    absent(words, |path| !homes.iter().any(|home| path.starts_with(home)));
+}
+
+/// Asserts that none of `words` stands in the files that `concerns` picks.
+#[track_caller]
+fn absent(words: &[&str], concerns: impl Fn(&str) -> bool) {
+    let sources = sources();
+    let found: Vec<String> = sources
+        .iter()
+        .filter(|source| concerns(&source.path))
+        .flat_map(|source| source.code.iter().map(move |(number, line)| (source, number, line)))
+        .filter(|(_, _, line)| words.iter().any(|word| line.contains(word)))
+        .map(|(source, number, line)| format!("src/{}:{number}: {}", source.path, line.trim()))
+        .collect();
+    assert!(found.is_empty(), "{words:?} must not stand in\n{}", found.join("\n"));
+}
+
+#[test]
+fn only_the_broker_module_names_lapin() {
+    only_in(&["broker/"], &["lapin::", "use lapin"]);
+}
+
+#[test]
+fn only_the_store_names_redis() {
+    only_in(&["store/"], &["redis::", "use redis"]);
+}
+
+#[test]
+fn only_the_github_and_gh_archive_modules_name_reqwest() {
+    only_in(&["github", "gharchive"], &["reqwest"]);
+}
+
+#[test]
+fn only_the_retry_module_names_backoff() {
+    only_in(&["retry.rs"], &["use backoff", " backoff::backoff"]);
+}
+
+#[test]
+fn the_module_that_knows_githubs_json_does_no_io() {
+    absent(&["tokio", "std::fs", "std::net", "std::io", "std::env", "async "], |path| {
+        path.starts_with("event/")
+    });
+}
+
+#[test]
+fn the_fetcher_and_replay_do_not_know_the_store() {
+    let publishers = ["fetcher", "replay", "github", "gharchive", "bin/fetcher", "bin/replay"];
+    absent(&["store"], |path| publishers.iter().any(|start| path.starts_with(start)));
+}
+
+#[test]
+fn nothing_panics_outside_tests_on_purpose() {
+    absent(&[".unwrap()", ".expect(", "panic!(", "todo!(", "unimplemented!("], |_| true);
+}
+
+#[test]
+fn everything_that_waits_is_bounded() {
+    absent(&["unbounded"], |_| true);
+}
+
+#[test]
+fn no_body_is_serialised_again() {
+    // Reading is `serde_json::from_`; writing is for what we make ourselves: the dashboard, the simulator, our records.
+    absent(&["serde_json::to_"], |path| {
+        ["event/", "loader/", "store/"].iter().any(|start| path.starts_with(start))
+    });
+}
+
+#[test]
+fn files_are_short_and_binaries_shorter() {
+    for Source { path, lines, .. } in sources() {
+        let most = if path.starts_with("bin/") { 40 } else { 400 };
+        assert!(lines <= most, "src/{path} has {lines} lines, at most {most} are good");
+    }
+}

@@ -1,0 +1,66 @@
+//! A key that holds something else than ours: the script refuses the event and leaves nothing half done.
+
+use github_event_etl::store::Verdict::Loaded;
+
+use super::{Bench, assert_refused};
+use crate::support::events::event;
+
+/// Breaks a key, loads into it, and shows that nothing changed; then repairs it, and the event loads.
+#[track_caller]
+fn breaks_and_heals(words: &str, reason: &str) {
+    let mut bench = Bench::new();
+    bench.load(&event(0).by("other"));
+    let key = words.split(' ').nth(1).unwrap().to_owned();
+    bench.run::<redis::Value>(&format!("DEL {key}"));
+    bench.run::<redis::Value>(words);
+    let before = bench.dump();
+    // Two in one round trip: the failure of one must not hide the answer to the other, nor help it.
+    let verdicts = bench.load_all(&[event(1), event(1)]);
+    assert_eq!(bench.dump(), before, "{words}: something was written");
+    verdicts.iter().for_each(|verdict| assert_refused(verdict, reason));
+    bench.run::<u64>(&format!("DEL {key}"));
+    assert_eq!(bench.load(&event(1)), Loaded, "{words}");
+}
+
+#[test]
+fn a_key_of_another_type_is_refused_and_nothing_is_half_done() {
+    breaks_and_heals("RPUSH ns:event-log:1 x", "event-log is not a string");
+    breaks_and_heals("RPUSH ns:event-log:1@2015-01-01T12:00:01Z x", "event-log is not a string");
+    breaks_and_heals("SET ns:event-stream x", "event-stream is not a stream");
+    breaks_and_heals("SET ns:dev-score:2015-01-01-12 x", "dev-score is not a sorted set");
+    breaks_and_heals("SET ns:event-count:2015-01-01-12 x", "event-count is not a hash");
+}
+
+#[test]
+fn a_count_that_redis_could_not_raise_is_refused_and_nothing_is_half_done() {
+    for count in ["many", "-1", "1.5", "1e3", "9007199254740992", "99999999999999999999", "007", "00", "+1"] {
+        let words = format!("HSET ns:event-count:2015-01-01-12 PushEvent {count}");
+        breaks_and_heals(&words, "event-count holds no usable number");
+    }
+}
+
+#[test]
+fn a_score_that_would_not_be_exact_is_refused_and_nothing_is_half_done() {
+    for score in ["inf", "-inf", "9007199254740992", "-9007199254740992", "1e300"] {
+        let words = format!("ZADD ns:dev-score:2015-01-01-12 {score} octocat");
+        breaks_and_heals(&words, "dev-score holds no usable number");
+    }
+}
+
+#[test]
+fn a_broken_score_does_not_stop_an_event_that_scores_nobody() {
+    let mut bench = Bench::new();
+    bench.run::<String>("SET ns:dev-score:2015-01-01-12 x");
+    assert_refused(&bench.load(&event(1)), "dev-score is not a sorted set");
+    assert_eq!(bench.load(&event(2).by_nobody()), Loaded);
+}
+
+#[test]
+fn one_events_failure_does_not_touch_its_neighbours() {
+    let mut bench = Bench::new();
+    bench.run::<u64>("RPUSH ns:event-log:2 x");
+    let verdicts = bench.load_all(&[event(1), event(2), event(3)]);
+    assert_eq!((&verdicts[0], &verdicts[2]), (&Loaded, &Loaded));
+    assert_refused(&verdicts[1], "event-log is not a string");
+    assert_eq!(bench.run::<u64>("HGET ns:event-count:2015-01-01-12 PushEvent"), 2);
+}

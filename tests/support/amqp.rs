@@ -1,0 +1,117 @@
+//! RabbitMQ seen by a test: publish anything, look into queues. It shares no code with the program.
+
+use std::collections::BTreeMap;
+
+use lapin::options::{
+    BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+
+use super::wait::block_on;
+
+/// A connection with one channel.
+pub struct Amqp {
+    _connection: Connection,
+    pub channel: Channel,
+}
+
+/// A message as it stands in a queue.
+#[derive(Debug)]
+pub struct Message {
+    pub body: Vec<u8>,
+    pub properties: BasicProperties,
+    pub redelivered: bool,
+}
+
+impl Amqp {
+    pub fn connect(url: &str) -> Self {
+        block_on(async {
+            let connection = Connection::connect(url, ConnectionProperties::default()).await;
+            let connection = connection.unwrap_or_else(|error| panic!("connect to RabbitMQ: {error}"));
+            let channel = connection.create_channel().await.unwrap();
+            channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+            Self { _connection: connection, channel }
+        })
+    }
+
+    /// Publishes bodies and waits until all are confirmed.
+    pub fn publish(
+        &self,
+        exchange: &str,
+        routing_key: &str,
+        properties: &BasicProperties,
+        bodies: &[Vec<u8>],
+    ) {
+        block_on(async {
+            let mut confirms = Vec::with_capacity(bodies.len());
+            for body in bodies {
+                let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+                let publish = self.channel.basic_publish(
+                    exchange.into(),
+                    routing_key.into(),
+                    options,
+                    body,
+                    properties.clone(),
+                );
+                confirms.push(publish.await.unwrap());
+            }
+            for confirm in confirms {
+                assert!(confirm.await.unwrap().is_ack(), "RabbitMQ refused a message for {routing_key}");
+            }
+        });
+    }
+
+    /// Messages ready in a queue.
+    pub fn ready(&self, queue: &str) -> u32 {
+        self.look_at(queue).message_count()
+    }
+
+    /// Consumers of a queue.
+    pub fn consumers(&self, queue: &str) -> u32 {
+        self.look_at(queue).consumer_count()
+    }
+
+    fn look_at(&self, queue: &str) -> lapin::Queue {
+        let look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+        let declared = block_on(self.channel.queue_declare(queue.into(), look, FieldTable::default()));
+        declared.unwrap_or_else(|error| panic!("look at {queue}: {error}"))
+    }
+
+    /// The first message, which stays in the queue until this connection ends: RabbitMQ may send it to others only then.
+    pub fn peek(&self, queue: &str) -> Option<Message> {
+        let got = block_on(self.channel.basic_get(queue.into(), BasicGetOptions::default())).unwrap()?;
+        let message = got.delivery;
+        Some(Message { body: message.data, properties: message.properties, redelivered: message.redelivered })
+    }
+
+    /// Takes all that a queue holds.
+    pub fn take_all(&self, queue: &str) -> Vec<Message> {
+        let taken: Vec<_> = std::iter::from_fn(|| self.peek(queue)).collect();
+        if !taken.is_empty() {
+            block_on(self.channel.basic_ack(0, BasicAckOptions { multiple: true })).unwrap();
+        }
+        taken
+    }
+}
+
+impl Message {
+    /// The headers whose names begin with `x-etl-`, as text.
+    pub fn failure(&self) -> BTreeMap<String, String> {
+        let headers = self.properties.headers().clone().unwrap_or_default();
+        let ours = headers.inner().iter().filter(|(name, _)| name.as_str().starts_with("x-etl-"));
+        ours.map(|(name, value)| (name.to_string(), header_text(value))).collect()
+    }
+
+    pub fn header(&self, name: &str) -> String {
+        self.failure().remove(name).unwrap_or_else(|| panic!("no header {name} in {:?}", self.properties))
+    }
+}
+
+fn header_text(value: &AMQPValue) -> String {
+    match value {
+        AMQPValue::LongString(text) => String::from_utf8(text.as_bytes().to_vec()).unwrap(),
+        AMQPValue::LongLongInt(number) => number.to_string(),
+        other => panic!("not a type of ours: {other:?}"),
+    }
+}

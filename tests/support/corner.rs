@@ -1,0 +1,167 @@
+//! A test's own corner of the shared servers: a namespace that nobody else uses, gone when the test ends.
+
+use github_event_etl::broker::{Broker, Names};
+use github_event_etl::config::AmqpUrl;
+use github_event_etl::health::Health;
+use lapin::BasicProperties;
+use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
+use tokio_util::sync::CancellationToken;
+
+use super::amqp::{Amqp, Message};
+use super::dump;
+use super::program::Program;
+use super::wait::{block_on, eventually};
+
+/// What is said when the variables are missing.
+const HINT: &str = "run `make test`, or `make servers` and export what it prints";
+
+pub fn amqp_url() -> String {
+    std::env::var("ETL_TEST_AMQP_URL").unwrap_or_else(|_| panic!("ETL_TEST_AMQP_URL is not set: {HINT}"))
+}
+
+pub fn redis_url() -> String {
+    std::env::var("ETL_TEST_REDIS_URL").unwrap_or_else(|_| panic!("ETL_TEST_REDIS_URL is not set: {HINT}"))
+}
+
+/// A namespace of its own.
+pub struct Corner {
+    pub namespace: String,
+    pub amqp_url: String,
+    pub redis_url: String,
+    amqp: Amqp,
+    queues: Vec<String>,
+}
+
+impl Corner {
+    /// A corner with its exchange and the load queue `load`.
+    pub fn new(story: &str) -> Self {
+        Self::with_queues(story, &["load"])
+    }
+
+    /// A corner with these load queues.
+    pub fn with_queues(story: &str, queues: &[&str]) -> Self {
+        let corner = Self::undeclared(story, queues);
+        queues.iter().for_each(|queue| corner.declare(queue));
+        corner
+    }
+
+    /// A corner in which nothing exists yet.
+    pub fn undeclared(story: &str, queues: &[&str]) -> Self {
+        let namespace = format!("test-{story}-{:08x}", rand::random::<u32>());
+        let queues = queues.iter().map(ToString::to_string).collect();
+        let (amqp_url, redis_url) = (amqp_url(), redis_url());
+        Self { namespace, amqp: Amqp::connect(&amqp_url), amqp_url, redis_url, queues }
+    }
+
+    /// Declares the topology as every program does.
+    fn declare(&self, queue: &str) {
+        let url = AmqpUrl::parse(&self.amqp_url.clone().into()).unwrap();
+        let names = Names::new(&self.namespace.parse().unwrap(), queue);
+        let broker = Broker::new(&url, names, "test").unwrap();
+        block_on(async {
+            let mut publisher = broker.publisher(&Health::default(), true);
+            publisher.open(&CancellationToken::new()).await.unwrap();
+            publisher.close().await;
+        });
+    }
+
+    /// The full name of a queue, as in `corner.queue("load.dead")`.
+    pub fn queue(&self, name: &str) -> String {
+        format!("{}.{name}", self.namespace)
+    }
+
+    /// Publishes bodies to the exchange as pushes, and waits until RabbitMQ has them.
+    pub fn publish(&self, bodies: &[Vec<u8>]) {
+        self.publish_with(&properties("m"), bodies);
+    }
+
+    pub fn publish_with(&self, properties: &BasicProperties, bodies: &[Vec<u8>]) {
+        self.amqp.publish(&self.namespace, "PushEvent", properties, bodies);
+    }
+
+    /// Starts a loader here.
+    pub fn loader(&self, arguments: &[&str]) -> Program {
+        self.loader_at(&self.amqp_url, &self.redis_url, arguments)
+    }
+
+    /// Starts a loader here that finds the servers at other addresses.
+    pub fn loader_at(&self, amqp_url: &str, redis_url: &str, arguments: &[&str]) -> Program {
+        let variables =
+            [("AMQP_URL", amqp_url), ("REDIS_URL", redis_url), ("ETL_NAMESPACE", &self.namespace)];
+        Program::start("loader", &variables, arguments)
+    }
+
+    pub fn redis(&self) -> redis::Connection {
+        redis::Client::open(self.redis_url.as_str()).unwrap().get_connection().expect(HINT)
+    }
+
+    /// All that Redis holds here.
+    pub fn dump(&self) -> Vec<String> {
+        dump::dump(&mut self.redis(), &self.namespace)
+    }
+
+    /// Events loaded so far, by an uncapped stream.
+    pub fn loaded(&self) -> usize {
+        let length: usize = redis::cmd("XLEN")
+            .arg(format!("{}:event-stream", self.namespace))
+            .query(&mut self.redis())
+            .unwrap();
+        length
+    }
+
+    /// Messages ready in a queue.
+    pub fn ready(&self, name: &str) -> u32 {
+        self.amqp.ready(&self.queue(name))
+    }
+
+    /// Waits until a queue holds exactly this many messages that nobody has in hand.
+    pub fn wait_until_ready(&self, name: &str, count: u32) {
+        eventually(&format!("{count} messages in {name}"), || self.ready(name) == count);
+    }
+
+    /// Takes all that a queue holds.
+    pub fn take_all(&self, name: &str) -> Vec<Message> {
+        self.amqp.take_all(&self.queue(name))
+    }
+
+    pub fn amqp(&self) -> &Amqp {
+        &self.amqp
+    }
+}
+
+/// The properties of a message as the fetcher sets them, with this id.
+pub fn properties(message_id: &str) -> BasicProperties {
+    BasicProperties::default()
+        .with_delivery_mode(2)
+        .with_content_type("application/json".into())
+        .with_message_id(message_id.into())
+        .with_type("PushEvent".into())
+        .with_timestamp(1_420_113_601)
+        .with_app_id("test".into())
+}
+
+impl Drop for Corner {
+    fn drop(&mut self) {
+        // Best effort: a test that failed may have broken the channel.
+        let ttls = ["1s", "3s", "9s", "27s", "81s"].map(|delay| format!(".retry.{delay}"));
+        let suffixes: Vec<&str> = ["", ".dead"].into_iter().chain(ttls.iter().map(String::as_str)).collect();
+        let own =
+            self.queues.iter().flat_map(|queue| suffixes.iter().map(move |end| format!("{queue}{end}")));
+        let names: Vec<String> = own.chain(["archive", "gaps", "unrouted"].map(str::to_owned)).collect();
+        let amqp = Amqp::connect(&self.amqp_url);
+        for name in names {
+            let queue = self.queue(&name);
+            let _ = block_on(amqp.channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()));
+        }
+        for exchange in ["", ".status", ".unrouted"].map(|end| format!("{}{end}", self.namespace)) {
+            let delete =
+                amqp.channel.exchange_delete(exchange.as_str().into(), ExchangeDeleteOptions::default());
+            let _ = block_on(delete);
+        }
+        let Ok(client) = redis::Client::open(self.redis_url.as_str()) else { return };
+        let Ok(mut connection) = client.get_connection() else { return };
+        for chunk in dump::keys(&mut connection, &self.namespace).chunks(500) {
+            let _ = redis::cmd("UNLINK").arg(chunk).query::<()>(&mut connection);
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The built programs, run as a user runs them.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::process::signal;
+use super::wait::DEADLINE;
+
+/// A running program. Killed when dropped.
+pub struct Program {
+    child: Child,
+    log: Arc<Log>,
+    reader: Option<std::thread::JoinHandle<()>>,
+    stdout: Option<std::thread::JoinHandle<String>>,
+    /// Its working directory, without a `.env`.
+    _dir: TempDir,
+}
+
+/// What a program has written to stderr so far.
+#[derive(Default)]
+struct Log {
+    state: Mutex<(Vec<String>, bool)>,
+    grown: Condvar,
+}
+
+/// How a program ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// `None` after a signal.
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Program {
+    /// Starts `name` in an empty directory, with no variables of ours but `variables`.
+    pub fn start(name: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut child = Command::new(path(name))
+            .args(arguments)
+            .env_clear()
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+            .envs(variables.iter().copied())
+            .current_dir(dir.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("start {name}: {error}"));
+        let log = Arc::new(Log::default());
+        let stderr = child.stderr.take().unwrap();
+        let reader = std::thread::spawn({
+            let log = Arc::clone(&log);
+            move || log.follow(stderr)
+        });
+        let mut pipe = child.stdout.take().unwrap();
+        let stdout = std::thread::spawn(move || {
+            let mut text = Vec::new();
+            pipe.read_to_end(&mut text).unwrap();
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        Self { child, log, reader: Some(reader), stdout: Some(stdout), _dir: dir }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for a line on stderr that holds `text`, and gives it; panics when the program ends without it.
+    pub fn wait_for(&self, text: &str) -> String {
+        self.log.wait_for(text)
+    }
+
+    /// What it has written to stderr so far.
+    pub fn stderr(&self) -> String {
+        self.log.state.lock().unwrap().0.join("\n")
+    }
+
+    /// Asks it to end as a supervisor does, and waits at most `within`.
+    pub fn terminate(self, within: Duration) -> Ended {
+        signal(self.pid(), "TERM");
+        self.ended(within)
+    }
+
+    /// Kills it as the machine's death would.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits until it ends on its own.
+    pub fn wait(self) -> Ended {
+        self.ended(DEADLINE)
+    }
+
+    /// Waits until it ends on its own, and asserts that it says it went well.
+    pub fn succeed(self) -> Ended {
+        let ended = self.wait();
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        ended
+    }
+
+    fn ended(mut self, within: Duration) -> Ended {
+        let deadline = Instant::now() + within;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "still running after {within:?}:\n{}", self.stderr());
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        self.reader.take().unwrap().join().unwrap();
+        let stdout = self.stdout.take().unwrap().join().unwrap();
+        Ended { code: status.code(), stdout, stderr: self.stderr() }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Log {
+    fn follow(&self, stderr: ChildStderr) {
+        for line in BufReader::new(stderr).split(b'\n') {
+            let line = String::from_utf8_lossy(&line.unwrap()).into_owned();
+            self.state.lock().unwrap().0.push(line);
+            self.grown.notify_all();
+        }
+        self.state.lock().unwrap().1 = true;
+        self.grown.notify_all();
+    }
+
+    fn wait_for(&self, text: &str) -> String {
+        let deadline = Instant::now() + DEADLINE;
+        let mut state = self.state.lock().unwrap();
+        loop {
+            let (lines, ended) = &*state;
+            if let Some(line) = lines.iter().find(|line| line.contains(text)) {
+                return line.clone();
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(
+                !ended && !left.is_zero(),
+                "no line with '{text}' (ended: {ended}):\n{}",
+                lines.join("\n")
+            );
+            state = self.grown.wait_timeout(state, left).unwrap().0;
+        }
+    }
+}
+
+fn path(name: &str) -> &'static str {
+    match name {
+        "loader" => env!("CARGO_BIN_EXE_loader"),
+        _ => panic!("no such program: {name}"),
+    }
+}
