@@ -66,7 +66,7 @@ pub async fn run(
         concurrency: usize::from(args.concurrency),
         drain,
         broker,
-        store,
+        store: store.with_connections(usize::from(args.concurrency)),
     });
     let lane = FailureLane::start(publisher, Arc::clone(&loader), args.max_attempts, shutdown.clone());
     let reporter = tokio::spawn(progress::report_regularly(Arc::clone(&loader)));
