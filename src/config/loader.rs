@@ -53,7 +53,7 @@ pub struct LoadArgs {
     #[arg(long, default_value = "7d", value_name = "DURATION")]
     pub retention: Retention,
 
-    /// Whether accounts whose login ends in "[bot]" get a developer score; their events are loaded either way
+    /// Whether bots, accounts whose login ends in `[bot]`, get a developer score; their events are loaded either way
     #[arg(long, value_enum, default_value_t = Bots::Include, value_name = "WHETHER")]
     pub bots: Bots,
 
