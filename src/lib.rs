@@ -11,7 +11,7 @@
 //! least once; the script's mark makes the effects exactly once per retention.
 //!
 //! Modules in reading order: [`event`] (the shape of GitHub's JSON), [`github`] (polling it), [`broker`]
-//! (RabbitMQ), [`store`] (Redis), then the stages [`fetcher`], [`loader`] and [`standalone`]. [`program`], [`config`],
+//! (RabbitMQ), [`store`] (Redis), then the stages [`fetcher`], [`loader`], [`watch`] and [`standalone`]. [`program`], [`config`],
 //! [`health`], [`retry`] and [`telemetry`] carry them. [`simulator`] stands in for GitHub.
 
 pub mod broker;
@@ -28,3 +28,4 @@ pub mod standalone;
 pub mod store;
 pub mod telemetry;
 pub mod terminal;
+pub mod watch;

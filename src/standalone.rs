@@ -1,1 +1,68 @@
-//! To come.
+//! The whole pipeline in one process: fetcher and loaders with one shutdown, for one machine.
+
+use tokio::task::JoinSet;
+
+use crate::broker::{Broker, Names};
+use crate::config::{AmqpUrl, RedisUrl, StandaloneArgs};
+use crate::program::Context;
+use crate::store::Store;
+use crate::{fetcher, loader, watch};
+
+/// Runs the fetcher and `--loaders` loaders until told to stop. When one part fails, all stop.
+///
+/// # Errors
+/// The first part's error.
+pub async fn run(args: StandaloneArgs, context: Context) -> anyhow::Result<()> {
+    let amqp = args.servers.amqp()?;
+    let redis = args.servers.redis(&context.environment)?;
+    let mut parts = JoinSet::new();
+    start_fetcher(&mut parts, &args, &amqp, &context)?;
+    for _ in 0..args.loaders {
+        start_loader(&mut parts, &args, &amqp, &redis, &context)?;
+    }
+    if args.watch {
+        let (store, shutdown) = (Store::new(&redis, &args.servers.namespace)?, context.shutdown.clone());
+        // Nobody waits for it: it ends with the program.
+        tokio::spawn(async move { watch::run(&store, &shutdown).await });
+    }
+    let mut result = Ok(());
+    while let Some(ended) = parts.join_next().await {
+        // A part that ends takes the others along; the first error is the program's.
+        context.shutdown.cancel();
+        let ended =
+            ended.unwrap_or_else(|panic| Err(anyhow::anyhow!("a part of the pipeline panicked: {panic}")));
+        result = result.and(ended);
+    }
+    result
+}
+
+type Parts = JoinSet<anyhow::Result<()>>;
+
+fn start_fetcher(
+    parts: &mut Parts,
+    args: &StandaloneArgs,
+    amqp: &AmqpUrl,
+    context: &Context,
+) -> anyhow::Result<()> {
+    let names = Names::new(&args.servers.namespace, &args.load.queue);
+    let broker = Broker::new(amqp, names, "fetcher")?;
+    let token = context.environment.secret("GITHUB_TOKEN")?;
+    let (fetch, health, shutdown) = (args.fetch.clone(), context.health.clone(), context.shutdown.clone());
+    parts.spawn(async move { fetcher::run(&fetch, false, broker, token, &health, shutdown).await });
+    Ok(())
+}
+
+fn start_loader(
+    parts: &mut Parts,
+    args: &StandaloneArgs,
+    amqp: &AmqpUrl,
+    redis: &RedisUrl,
+    context: &Context,
+) -> anyhow::Result<()> {
+    let namespace = &args.servers.namespace;
+    let broker = Broker::new(amqp, Names::new(namespace, &args.load.queue), "loader")?;
+    let store = Store::new(redis, namespace)?;
+    let (load, health, shutdown) = (args.load.clone(), context.health.clone(), context.shutdown.clone());
+    parts.spawn(async move { loader::run(&load, false, broker, store, &health, shutdown).await });
+    Ok(())
+}

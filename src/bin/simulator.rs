@@ -1,8 +1,11 @@
 use std::process::ExitCode;
 
 use github_event_etl::config::SimulatorArgs;
-use github_event_etl::program;
+use github_event_etl::{program, simulator};
 
 fn main() -> ExitCode {
-    program::main(|args: &SimulatorArgs| &args.telemetry, async |_args, _context| Ok(()))
+    program::main(
+        |args: &SimulatorArgs| &args.telemetry,
+        async |args, context| simulator::serve(args, context.shutdown).await,
+    )
 }

@@ -35,7 +35,8 @@ pub struct FetchArgs {
     #[arg(long = "source", default_value = "events", value_name = "SOURCE")]
     pub sources: Vec<Source>,
 
-    /// Poll at this interval even if GitHub asks for a longer one, such as 10s [GitHub's X-Poll-Interval when not given]
+    /// Poll each source at this interval, such as 10s, whatever GitHub asks for, until its quota is used up [when not
+    /// given: GitHub's X-Poll-Interval, or longer where that would use up the quota before its time]
     #[arg(long, value_parser = poll_interval, value_name = "DURATION")]
     pub poll_interval: Option<Duration>,
 }
@@ -49,6 +50,15 @@ impl Source {
     /// (<https://docs.github.com/en/rest/activity/events>).
     pub fn path(&self) -> String {
         if self.0 == "events" { self.0.clone() } else { format!("{}/events", self.0) }
+    }
+
+    /// `events`, `repos`, `orgs`, `users` or `networks`: fit for a metric's label, as names of repositories are not.
+    pub fn kind(&self) -> &'static str {
+        let first = self.0.split('/').next();
+        ["repos", "orgs", "users", "networks"]
+            .into_iter()
+            .find(|kind| first == Some(kind))
+            .unwrap_or("events")
     }
 }
 
@@ -120,7 +130,9 @@ mod tests {
             ("users/octo-cat", "users/octo-cat/events"),
             ("networks/rust-lang/rust", "networks/rust-lang/rust/events"),
         ] {
-            assert_eq!(text.parse::<Source>().unwrap().path(), path);
+            let source: Source = text.parse().unwrap();
+            assert_eq!(source.path(), path);
+            assert_eq!(source.kind(), text.split('/').next().unwrap());
         }
         for bad in ["", "event", "repos/a", "repos/a/b/c", "users/", "users/a?b", "users/../x", "orgs/.."] {
             assert!(bad.parse::<Source>().is_err(), "{bad}");

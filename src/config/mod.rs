@@ -13,7 +13,7 @@ pub use environment::Environment;
 pub use fetcher::{FetchArgs, FetcherArgs, Source};
 pub use loader::{Bots, LoadArgs, LoaderArgs, Retention, ScoreWeight};
 pub use shared::{LogFormat, ServerArgs, TelemetryArgs};
-pub use simulator::SimulatorArgs;
+pub use simulator::{SimulateArgs, SimulatorArgs};
 pub use standalone::StandaloneArgs;
 
 /// The user's mistake: the program ends with exit code 2 and this text.

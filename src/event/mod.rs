@@ -5,6 +5,7 @@
 //! passes through untouched, so a new payload format needs no change here.
 
 mod fields;
+mod headline;
 mod invalid;
 mod nesting;
 mod page;
@@ -15,6 +16,7 @@ use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 use serde_json::value::RawValue;
 
 use fields::RawFields;
+pub use headline::Headline;
 pub use invalid::NotAnEvent;
 pub use page::{NotAPage, split_page};
 

@@ -24,3 +24,9 @@ pub fn signal(pid: u32, name: &str) {
     let status = std::process::Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status();
     assert!(status.is_ok_and(|status| status.success()), "kill -{name} {pid}");
 }
+
+/// True once a process has ended and waits to be asked for its exit code, when its CPU time is final.
+pub fn is_zombie(pid: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status.lines().any(|line| line.starts_with("State:") && line.contains('Z'))
+}

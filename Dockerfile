@@ -1,0 +1,31 @@
+# One image with every binary; docker-compose.yml says which one a container runs.
+
+FROM rust:1-bookworm AS build
+WORKDIR /src
+
+# The dependencies in a layer of their own, which stands until Cargo.toml or Cargo.lock change: they are built for an empty
+# library and an empty program. (A program, because for a library alone they would be compiled differently under LTO. The
+# benchmark file, because the manifest names it.)
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir -p src/bin benches \
+ && touch src/lib.rs \
+ && echo 'fn main() {}' | tee src/bin/empty.rs benches/pipeline.rs >/dev/null \
+ && cargo build --release --locked --bins \
+ && rm -r src
+
+# The touch makes the library newer than the empty one; by the file times of a checkout, cargo would take that for current.
+COPY . .
+RUN touch src/lib.rs \
+ && cargo install --locked --path . --root /out
+
+FROM debian:bookworm-slim
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends ca-certificates \
+ && rm -rf /var/lib/apt/lists/*
+COPY --from=build /out/bin/ /usr/local/bin/
+COPY scripts/container-ready.sh /usr/local/bin/container-ready
+COPY scripts/container-fetcher.sh /usr/local/bin/container-fetcher
+# Nobody in particular: owns no file in the image, needs none.
+USER 65532:65532
+STOPSIGNAL SIGTERM
+CMD ["standalone", "--help"]

@@ -1,0 +1,47 @@
+# The two that matter: `make run` and `make test`. Each recipe is one script or one cargo command.
+.DEFAULT_GOAL := help
+
+.PHONY: help run demo down clean-data test servers servers-down bench build fmt lint doc deny
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+
+run: ## the whole pipeline, live or, without internet, from the simulator; AMQP_URL=… REDIS_URL=… use servers of yours
+	@exec scripts/run.sh live
+
+demo: ## the same, from the simulator on purpose
+	@exec scripts/run.sh demo
+
+down: ## stop whatever of it still runs
+	@exec scripts/down.sh
+
+clean-data: down ## forget what was loaded: delete .data
+	rm -rf .data
+
+test: ## every check: format, clippy, docs, licences, unit, integration and end-to-end tests
+	@exec scripts/test.sh
+
+servers: ## start the test servers and print what plain `cargo test` needs: eval "$(make servers)"
+	@scripts/ensure-servers.sh && scripts/servers.sh up && scripts/servers.sh env
+
+servers-down: ## stop the test servers
+	@exec scripts/servers.sh down
+
+bench: ## the benchmark; it starts servers of its own
+	@scripts/ensure-tools.sh build && scripts/ensure-servers.sh
+	cargo bench --locked --bench pipeline
+
+build: ## release binaries in target/release
+	cargo build --release --locked --bins
+
+fmt: ## format the code
+	cargo fmt
+
+lint: ## clippy, warnings are errors
+	cargo clippy --locked --all-targets -- -D warnings
+
+doc: ## the library's documentation in target/doc
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
+
+deny: ## licences, advisories and sources of the dependencies
+	@exec scripts/deny.sh

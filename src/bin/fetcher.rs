@@ -1,0 +1,18 @@
+use std::process::ExitCode;
+
+use github_event_etl::broker::{Broker, Names};
+use github_event_etl::config::FetcherArgs;
+use github_event_etl::{fetcher, program};
+
+fn main() -> ExitCode {
+    program::main(
+        |args: &FetcherArgs| &args.telemetry,
+        async |args, context| {
+            // Declared by the fetcher too, so that events have where to go before the first loader starts.
+            let names = Names::new(&args.servers.namespace, "load");
+            let broker = Broker::new(&args.servers.amqp()?, names, "fetcher")?;
+            let token = context.environment.secret("GITHUB_TOKEN")?;
+            fetcher::run(&args.fetch, args.once, broker, token, &context.health, context.shutdown).await
+        },
+    )
+}

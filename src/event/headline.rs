@@ -1,0 +1,67 @@
+//! An event in a line: what a person wants to see of it first.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::fields;
+
+/// Type, actor and repository of an event, read from its flattened fields; empty where the event does not say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Headline {
+    pub kind: String,
+    pub created_at: String,
+    pub actor: String,
+    pub repo: String,
+}
+
+impl Headline {
+    /// Reads the headline from flattened fields, given by name.
+    pub fn from_fields<'a>(field: impl Fn(&str) -> Option<&'a str>) -> Self {
+        let text = |name: &str| field(name).unwrap_or_default().to_owned();
+        Self {
+            kind: text("type"),
+            created_at: text("created_at"),
+            actor: field("actor").and_then(|json| name_in(json, "login")).unwrap_or_default(),
+            repo: field("repo").and_then(|json| name_in(json, "name")).unwrap_or_default(),
+        }
+    }
+}
+
+/// The string `name` of the object `json`.
+fn name_in(json: &str, name: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow)]
+        login: Option<&'a RawValue>,
+        #[serde(borrow)]
+        name: Option<&'a RawValue>,
+    }
+    let named: Named<'_> = serde_json::from_str(json).ok()?;
+    let value = if name == "login" { named.login } else { named.name };
+    fields::unquote(value?.get()).map(Cow::into_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_headline_takes_what_is_there() {
+        let fields = [
+            ("type", "PushEvent"),
+            ("created_at", "2026-01-01T00:00:00Z"),
+            ("actor", r#"{"id":1,"login":"octo\u0063at"}"#),
+            ("repo", r#"{"name":"o/r","id":2}"#),
+        ];
+        let find = |name: &str| fields.iter().find(|field| field.0 == name).map(|field| field.1);
+        let headline = Headline::from_fields(find);
+        assert_eq!(
+            (headline.kind.as_str(), headline.actor.as_str(), headline.repo.as_str()),
+            ("PushEvent", "octocat", "o/r")
+        );
+        assert_eq!(Headline::from_fields(|_| Some("null")).actor, "");
+        assert_eq!(Headline::from_fields(|_| None), Headline::default());
+    }
+}

@@ -1,0 +1,175 @@
+//! How many requests we may make, over all sources: GitHub counts them per token, or per address without one.
+//!
+//! Without a token GitHub takes 60 requests an hour, and three pages a minute would use them up in twenty minutes and leave us
+//! blind for forty. So what is left of the quota is spread over what is left of its hour.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::github::{Answer, Outcome, Quota};
+
+/// Added to the reset time, which GitHub gives in whole seconds.
+const RESET_MARGIN: Duration = Duration::from_secs(1);
+/// The first wait when GitHub limits us without saying for how long, as its documentation asks; doubled each time, up to the hour
+/// that its limits last.
+const LIMITED_WAIT_FIRST: Duration = Duration::from_secs(60);
+const LIMITED_WAIT_MAX: Duration = Duration::from_secs(3600);
+/// How soon a refused token is tried again. Many refusals in a row make GitHub refuse everything for a while.
+const DENIED_WAIT: Duration = Duration::from_secs(300);
+
+/// What GitHub lets us do, by its last answer.
+#[derive(Default)]
+pub(super) struct Budget {
+    quota: Option<(Quota, Instant)>,
+    closed_until: Option<Instant>,
+    limited_in_a_row: u32,
+}
+
+impl Budget {
+    /// Learns from an answer that came at `now`.
+    pub(super) fn learn(&mut self, answer: &Answer, now: Instant) {
+        if let Some(quota) = answer.hints.quota {
+            self.quota = Some((quota, now));
+            if quota.remaining == 0 {
+                self.close_until(now + quota.resets_in + RESET_MARGIN);
+            }
+        }
+        match &answer.outcome {
+            Outcome::Limited { wait, .. } => {
+                self.limited_in_a_row += 1;
+                self.close_until(now + limited_wait(*wait, self.limited_in_a_row));
+            }
+            Outcome::Denied => self.close_until(now + DENIED_WAIT),
+            Outcome::NotModified | Outcome::Page(_) => self.limited_in_a_row = 0,
+            Outcome::Missing { .. } | Outcome::Failed { .. } => {}
+        }
+    }
+
+    /// How long no source may be asked at all; nothing when any may.
+    pub(super) fn closed_for(&self, now: Instant) -> Option<Duration> {
+        self.closed_until.map(|until| until.saturating_duration_since(now)).filter(|wait| !wait.is_zero())
+    }
+
+    /// How far apart a source's polls must be, so that the quota lasts until its reset when one round over all sources
+    /// takes `round_requests`. Zero when GitHub tells no quota.
+    pub(super) fn pace(&self, round_requests: u32, now: Instant) -> Duration {
+        let Some((quota, told)) = self.quota else { return Duration::ZERO };
+        let resets_in = (told + quota.resets_in).saturating_duration_since(now);
+        spread(quota.remaining, resets_in, round_requests)
+    }
+
+    /// Requests left of the quota, if GitHub tells.
+    pub(super) fn remaining(&self) -> Option<u64> {
+        self.quota.map(|(quota, _)| quota.remaining)
+    }
+
+    fn close_until(&mut self, until: Instant) {
+        self.closed_until = self.closed_until.max(Some(until));
+    }
+}
+
+/// The interval at which rounds of `round_requests` use up `remaining` just as the quota is reset.
+fn spread(remaining: u64, resets_in: Duration, round_requests: u32) -> Duration {
+    let whole_rounds = remaining / u64::from(round_requests.max(1));
+    match u32::try_from(whole_rounds).unwrap_or(u32::MAX) {
+        // Not enough for a round: wait for the next hour's.
+        0 if resets_in.is_zero() => Duration::ZERO,
+        0 => resets_in + RESET_MARGIN,
+        rounds => resets_in / rounds,
+    }
+}
+
+/// What GitHub asks for; else a minute, twice that the next time, and so on.
+fn limited_wait(asked: Option<Duration>, times_in_a_row: u32) -> Duration {
+    asked.unwrap_or_else(|| {
+        let doublings = times_in_a_row.saturating_sub(1).min(10);
+        (LIMITED_WAIT_FIRST * 2_u32.pow(doublings)).min(LIMITED_WAIT_MAX)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::github::{Hints, Page};
+
+    fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn answer(outcome: Outcome, remaining: u64, resets_in: Duration) -> Answer {
+        let quota = Some(Quota { remaining, resets_in });
+        Answer { outcome, hints: Hints { quota, ..Hints::default() } }
+    }
+
+    #[test]
+    fn the_rest_of_the_quota_is_spread_over_the_rest_of_its_hour() {
+        for (remaining, resets_in, round_requests, interval) in [
+            (60, 3600, 1, 60),
+            (57, 3600, 3, 189),
+            (60, 3600, 6, 360),
+            (4997, 3600, 3, 2),
+            (2, 30, 3, 31),
+            (0, 900, 1, 901),
+            (3, 170, 3, 170),
+            (0, 0, 3, 0),
+            (5, 3600, 0, 720),
+        ] {
+            let spread = spread(remaining, s(resets_in), round_requests).as_secs();
+            assert_eq!(spread, interval, "{remaining} {resets_in} {round_requests}");
+        }
+        assert!(spread(u64::MAX, s(3600), 1) < s(1));
+    }
+
+    #[test]
+    fn a_pace_is_none_without_a_quota_and_ends_with_its_hour() {
+        let now = Instant::now();
+        let mut budget = Budget::default();
+        assert_eq!(budget.pace(3, now), s(0));
+        budget.learn(&answer(Outcome::NotModified, 10, s(100)), now);
+        assert_eq!((budget.pace(1, now), budget.pace(1, now + s(50))), (s(10), s(5)));
+        assert_eq!(budget.pace(1, now + s(101)), s(0));
+        assert_eq!((budget.remaining(), budget.closed_for(now)), (Some(10), None));
+    }
+
+    #[test]
+    fn a_limit_waits_as_long_as_asked_else_a_minute_and_growing() {
+        let waits: Vec<_> = (1..=8).map(|nth| limited_wait(None, nth).as_secs()).collect();
+        assert_eq!(waits, [60, 120, 240, 480, 960, 1920, 3600, 3600]);
+        assert_eq!(limited_wait(None, u32::MAX), s(3600));
+        assert_eq!(limited_wait(Some(s(7)), 5), s(7));
+    }
+
+    #[test]
+    fn nothing_is_asked_while_limited_used_up_or_refused() {
+        let now = Instant::now();
+        let limited = |wait| Outcome::Limited { status: 403, wait };
+        for (outcome, remaining, wait) in [
+            (limited(Some(s(30))), 10, 30),
+            (limited(None), 10, 60),
+            (limited(Some(s(30))), 0, 901),
+            (Outcome::Page(Page::default()), 0, 901),
+            (Outcome::Denied, 10, 300),
+        ] {
+            let mut budget = Budget::default();
+            budget.learn(&answer(outcome, remaining, s(900)), now);
+            assert_eq!(budget.closed_for(now), Some(s(wait)));
+            assert_eq!(budget.closed_for(now + s(wait)), None);
+        }
+    }
+
+    #[test]
+    fn a_success_in_between_starts_the_growing_wait_over() {
+        let mut now = Instant::now();
+        let mut budget = Budget::default();
+        let mut limit = |outcome| {
+            now += s(10_000);
+            budget.learn(&answer(outcome, 10, s(900)), now);
+            budget.closed_for(now).map(|wait| wait.as_secs())
+        };
+        let limited = || Outcome::Limited { status: 429, wait: None };
+        assert_eq!((limit(limited()), limit(limited())), (Some(60), Some(120)));
+        assert_eq!(limit(Outcome::NotModified), None);
+        assert_eq!(limit(limited()), Some(60));
+    }
+}

@@ -1,0 +1,202 @@
+//! One source: what it gave us, and when it is to be asked again.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::budget::Budget;
+use super::coverage::{Coverage, Gap};
+use super::memory::Memory;
+use super::walk::{Found, Step, Walk};
+use crate::config::Source;
+use crate::github::{Client, Outcome};
+use crate::health::{Dependency, Health};
+use crate::retry::{Backoff, Interrupted};
+
+/// What GitHub has always asked for; used until it says otherwise.
+const POLL_INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
+/// Between attempts at a feed that fails, before jitter: GitHub's 502s pass in seconds, its bad days in hours.
+const FAILED_WAIT_MIN: Duration = Duration::from_secs(2);
+const FAILED_WAIT_MAX: Duration = Duration::from_secs(120);
+/// How soon a feed that is not there is looked for again.
+const MISSING_WAIT: Duration = Duration::from_secs(300);
+
+/// How a poll ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// All pages came, down to an overlap or to the feed's end.
+    Whole,
+    /// Nothing has changed.
+    NotModified,
+    /// GitHub takes no more requests for a while: it said so with this status, or the quota is used up.
+    Limited { status: Option<u16> },
+    /// GitHub does not take the token.
+    Denied,
+    /// There is no such feed, or not for us.
+    Missing { status: u16 },
+    /// Anything else.
+    Failed { reason: String },
+}
+
+/// One source.
+pub(super) struct Feed {
+    pub source: Source,
+    pub memory: Memory,
+    pub coverage: Coverage,
+    /// When to poll next.
+    pub due: Instant,
+    /// What GitHub asks for between two polls.
+    pub interval: Duration,
+    /// Tells about this feed in the log, once when it fails and once when it is back. Not part of the program's readiness.
+    pub trouble: Dependency,
+    first_page: Url,
+    etag: Option<String>,
+    /// Requests that the last poll took.
+    requests: u32,
+    /// When the last poll's first answer came: intervals count from here.
+    answered: Instant,
+    backoff: Backoff,
+}
+
+impl Feed {
+    /// A feed that is due at once.
+    pub(super) fn new(source: Source, client: &Client) -> Self {
+        let trouble = Health::default().dependency(format!("GitHub's feed {source} at {}", client.server()));
+        let now = Instant::now();
+        Self {
+            first_page: client.first_page(&source),
+            memory: Memory::default(),
+            coverage: Coverage::default(),
+            due: now,
+            interval: POLL_INTERVAL_DEFAULT,
+            trouble,
+            etag: None,
+            requests: 1,
+            answered: now,
+            backoff: Backoff::between(FAILED_WAIT_MIN, FAILED_WAIT_MAX),
+            source,
+        }
+    }
+
+    /// Requests that the next poll will take, judging by the last.
+    pub(super) fn requests(&self) -> u32 {
+        self.requests
+    }
+
+    /// Walks the feed's pages, one request after the other. What was found so far is given however the walk ended.
+    pub(super) async fn walk(
+        &mut self,
+        client: &Client,
+        budget: &mut Budget,
+        shutdown: &CancellationToken,
+    ) -> Result<(Walk, End), Interrupted> {
+        let mut walk = Walk::default();
+        let mut page = (self.first_page.clone(), self.etag.clone());
+        self.requests = 0;
+        loop {
+            let answer = tokio::select! {
+                answer = client.get(&page.0, page.1.as_deref()) => answer,
+                () = shutdown.cancelled() => return Err(Interrupted),
+            };
+            let now = Instant::now();
+            budget.learn(&answer, now);
+            self.requests += 1;
+            if self.requests == 1 {
+                self.answered = now;
+                self.interval = answer.hints.poll_interval.unwrap_or(self.interval);
+            }
+            let step = match answer.outcome {
+                Outcome::Page(page) => walk.take(page, &self.memory),
+                other => return Ok((walk, End::of(other))),
+            };
+            match step {
+                Step::Whole => return Ok((walk, End::Whole)),
+                Step::Next(_) if budget.closed_for(now).is_some() => {
+                    return Ok((walk, End::Limited { status: None }));
+                }
+                Step::Next(next) => page = (next, None),
+            }
+        }
+    }
+
+    /// Remembers a poll, all of which must be published and confirmed: otherwise the next poll would answer 304, or meet
+    /// what it takes for an overlap, and events would be lost.
+    pub(super) fn remember(&mut self, found: Found, end: &End, gap: Option<&Gap>) {
+        match end {
+            End::Whole => {
+                self.etag = found.etag;
+                self.memory.remember_walked(&found.marks, found.newest);
+                self.coverage.add(self.answered, gap);
+            }
+            End::NotModified => self.coverage.add(self.answered, None),
+            _ => self.memory.remember_ahead(&found.marks),
+        }
+    }
+
+    /// Sets when to poll next, `interval` being how far apart good polls are.
+    pub(super) fn schedule(&mut self, end: &End, interval: Duration, now: Instant) {
+        self.due = match end {
+            End::Whole | End::NotModified => {
+                self.backoff.reset();
+                self.answered + interval
+            }
+            // When this ends is for the budget to say; the feed itself is fine.
+            End::Limited { .. } | End::Denied => now,
+            End::Missing { .. } => now + MISSING_WAIT,
+            // A walk that broke off has asked for the first page all the same.
+            End::Failed { .. } if self.requests > 1 => {
+                (now + self.backoff.next_delay()).max(self.answered + interval)
+            }
+            End::Failed { .. } => now + self.backoff.next_delay(),
+        };
+    }
+}
+
+impl End {
+    /// What any outcome but a page means for the walk.
+    fn of(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::NotModified => Self::NotModified,
+            Outcome::Limited { status, .. } => Self::Limited { status: Some(status) },
+            Outcome::Denied => Self::Denied,
+            Outcome::Missing { status } => Self::Missing { status },
+            Outcome::Failed { reason } => Self::Failed { reason },
+            Outcome::Page(_) => Self::Whole,
+        }
+    }
+
+    /// A metric's label.
+    pub(super) fn label(&self) -> &'static str {
+        match self {
+            Self::Whole => "whole",
+            Self::NotModified => "not-modified",
+            Self::Limited { .. } => "limited",
+            Self::Denied => "denied",
+            Self::Missing { .. } => "missing",
+            Self::Failed { .. } => "failed",
+        }
+    }
+
+    /// Why the poll was no good, with what to do about it; nothing when it was good.
+    pub(super) fn fault(&self) -> Option<String> {
+        match self {
+            Self::Whole | Self::NotModified => None,
+            Self::Limited { status: Some(status) } => Some(format!("GitHub limits our requests ({status})")),
+            Self::Limited { status: None } => Some("the quota of requests is used up".into()),
+            Self::Denied => Some(
+                "GitHub refuses access (401): check that GITHUB_TOKEN holds a token that has not expired"
+                    .into(),
+            ),
+            Self::Missing { status } => Some(format!(
+                "GitHub has no such feed ({status}): check its name, and whether the token may see it"
+            )),
+            Self::Failed { reason } => Some(reason.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "feed_tests.rs"]
+mod tests;

@@ -1,0 +1,90 @@
+//! The first stage: polls GitHub politely and publishes each event, as sent, with a confirm.
+//!
+//! Per source a feed: its ETag, its interval, its memory. Over all sources one budget of requests, because
+//! GitHub counts them per token, and one request at a time. A poll walks pages until it meets what was seen before; its
+//! events are published, and only when RabbitMQ has confirmed all of them does the feed remember it.
+//!
+//! The program is ready when RabbitMQ is. GitHub being away makes it no less ready: no restart would help, and what was missed
+//! meanwhile is recorded as a gap.
+
+mod budget;
+mod coverage;
+mod feed;
+mod memory;
+mod poller;
+mod publish;
+mod report;
+mod walk;
+
+use std::time::Duration;
+
+use anyhow::bail;
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::{Broker, PublishError};
+use crate::config::FetchArgs;
+use crate::health::Health;
+use poller::Poller;
+
+/// How long saying goodbye to RabbitMQ may take.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Polls every source of `args` and publishes what is new, until `shutdown`; with `once`, each source a single time.
+///
+/// # Errors
+/// When the configuration is no good, when RabbitMQ refuses us for good at the start, and with `once` when a source could not
+/// be polled, by name.
+pub async fn run(
+    args: &FetchArgs,
+    once: bool,
+    broker: Broker,
+    token: Option<SecretString>,
+    health: &Health,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    warn_of_open_token(args, token.is_some());
+    report::describe();
+    let mut poller = Poller::new(args, broker, token.as_ref(), health, shutdown)?;
+    let ended = if once {
+        poller.poll_each_once().await
+    } else {
+        poller.poll_for_ever().await.map(|never| match never {})
+    };
+    // A RabbitMQ that blocks us does not answer; then closing the socket has to do.
+    let _ = tokio::time::timeout(GOODBYE, poller.close()).await;
+    match ended {
+        Ok(faults) if faults.is_empty() => Ok(()),
+        Ok(faults) => bail!("not every source was polled: {}", faults.join("; ")),
+        Err(PublishError::Interrupted(_)) => Ok(()),
+        Err(error @ PublishError::Hopeless(_)) => Err(error.into()),
+    }
+}
+
+/// A token sent without TLS can be read on the way.
+fn warn_of_open_token(args: &FetchArgs, has_token: bool) {
+    let is_local = match args.api_url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    if has_token && args.api_url.scheme() == "http" && !is_local {
+        tracing::warn!(
+            "--api-url (GITHUB_API_URL) is http://: GITHUB_TOKEN goes over the network unencrypted"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stage_can_run_as_a_task() {
+        fn task<F: Future + Send>(_: fn(FetchArgs, Broker, Health, CancellationToken) -> F) {}
+        task(|args, broker, health, shutdown| async move {
+            run(&args, false, broker, None, &health, shutdown).await
+        });
+    }
+}

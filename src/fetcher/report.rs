@@ -1,0 +1,169 @@
+//! What is told about polls: one log line each, and metrics.
+
+use std::time::Duration;
+
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+use super::coverage::Gap;
+use super::feed::End;
+use super::walk::Walk;
+use crate::config::Source;
+
+/// One poll, told when it is published and remembered.
+pub(super) struct Report<'a> {
+    pub source: &'a Source,
+    pub end: &'a End,
+    pub counts: Counts,
+    pub gap: Option<&'a Gap>,
+    pub quota_left: Option<u64>,
+    /// Seconds of the source's feed seen / elapsed.
+    pub coverage: f64,
+    /// How long the poll took, publishing included.
+    pub took: Duration,
+    pub next_poll_in: Duration,
+}
+
+/// What a poll met.
+#[derive(Clone, Copy)]
+pub(super) struct Counts {
+    pub published: usize,
+    pub already_seen: usize,
+    pub pages: u32,
+    pub too_large: usize,
+    pub not_events: usize,
+}
+
+impl Counts {
+    /// Counts of a walk.
+    pub(super) fn of(walk: &Walk) -> Self {
+        Self {
+            published: walk.fresh(),
+            already_seen: walk.already_seen,
+            pages: walk.pages,
+            too_large: walk.too_large,
+            not_events: walk.not_events,
+        }
+    }
+}
+
+impl Report<'_> {
+    /// Logs and counts the poll.
+    pub(super) fn tell(&self) {
+        self.count();
+        if let Some(gap) = self.gap {
+            self.warn_of_gap(gap);
+        }
+        self.warn_of_odd_elements();
+        if let End::Limited { .. } = self.end {
+            let wait_s = self.next_poll_in.as_secs_f64().ceil();
+            let why = self.end.fault().unwrap_or_default();
+            tracing::warn!(source = %self.source, wait_s, "{why}: no source is polled for {wait_s} s");
+        }
+        // Polls that brought nothing but trouble are told by the feed's dependency: once, and once when it is back.
+        if self.counts.pages > 0 || *self.end == End::NotModified {
+            self.summarise();
+        }
+    }
+
+    fn summarise(&self) {
+        let Counts { published, already_seen, pages, .. } = self.counts;
+        let quota = self.quota_left.map_or_else(|| "unknown".to_owned(), |left| left.to_string());
+        let coverage_percent = (self.coverage * 1000.0).floor() / 10.0;
+        let next_poll_s = (self.next_poll_in.as_secs_f64() * 10.0).round() / 10.0;
+        let what = match self.end {
+            End::NotModified => "not modified".to_owned(),
+            End::Whole => format!("{published} new, {already_seen} already seen, pages: {pages}"),
+            _ => format!("{published} new, {already_seen} already seen, broke off after pages: {pages}"),
+        };
+        tracing::info!(
+            source = %self.source,
+            outcome = self.end.label(),
+            published,
+            already_seen,
+            pages,
+            quota_left = self.quota_left,
+            coverage_percent,
+            next_poll_s,
+            "{}: {what}; quota left: {quota}, coverage {coverage_percent} %, next poll in {next_poll_s} s",
+            self.source
+        );
+    }
+
+    fn warn_of_gap(&self, gap: &Gap) {
+        let seconds = gap.seconds();
+        tracing::warn!(
+            source = %self.source, from = %gap.from, to = %gap.to, seconds,
+            "{}: more happened than GitHub shows; a gap of {seconds} s is recorded for replay", self.source
+        );
+    }
+
+    fn warn_of_odd_elements(&self) {
+        let Counts { not_events, too_large, .. } = self.counts;
+        if not_events > 0 {
+            tracing::warn!(source = %self.source, not_events,
+                "{}: {not_events} elements are not events; published for the dead letters", self.source);
+        }
+        if too_large > 0 {
+            tracing::error!(source = %self.source, too_large,
+                "{}: {too_large} elements are larger than RabbitMQ takes, and left out", self.source);
+        }
+    }
+
+    fn count(&self) {
+        let kind = self.source.kind();
+        counter!("github_etl_fetcher_polls_total", "source" => kind, "outcome" => self.end.label())
+            .increment(1);
+        let Counts { published, already_seen, not_events, too_large, .. } = self.counts;
+        for (name, count) in [
+            ("github_etl_fetcher_events_published_total", published),
+            ("github_etl_fetcher_events_already_seen_total", already_seen),
+            ("github_etl_fetcher_not_events_total", not_events),
+            ("github_etl_fetcher_too_large_total", too_large),
+            ("github_etl_fetcher_gaps_total", usize::from(self.gap.is_some())),
+        ] {
+            counter!(name, "source" => kind).increment(count as u64);
+        }
+        counter!("github_etl_fetcher_gap_seconds_total", "source" => kind)
+            .increment(self.gap.map_or(0, Gap::seconds));
+        histogram!("github_etl_fetcher_poll_duration_seconds", "source" => kind).record(self.took);
+        if let Some(left) = self.quota_left {
+            #[expect(clippy::cast_precision_loss, reason = "quotas are thousands")]
+            gauge!("github_etl_fetcher_rate_limit_remaining").set(left as f64);
+        }
+    }
+}
+
+/// Sets the gauge of coverage over all sources.
+pub(super) fn overall_coverage(ratio: f64) {
+    gauge!("github_etl_fetcher_coverage_ratio").set(ratio);
+}
+
+/// Sets the gauge of coverage over the sources of one kind.
+pub(super) fn coverage_of_kind(kind: &'static str, ratio: f64) {
+    gauge!("github_etl_fetcher_source_coverage_ratio", "source" => kind).set(ratio);
+}
+
+/// Says once what each metric means.
+pub(super) fn describe() {
+    for (name, what) in [
+        ("github_etl_fetcher_polls_total", "Polls by outcome"),
+        ("github_etl_fetcher_events_published_total", "Events published and confirmed"),
+        ("github_etl_fetcher_events_already_seen_total", "Events met again, and not published again"),
+        (
+            "github_etl_fetcher_not_events_total",
+            "Elements that are not events, published for the dead letters",
+        ),
+        ("github_etl_fetcher_too_large_total", "Elements larger than RabbitMQ takes, left out"),
+        ("github_etl_fetcher_gaps_total", "Stretches of a feed that polling missed"),
+        ("github_etl_fetcher_gap_seconds_total", "Seconds of a feed that polling missed"),
+    ] {
+        describe_counter!(name, what);
+    }
+    describe_gauge!("github_etl_fetcher_coverage_ratio", "Seconds of all feeds seen / elapsed");
+    describe_gauge!(
+        "github_etl_fetcher_source_coverage_ratio",
+        "Seconds of the feeds of a kind seen / elapsed"
+    );
+    describe_gauge!("github_etl_fetcher_rate_limit_remaining", "Requests left of GitHub's quota");
+    describe_histogram!("github_etl_fetcher_poll_duration_seconds", "Time a poll takes, publishing included");
+}

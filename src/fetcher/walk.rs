@@ -1,0 +1,152 @@
+//! One poll's way through a feed's pages, newest first, until it meets what was seen before. Pure.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use url::Url;
+
+use super::coverage::Gap;
+use super::memory::{Mark, Memory};
+use crate::event::Event;
+use crate::github::Page;
+
+/// GitHub shows at most 300 events, 100 a page.
+const PAGES_MAX: u32 = 3;
+/// A larger element cannot be published: RabbitMQ 4 takes messages of 16 MiB at most, and one that is larger fails all
+/// others on its channel.
+const ELEMENT_BYTES_MAX: usize = 15 * 1024 * 1024;
+
+/// What a poll has met so far.
+#[derive(Default)]
+pub(super) struct Walk {
+    /// What is to be published, newest first.
+    fresh: Vec<Element>,
+    /// Marks of everything met, newest first.
+    marks: Vec<Mark>,
+    met: HashSet<Mark>,
+    /// When each event met was created.
+    times: Vec<DateTime<Utc>>,
+    meets_before: bool,
+    pub(super) pages: u32,
+    pub(super) already_seen: usize,
+    pub(super) too_large: usize,
+    pub(super) not_events: usize,
+    /// Of the first page.
+    etag: Option<String>,
+}
+
+/// An element to be published.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Element {
+    /// Exactly as GitHub sent it.
+    pub body: Vec<u8>,
+    /// What names it; nothing for what is not an event, which is published all the same, so that the loader keeps it with
+    /// the dead letters and nothing is lost.
+    pub event: Option<Named>,
+}
+
+/// An event's name.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Named {
+    pub id: String,
+    pub kind: String,
+    pub created: DateTime<Utc>,
+}
+
+/// Where the walk goes after a page.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// To the next older page.
+    Next(Url),
+    /// Nowhere: it is whole.
+    Whole,
+}
+
+/// What a walk found, in the order of publishing: oldest first.
+pub(super) struct Found {
+    pub elements: Vec<Element>,
+    pub marks: Vec<Mark>,
+    pub newest: Option<DateTime<Utc>>,
+    pub etag: Option<String>,
+}
+
+impl Walk {
+    /// Takes the next page and says where to go from there.
+    pub(super) fn take(&mut self, page: Page, memory: &Memory) -> Step {
+        if self.pages == 0 {
+            self.etag = page.etag;
+        }
+        self.pages += 1;
+        for body in page.elements {
+            self.meet(body, memory);
+        }
+        match page.next {
+            Some(next) if !self.meets_before && self.pages < PAGES_MAX => Step::Next(next),
+            _ => Step::Whole,
+        }
+    }
+
+    fn meet(&mut self, body: Vec<u8>, memory: &Memory) {
+        let (mark, event) = match Event::parse(&body) {
+            Ok(event) => {
+                self.times.push(event.created());
+                (memory.mark(&event), Some(Named::of(&event)))
+            }
+            Err(reason) => {
+                tracing::debug!(page = self.pages, "an element is not an event: {reason}");
+                (memory.mark_of_other(&body), None)
+            }
+        };
+        // Garbage that comes with every page must not pass for an overlap.
+        self.meets_before |= event.is_some() && memory.is_walked(mark);
+        if !self.met.insert(mark) {
+            // The feed moved on while we walked, and what was on one page is on the next as well.
+            return;
+        }
+        self.marks.push(mark);
+        if memory.is_published(mark) {
+            self.already_seen += 1;
+        } else if body.len() > ELEMENT_BYTES_MAX {
+            self.too_large += 1;
+        } else {
+            self.not_events += usize::from(event.is_none());
+            self.fresh.push(Element { body, event });
+        }
+    }
+
+    /// Elements to be published.
+    pub(super) fn fresh(&self) -> usize {
+        self.fresh.len()
+    }
+
+    /// What lies between this poll, which must be whole, and the last: nothing where they overlap.
+    pub(super) fn gap(&self, memory: &Memory) -> Option<Gap> {
+        let from = memory.newest()?;
+        if self.meets_before || self.times.is_empty() {
+            return None;
+        }
+        // A straggler that is older than what we know already says nothing about where the missing stretch ends.
+        let to = self.times.iter().copied().filter(|time| *time >= from).min().unwrap_or(from);
+        Some(Gap { from, to, events_in_poll: self.marks.len() })
+    }
+
+    /// Ends the walk.
+    pub(super) fn into_found(mut self) -> Found {
+        self.fresh.reverse();
+        self.marks.reverse();
+        let newest = self.times.iter().max().copied();
+        // An empty answer may be a hiccup under the full page's ETag: keeping that would hide the events behind 304s.
+        let etag = self.etag.filter(|_| newest.is_some());
+        Found { elements: self.fresh, marks: self.marks, newest, etag }
+    }
+}
+
+impl Named {
+    fn of(event: &Event) -> Self {
+        Self { id: event.id.to_string(), kind: event.kind.to_string(), created: event.created() }
+    }
+}
+
+#[cfg(test)]
+#[path = "walk_tests.rs"]
+mod tests;

@@ -1,0 +1,140 @@
+use super::*;
+
+/// An event that happened `second` seconds after noon.
+fn event(second: u32) -> Vec<u8> {
+    let (minute, rest) = (second / 60, second % 60);
+    format!(r#"{{"id":"{second}","type":"PushEvent","created_at":"2026-01-01T12:{minute:02}:{rest:02}Z"}}"#)
+        .into_bytes()
+}
+
+/// A page of the events of these seconds, newest first, with a next page.
+fn page(seconds: impl DoubleEndedIterator<Item = u32>) -> Page {
+    let next = Some("https://api.github.com/events?page=2".parse().unwrap());
+    Page { elements: seconds.rev().map(event).collect(), etag: Some("\"e\"".into()), next }
+}
+
+fn last(page: Page) -> Page {
+    Page { next: None, ..page }
+}
+
+/// Walks the pages until the walk ends, and says whether it is whole.
+fn walk(memory: &Memory, pages: impl IntoIterator<Item = Page>) -> (Walk, bool) {
+    let mut walk = Walk::default();
+    for page in pages {
+        if walk.take(page, memory) == Step::Whole {
+            return (walk, true);
+        }
+    }
+    (walk, false)
+}
+
+/// Walks, and remembers as the fetcher does; gives what was published.
+fn poll(memory: &mut Memory, pages: impl IntoIterator<Item = Page>) -> Vec<String> {
+    let (walk, is_whole) = walk(memory, pages);
+    let found = walk.into_found();
+    if is_whole {
+        memory.remember_walked(&found.marks, found.newest);
+    } else {
+        memory.remember_ahead(&found.marks);
+    }
+    found.elements.into_iter().map(|element| element.event.map_or("?".into(), |event| event.id)).collect()
+}
+
+fn ids(seconds: std::ops::Range<u32>) -> Vec<String> {
+    seconds.map(|second| second.to_string()).collect()
+}
+
+#[test]
+fn the_first_poll_walks_three_pages_publishes_oldest_first_and_has_no_gap() {
+    let mut memory = Memory::default();
+    let pages = || [page(20..30), page(10..20), page(0..10), page(0..1)];
+    let (walked, is_whole) = walk(&memory, pages());
+    assert!(is_whole);
+    assert_eq!((walked.pages, walked.gap(&memory)), (3, None));
+    assert_eq!(poll(&mut memory, pages()), ids(0..30));
+}
+
+#[test]
+fn a_walk_stops_at_the_page_that_overlaps_and_publishes_only_what_is_new() {
+    let mut memory = Memory::default();
+    poll(&mut memory, [last(page(0..10))]);
+    let (walked, is_whole) = walk(&memory, [page(15..25), page(5..15), page(0..5)]);
+    assert!(is_whole);
+    assert_eq!((walked.pages, walked.already_seen, walked.gap(&memory)), (2, 5, None));
+    assert_eq!(walked.into_found().elements.len(), 15);
+}
+
+#[test]
+fn a_page_that_moved_on_between_two_requests_gives_nothing_twice() {
+    let mut memory = Memory::default();
+    assert_eq!(poll(&mut memory, [page(10..20), last(page(0..13))]), ids(0..20));
+}
+
+#[test]
+fn without_an_overlap_the_gap_lies_between_the_newest_known_and_the_oldest_of_the_poll() {
+    let mut memory = Memory::default();
+    poll(&mut memory, [last(page(0..10))]);
+    let (walked, _) = walk(&memory, [page(300..310), page(200..300), page(100..200)]);
+    let gap = walked.gap(&memory).unwrap();
+    assert_eq!((gap.seconds(), gap.events_in_poll), (91, 210));
+    // An event that came hours late does not hide it.
+    let mut straggling = last(page(100..110));
+    straggling.elements.push(br#"{"id":"x","type":"X","created_at":"2026-01-01T09:00:00Z"}"#.to_vec());
+    assert_eq!(walk(&memory, [straggling]).0.gap(&memory).unwrap().seconds(), 91);
+}
+
+#[test]
+fn an_empty_feed_is_whole_and_no_gap_and_leaves_no_etag() {
+    let mut memory = Memory::default();
+    poll(&mut memory, [last(page(0..10))]);
+    let (walked, is_whole) = walk(&memory, [last(page(0..0))]);
+    assert!(is_whole && walked.gap(&memory).is_none());
+    assert_eq!(walked.into_found().etag, None, "the next poll must not be answered 304");
+}
+
+#[test]
+fn a_poll_that_broke_off_is_not_published_again_and_does_not_pass_for_an_overlap() {
+    let mut memory = Memory::default();
+    poll(&mut memory, [last(page(0..10))]);
+    assert_eq!(poll(&mut memory, [page(20..30)]), ids(20..30), "broke off after the first page");
+    // The next poll must walk past the page that was published, down to what the last whole poll saw.
+    assert_eq!(
+        poll(&mut memory, [page(25..35), page(15..25), last(page(5..15))]),
+        [ids(10..20), ids(30..35)].concat()
+    );
+    assert_eq!(poll(&mut memory, [page(25..35)]), ids(0..0));
+}
+
+#[test]
+fn what_is_not_an_event_is_published_once_and_is_no_overlap() {
+    let mut memory = Memory::default();
+    let with_garbage = |seconds: std::ops::Range<u32>| {
+        let mut page = page(seconds);
+        page.elements.extend([b"null".to_vec(), b"{}".to_vec()]);
+        page
+    };
+    assert_eq!(poll(&mut memory, [last(with_garbage(0..2))]), ["?", "?", "0", "1"]);
+    let (walked, is_whole) = walk(&memory, [with_garbage(8..9), last(with_garbage(7..8))]);
+    assert!(is_whole);
+    assert_eq!((walked.pages, walked.not_events), (2, 0));
+    assert!(walked.gap(&memory).is_some());
+    assert_eq!(poll(&mut memory, [with_garbage(8..9), last(with_garbage(7..8))]), ["7", "8"]);
+}
+
+#[test]
+fn elements_that_rabbitmq_could_not_take_are_counted_and_left_out() {
+    let memory = Memory::default();
+    let elements = vec![vec![b' '; ELEMENT_BYTES_MAX + 1], event(1)];
+    let (walked, _) = walk(&memory, [Page { elements, ..Page::default() }]);
+    assert_eq!((walked.too_large, walked.into_found().elements.len()), (1, 1));
+}
+
+#[test]
+fn bodies_are_the_bytes_that_came_and_the_etag_is_the_first_pages() {
+    let body = br#"{ "id" : "7","type":"X", "created_at":"2026-01-01T12:00:00Z","x":1e2 }"#;
+    let first = Page { elements: vec![body.to_vec()], ..page(0..0) };
+    let second = Page { etag: Some("\"other\"".into()), ..last(page(1..2)) };
+    let found = walk(&Memory::default(), [first, second]).0.into_found();
+    assert_eq!(found.elements[1].body, body);
+    assert_eq!(found.etag.as_deref(), Some("\"e\""));
+}

@@ -1,0 +1,186 @@
+//! The HTTP client: polite, bounded in time and size, and careful whom it gives the token.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, IF_NONE_MATCH, LINK};
+use reqwest::redirect::Policy;
+use reqwest::{Response, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use super::answer::{Answer, Outcome, Page, outcome_of};
+use super::headers::{Hints, etag};
+use super::link::{is_same_origin, next_page};
+use crate::config::{Source, UsageError};
+use crate::event::split_page;
+
+const USER_AGENT: &str = concat!("github-event-etl/", env!("CARGO_PKG_VERSION"));
+const API_VERSION: &str = "2022-11-28";
+/// The most that GitHub gives at once.
+const PER_PAGE: &str = "100";
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// For a whole request, so that a body that trickles in byte by byte ends too.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// The largest body taken, after decompression; a page of 100 events has about 300 KB.
+const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// GitHub redirects once, for a repository that was renamed.
+const REDIRECTS_MAX: usize = 3;
+
+/// Asks GitHub's API, or a stand-in for it, one request at a time.
+pub struct Client {
+    http: reqwest::Client,
+    api: Url,
+}
+
+impl Client {
+    /// A client of the API at `api`; nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`UsageError`] when the token cannot be sent in a header; any other error when TLS cannot be set up.
+    pub fn new(api: Url, token: Option<&SecretString>) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            .default_headers(default_headers(token)?)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(REQUEST_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
+            .redirect(same_server_only());
+        // Without TLS no certificates are needed, and a machine that has none can still speak to a stand-in.
+        let http = if api.scheme() == "http" { http.tls_certs_only([]) } else { http };
+        let http = http.build().context("set up TLS for GitHub (are CA certificates installed?)")?;
+        Ok(Self { http, api })
+    }
+
+    /// `host` or `host:port`, for people.
+    pub fn server(&self) -> String {
+        let host = self.api.host_str().unwrap_or_default();
+        self.api.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+
+    /// Where the newest page of `source` is.
+    pub fn first_page(&self, source: &Source) -> Url {
+        let mut url = self.api.clone();
+        url.set_fragment(None);
+        let path = format!("{}/{}", self.api.path().trim_end_matches('/'), source.path());
+        url.set_path(&path);
+        url.set_query(Some(&format!("per_page={PER_PAGE}")));
+        url
+    }
+
+    /// Makes one request, with `etag` as what we have already. Takes 30 s at most; safe to drop.
+    pub async fn get(&self, url: &Url, etag: Option<&str>) -> Answer {
+        let mut request = self.http.get(url.clone());
+        if let Some(etag) = etag {
+            request = request.header(IF_NONE_MATCH, etag);
+        }
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => return Answer::failed(explain(error)),
+        };
+        let hints = Hints::read(response.headers(), chrono::Utc::now());
+        let outcome = match response.status() {
+            StatusCode::OK => read_page(response, url).await,
+            status => outcome_of(status, &hints),
+        };
+        Answer { outcome, hints }
+    }
+}
+
+fn default_headers(token: Option<&SecretString>) -> Result<HeaderMap, UsageError> {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
+    headers.insert("x-github-api-version", HeaderValue::from_static(API_VERSION));
+    if let Some(token) = token {
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret().trim()))
+            .map_err(|_| UsageError("GITHUB_TOKEN: must be one line of plain ASCII".into()))?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    Ok(headers)
+}
+
+/// Follows a redirect only to the server that was asked: the token is meant for no other.
+fn same_server_only() -> Policy {
+    Policy::custom(|attempt| {
+        let is_same = attempt.previous().last().is_some_and(|asked| is_same_origin(attempt.url(), asked));
+        match attempt.previous().len() {
+            _ if !is_same => attempt.stop(),
+            hops if hops > REDIRECTS_MAX => attempt.error("too many redirects"),
+            _ => attempt.follow(),
+        }
+    })
+}
+
+async fn read_page(response: Response, asked: &Url) -> Outcome {
+    let etag = etag(response.headers());
+    let next = response
+        .headers()
+        .get(LINK)
+        .and_then(|link| link.to_str().ok())
+        .and_then(|link| next_page(link, asked));
+    let page = match read_body(response).await {
+        Ok(body) => split_page(&body)
+            .map(|elements| elements.into_iter().map(<[u8]>::to_vec).collect())
+            .map_err(|error| format!("it answered 200, but {error}")),
+        Err(reason) => Err(reason),
+    };
+    match page {
+        Ok(elements) => Outcome::Page(Page { elements, etag, next }),
+        Err(reason) => Outcome::Failed { reason },
+    }
+}
+
+/// Reads the body chunk by chunk, so that neither a huge one nor a small one that decompresses to a huge one is ever held.
+async fn read_body(mut response: Response) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(explain)? {
+        if body.len() + chunk.len() > BODY_BYTES_MAX {
+            return Err(format!("its answer is larger than {BODY_BYTES_MAX} bytes"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// The error with its causes, in words for the log.
+fn explain(error: reqwest::Error) -> String {
+    if error.is_timeout() {
+        let seconds = if error.is_connect() { CONNECT_TIMEOUT } else { REQUEST_TIMEOUT }.as_secs();
+        return format!("no answer within {seconds} s");
+    }
+    format!("{:#}", anyhow::Error::from(error.without_url()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(api: &str) -> Client {
+        // The provider may be installed already, by another test.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Client::new(api.parse().unwrap(), None).unwrap()
+    }
+
+    #[test]
+    fn a_feed_is_below_the_api_url_whatever_its_path() {
+        for (api, url) in [
+            ("http://127.0.0.1:8008", "http://127.0.0.1:8008/repos/a/b/events?per_page=100"),
+            ("http://ghe.example/api/v3/", "http://ghe.example/api/v3/repos/a/b/events?per_page=100"),
+            ("http://x/y?z=1#f", "http://x/y/repos/a/b/events?per_page=100"),
+        ] {
+            assert_eq!(client(api).first_page(&"repos/a/b".parse().unwrap()).as_str(), url);
+        }
+        assert_eq!(client("http://127.0.0.1:8008").server(), "127.0.0.1:8008");
+        assert_eq!(client("http://api.github.com").server(), "api.github.com");
+    }
+
+    #[test]
+    fn the_token_is_marked_sensitive_and_one_that_no_header_can_carry_is_refused_without_showing_it() {
+        let headers = default_headers(Some(&"ghp_secret\n".into())).unwrap();
+        assert_eq!(headers[AUTHORIZATION], "Bearer ghp_secret");
+        assert!(headers[AUTHORIZATION].is_sensitive() && !format!("{headers:?}").contains("secret"));
+        let error = default_headers(Some(&"two\nlines".into())).unwrap_err().to_string();
+        assert!(error.contains("GITHUB_TOKEN") && !error.contains("lines\""), "{error}");
+    }
+}

@@ -1,0 +1,42 @@
+//! When faults strike.
+
+use super::Fault;
+
+/// The faults in force, and how often each had its chance and struck.
+pub struct Schedule {
+    faults: Vec<Planned>,
+}
+
+struct Planned {
+    fault: Fault,
+    seen: u64,
+    struck: u64,
+}
+
+impl Schedule {
+    pub fn new(faults: impl IntoIterator<Item = Fault>) -> Self {
+        let faults = faults.into_iter().map(|fault| Planned { fault, seen: 0, struck: 0 });
+        Self { faults: faults.collect() }
+    }
+
+    /// The faults that strike the next request for `page`.
+    pub fn strike(&mut self, page: u64) -> Vec<Fault> {
+        self.faults
+            .iter_mut()
+            .filter(|planned| planned.fault.matches(page))
+            .filter_map(Planned::next)
+            .collect()
+    }
+}
+
+impl Planned {
+    fn next(&mut self) -> Option<Fault> {
+        self.seen += 1;
+        let fault = &self.fault;
+        let strikes = self.seen > fault.after
+            && (self.seen - fault.after).is_multiple_of(fault.every)
+            && fault.first.is_none_or(|first| self.struck < first);
+        self.struck += u64::from(strikes);
+        strikes.then(|| fault.clone())
+    }
+}
