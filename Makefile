@@ -41,7 +41,7 @@ lint: ## clippy, warnings are errors
 	cargo clippy --locked --all-targets -- -D warnings
 
 doc: ## the library's documentation in target/doc
-	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 
 deny: ## licences, advisories and sources of the dependencies
 	@exec scripts/deny.sh

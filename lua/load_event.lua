@@ -64,8 +64,9 @@ if failed(count) then return reject('event-count is not a hash') end
 if count and count ~= '0' and not (string.match(count, '^[1-9]%d*$') and tonumber(count) < COUNT_MAX) then
   return reject('event-count holds no usable number')
 end
+local score = nil
 if scored then
-  local score = redis.pcall('ZSCORE', scores, login)
+  score = redis.pcall('ZSCORE', scores, login)
   if failed(score) then return reject('dev-score is not a sorted set') end
   -- A comparison with nan is false, so this also refuses it.
   if score and not (tonumber(score) and math.abs(tonumber(score)) < COUNT_MAX) then
@@ -106,7 +107,8 @@ redis.call('HINCRBY', counts, kind, 1)
 if opens_hour and expires_at_ms ~= -1 then redis.call('PEXPIREAT', counts, expires_at_ms) end
 if scored then
   redis.call('ZINCRBY', scores, weight, login)
-  if redis.call('PEXPIRETIME', scores) ~= expires_at_ms then
+  -- Only the hour's first event or a login's first points can meet a key that has another lifetime.
+  if (opens_hour or not score) and redis.call('PEXPIRETIME', scores) ~= expires_at_ms then
     if expires_at_ms == -1 then
       redis.call('PERSIST', scores)
     else
@@ -114,5 +116,6 @@ if scored then
     end
   end
 end
-redis.call('SET', first, now, 'NX')
+-- The first event of all opens an hour.
+if opens_hour then redis.call('SET', first, now, 'NX') end
 return 1

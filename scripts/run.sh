@@ -25,7 +25,7 @@ main() {
   scripts/ensure-tools.sh build
   ensure_servers
   say "building"
-  cargo build --release --locked --bins
+  cargo build --release --locked --bin standalone --bin simulator
 
   mkdir -p "$folder"
   echo $$ >"$folder/run.pid"

@@ -14,9 +14,9 @@ use crate::config::{LogFormat, TelemetryArgs, UsageError};
 use crate::health::Health;
 use crate::program::Context;
 
-/// What is logged when `RUST_LOG` says nothing: our own lines; of libraries only warnings, of the AMQP client only errors,
+/// What is logged when `RUST_LOG` says nothing: our own lines; of libraries only warnings, of the AMQP client nothing,
 /// because we report the end of a session ourselves.
-const FILTER_DEFAULT: &str = "warn,github_event_etl=info,lapin=error";
+const FILTER_DEFAULT: &str = "warn,github_event_etl=info,lapin=off";
 
 /// Sends log lines to stderr; stdout is for data.
 ///

@@ -37,7 +37,7 @@ pub struct LoadArgs {
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..=1000), value_name = "N")]
     pub batch_size: u16,
 
-    /// Batches in flight at once (1 to 64)
+    /// Batches in flight at once, each on its own connection to Redis (1 to 64)
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64), value_name = "N")]
     pub concurrency: u8,
 
@@ -53,7 +53,7 @@ pub struct LoadArgs {
     #[arg(long, default_value = "7d", value_name = "DURATION")]
     pub retention: Retention,
 
-    /// Whether accounts whose login ends in [bot] get a developer score; their events are loaded either way
+    /// Whether bots, accounts whose login ends in `[bot]`, get a developer score; their events are loaded either way
     #[arg(long, value_enum, default_value_t = Bots::Include, value_name = "WHETHER")]
     pub bots: Bots,
 

@@ -1,17 +1,51 @@
 //! A page of the Events API: an array of events.
 
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+
+/// The most elements taken of one page; GitHub sends at most 100. Bounds memory when a stranger answers in its place.
+const ELEMENTS_MAX: usize = 1000;
 
 /// Why a response body is not a page of events.
 #[derive(Debug, thiserror::Error)]
-#[error("the body is not a JSON array: {0}")]
+#[error("the body is not a page, a JSON array of at most {ELEMENTS_MAX} events: {0}")]
 pub struct NotAPage(#[from] serde_json::Error);
 
 /// The elements of a page, each as the exact bytes GitHub sent.
 ///
 /// # Errors
-/// [`NotAPage`] when the body is not a whole JSON array. Elements that are not events are not this function's concern.
+/// [`NotAPage`] when the body is not a whole JSON array, or too long a one. Elements that are not events are not this
+/// function's concern.
 pub fn split_page(body: &[u8]) -> Result<Vec<&[u8]>, NotAPage> {
-    let elements: Vec<&RawValue> = serde_json::from_slice(body)?;
-    Ok(elements.into_iter().map(|element| element.get().as_bytes()).collect())
+    let Elements(elements) = serde_json::from_slice(body)?;
+    Ok(elements)
+}
+
+struct Elements<'a>(Vec<&'a [u8]>);
+
+impl<'de> Deserialize<'de> for Elements<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ElementsVisitor;
+        impl<'de> Visitor<'de> for ElementsVisitor {
+            type Value = Elements<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut elements = Vec::with_capacity(100);
+                while let Some(element) = seq.next_element::<&RawValue>()? {
+                    if elements.len() == ELEMENTS_MAX {
+                        return Err(A::Error::custom("too many elements"));
+                    }
+                    elements.push(element.get().as_bytes());
+                }
+                Ok(Elements(elements))
+            }
+        }
+        deserializer.deserialize_seq(ElementsVisitor)
+    }
 }

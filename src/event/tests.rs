@@ -148,7 +148,8 @@ fn a_page_is_split_into_the_exact_bytes_of_its_elements() {
     let elements = split_page(b" [ {\"a\" : 1e2},\n null , \"x\" ] ").unwrap();
     assert_eq!(elements, [&b"{\"a\" : 1e2}"[..], b"null", b"\"x\""]);
     assert!(split_page(b"[]").unwrap().is_empty());
-    for bad in ["", "{}", "<html>", "[1,", "[1]x"] {
+    let long = format!("[{}0]", "0,".repeat(1000));
+    for bad in ["", "{}", "<html>", "[1,", "[1]x", &long] {
         assert!(split_page(bad.as_bytes()).is_err(), "{bad}");
     }
 }

@@ -55,7 +55,7 @@ impl Report<'_> {
         }
         self.warn_of_odd_elements();
         if let End::Limited { .. } = self.end {
-            let wait_s = self.next_poll_in.as_secs();
+            let wait_s = self.next_poll_in.as_secs_f64().ceil();
             let why = self.end.fault().unwrap_or_default();
             tracing::warn!(source = %self.source, wait_s, "{why}: no source is polled for {wait_s} s");
         }

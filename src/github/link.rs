@@ -1,14 +1,18 @@
-//! The `Link` header: where the next page is (<https://www.rfc-editor.org/rfc/rfc8288>). Pure.
+//! The `Link` header: where the next page is (<https://www.rfc-editor.org/rfc/rfc8288>).
 
 use url::Url;
 
 /// The target of `rel="next"`, if it is at the origin of `asked`. A link elsewhere is ignored: our requests carry a
 /// token, and no answer may choose who gets it.
 pub(super) fn next_page(header: &str, asked: &Url) -> Option<Url> {
-    links(header)
-        .find(|(_, parameters)| is_next(parameters))
-        .and_then(|(target, _)| asked.join(target).ok())
-        .filter(|next| is_same_origin(next, asked))
+    let (target, _) = links(header).find(|(_, parameters)| is_next(parameters))?;
+    let next = asked.join(target).ok()?;
+    if !is_same_origin(&next, asked) {
+        let elsewhere = next.origin().ascii_serialization();
+        tracing::warn!(elsewhere, "a link to a next page at another server ({elsewhere}) is ignored");
+        return None;
+    }
+    Some(next)
 }
 
 /// Same scheme, host and port, and no user of its own, which would replace our token.

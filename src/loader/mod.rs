@@ -1,8 +1,8 @@
 //! The loader: consumes events, runs the script for each, acks after the load.
 //!
-//! [`run`] owns the loop over broker sessions. [`session`] pumps one session's deliveries into batches, several in flight.
-//! [`batch`] decides what becomes of each delivery. [`failures`] publishes what failed to the retry queues and dead
-//! letters. [`acks`] knows which tags may be acked.
+//! [`run`] owns the loop over broker sessions. `session` pumps one session's deliveries into batches, several in flight.
+//! `batch` decides what becomes of each delivery. `failures` publishes what failed to the retry queues and dead
+//! letters. `acks` knows which tags may be acked.
 
 mod acks;
 mod batch;
@@ -66,7 +66,7 @@ pub async fn run(
         concurrency: usize::from(args.concurrency),
         drain,
         broker,
-        store,
+        store: store.with_connections(usize::from(args.concurrency)),
     });
     let lane = FailureLane::start(publisher, Arc::clone(&loader), args.max_attempts, shutdown.clone());
     let reporter = tokio::spawn(progress::report_regularly(Arc::clone(&loader)));

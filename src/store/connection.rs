@@ -23,6 +23,8 @@ pub(super) struct Connection {
     pub(super) script_sha: String,
     /// Tells this connection from the one before and after it.
     pub(super) number: u64,
+    /// Its place among the store's connections.
+    pub(super) slot: usize,
 }
 
 /// The client for `url`; the error is the kind of mistake, without the URL.
@@ -33,15 +35,15 @@ pub(super) fn client(url: &RedisUrl) -> Result<redis::Client, String> {
 }
 
 impl Connection {
-    pub(super) async fn open(client: &redis::Client) -> Result<Self, Fault> {
+    pub(super) async fn open(client: &redis::Client, slot: usize) -> Result<Self, Fault> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(ANSWER_TIMEOUT));
         let opening = client.get_multiplexed_async_connection_with_config(&config);
         let multiplexed = opening.await.map_err(|error| Fault::from_redis(&error))?;
-        let mut connection =
-            Self { multiplexed, script_sha: String::new(), number: NUMBER.fetch_add(1, Ordering::Relaxed) };
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let mut connection = Self { multiplexed, script_sha: String::new(), number, slot };
         connection.load_script().await?;
         Ok(connection)
     }

@@ -1,5 +1,6 @@
 //! Servers that are away are named and waited for, without end and without loss.
 
+use std::net::TcpListener;
 use std::time::Duration;
 
 use crate::support::corner::Corner;
@@ -27,6 +28,15 @@ fn ends_well(loader: Program, what: &str) {
     assert!(!ended.stderr.contains("guest:guest") && !ended.stderr.contains("hunter2"), "{}", ended.stderr);
 }
 
+/// Sees three more attempts at a port, each broken at once.
+fn tries_again_and_again(port: u16) {
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    for _ in 0..3 {
+        eventually("another attempt", || listener.accept().is_ok());
+    }
+}
+
 #[test]
 fn a_rabbitmq_that_is_away_at_start_is_named_and_waited_for() {
     let (corner, bodies) = (Corner::new("norabbit"), bodies(20));
@@ -37,6 +47,7 @@ fn a_rabbitmq_that_is_away_at_start_is_named_and_waited_for() {
     let line = loader.wait_for("is away");
     let named = format!("RabbitMQ at 127.0.0.1:{} (consuming) is away", proxy.port);
     assert!(line.contains(&named) && line.contains("refused"), "{line}");
+    tries_again_and_again(proxy.port);
     proxy.start();
     ends_well(loader, "RabbitMQ");
     assert_same("Redis", &corner.dump(), &Oracle::of(&bodies).lines());
@@ -52,6 +63,7 @@ fn a_redis_that_is_away_at_start_is_named_and_waited_for() {
     let line = loader.wait_for("is away");
     assert!(line.contains(&format!("Redis at 127.0.0.1:{} is away", redis.port)), "{line}");
     assert_eq!(corner.ready("load"), 20, "nothing is taken from the queue that cannot be loaded");
+    tries_again_and_again(redis.port);
     redis.restart();
     ends_well(loader, "Redis");
     let mut connection = redis::Client::open(redis.url()).unwrap().get_connection().unwrap();

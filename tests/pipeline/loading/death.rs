@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::DRAIN;
 use crate::support::amqp::Amqp;
 use crate::support::corner::Corner;
-use crate::support::dump::assert_same;
+use crate::support::dump::{assert_same, dump};
 use crate::support::events::{event, feed};
 use crate::support::oracle::Oracle;
 use crate::support::process::signal;
@@ -124,4 +124,28 @@ fn sigterm_ends_a_loader_that_waits_for_a_server_at_start() {
         let ended = loader.terminate(Duration::from_secs(10));
         assert_eq!(ended.code, Some(0), "{away}: {}", ended.stderr);
     }
+}
+
+#[test]
+fn what_is_stuck_in_redis_is_not_acked_and_does_not_hold_up_what_is_behind_it() {
+    let corner = Corner::new("stuck");
+    let redis = RedisServer::start(&[]);
+    // Eleven in hand at most: ten that get stuck, and one place for the others, if each leaves it by an ack of its own.
+    let flags = ["--stream-maxlen", "0", "--prefetch", "11"];
+    let loader = corner.loader_at(&corner.amqp_url, &redis.url(), &flags);
+    loader.wait_for("consuming");
+    signal(redis.pid(), "STOP");
+    let good: Vec<_> = (0..10).map(|n| event(n).bytes()).collect();
+    corner.publish(&good);
+    eventually("the loader has them in hand", || corner.ready("load") == 0);
+    corner.publish(&vec![b"not an event".to_vec(); 3]);
+    corner.wait_until_ready("load.dead", 3);
+    loader.kill();
+    signal(redis.pid(), "CONT");
+    eventually("RabbitMQ sees the loader gone", || corner.amqp().consumers(&corner.queue("load")) == 0);
+    let back = corner.ready("load");
+    assert!((10..=11).contains(&back), "{back} messages are back: ten events, and at most the last other");
+    corner.loader_at(&corner.amqp_url, &redis.url(), &DRAIN).succeed();
+    let mut connection = redis::Client::open(redis.url()).unwrap().get_connection().unwrap();
+    assert_same("Redis", &dump(&mut connection, &corner.namespace), &Oracle::of(&good).lines());
 }

@@ -22,6 +22,15 @@ fn a_forgotten_script_is_loaded_again_within_the_call() {
     assert_eq!(bench.load_all(&[event(1), event(2), event(2)]), [Duplicate, Loaded, Duplicate]);
 }
 
+/// Ends the flushing also when the test fails.
+struct StopFlushing<'a>(&'a AtomicBool);
+
+impl Drop for StopFlushing<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn a_script_forgotten_again_and_again_during_loads_costs_no_event_and_no_count() {
     let mut bench = Bench::new();
@@ -41,6 +50,7 @@ fn a_script_forgotten_again_and_again_during_loads_costs_no_event_and_no_count()
                 }
             }
         });
+        let stop = StopFlushing(&done);
         for batch in events.chunks(100) {
             // What found no script even after it was loaded again is repeated, as the loader does.
             eventually("the batch loads", || {
@@ -53,7 +63,7 @@ fn a_script_forgotten_again_and_again_during_loads_costs_no_event_and_no_count()
                 !verdicts.iter().any(healing)
             });
         }
-        done.store(true, Ordering::SeqCst);
+        drop(stop);
     });
     assert_eq!(bench.run::<u64>("HGET ns:event-count:2015-01-01-12 PushEvent"), 3000);
     assert_eq!(bench.run::<u64>("XLEN ns:event-stream"), 3000);

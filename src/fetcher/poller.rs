@@ -1,0 +1,196 @@
+//! The loop over the sources, and one poll from the first request to the memory.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::budget::Budget;
+use super::coverage::{Coverage, Gap};
+use super::feed::{End, Feed};
+use super::report::{self, Counts, Report};
+use super::{publish, walk::Element};
+use crate::broker::{Broker, PublishError, Publisher};
+use crate::config::{FetchArgs, Source};
+use crate::github::Client;
+use crate::health::Health;
+use crate::retry;
+
+/// What the fetcher works with.
+pub(super) struct Poller {
+    client: Client,
+    broker: Broker,
+    publisher: Publisher,
+    budget: Budget,
+    feeds: Vec<Feed>,
+    /// The user's own interval, in place of GitHub's.
+    poll_interval: Option<Duration>,
+    has_warned_of_interval: bool,
+    shutdown: CancellationToken,
+}
+
+impl Poller {
+    /// A poller that has not asked anyone anything yet; every source is due.
+    pub(super) fn new(
+        args: &FetchArgs,
+        broker: Broker,
+        token: Option<&SecretString>,
+        health: &Health,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let client = Client::new(args.api_url.clone(), token)?;
+        Ok(Self {
+            feeds: distinct(&args.sources).map(|source| Feed::new(source.clone(), &client)).collect(),
+            publisher: broker.publisher(health, true),
+            client,
+            broker,
+            budget: Budget::default(),
+            poll_interval: args.poll_interval,
+            has_warned_of_interval: false,
+            shutdown,
+        })
+    }
+
+    /// Polls whichever source is due, for ever.
+    pub(super) async fn poll_for_ever(&mut self) -> Result<Infallible, PublishError> {
+        self.publisher.open(&self.shutdown).await?;
+        loop {
+            let now = Instant::now();
+            let next = self.feeds.iter().enumerate().min_by_key(|(_, feed)| feed.due);
+            let Some((index, wait)) = next.map(|(index, feed)| (index, self.until_polled(feed, now))) else {
+                self.shutdown.cancelled().await;
+                return Err(retry::Interrupted.into());
+            };
+            retry::sleep(wait, &self.shutdown).await?;
+            self.poll(index).await?;
+        }
+    }
+
+    /// Polls each source once; gives the faults of those that could not be polled whole, by name.
+    pub(super) async fn poll_each_once(&mut self) -> Result<Vec<String>, PublishError> {
+        self.publisher.open(&self.shutdown).await?;
+        let mut faults = Vec::new();
+        for index in 0..self.feeds.len() {
+            let end = self.poll(index).await?;
+            if let Some(fault) = end.fault() {
+                faults.push(format!("{}: {fault}", self.feeds[index].source));
+            }
+            if let Some(wait) = self.budget.closed_for(Instant::now()) {
+                let left_out = self.feeds.len() - index - 1;
+                if left_out > 0 || matches!(end, End::Limited { .. }) {
+                    let wait_s = wait.as_secs_f64().ceil();
+                    faults.push(format!("no more requests for {wait_s} s, sources not asked: {left_out}"));
+                }
+                break;
+            }
+        }
+        Ok(faults)
+    }
+
+    /// Says goodbye to RabbitMQ.
+    pub(super) async fn close(&mut self) {
+        self.publisher.close().await;
+    }
+
+    /// Polls one source: walks its pages, publishes what is new, and then, all of it confirmed, remembers it.
+    async fn poll(&mut self, index: usize) -> Result<End, PublishError> {
+        let started = Instant::now();
+        let feed = &mut self.feeds[index];
+        let (walk, end) = feed.walk(&self.client, &mut self.budget, &self.shutdown).await?;
+        let gap = if end == End::Whole { walk.gap(&feed.memory) } else { None };
+        let counts = Counts::of(&walk);
+        let mut found = walk.into_found();
+        let elements = std::mem::take(&mut found.elements);
+        self.publish(index, elements, gap.as_ref()).await?;
+        self.feeds[index].remember(found, &end, gap.as_ref());
+        self.schedule(index, &end);
+        self.tell(index, &end, counts, gap.as_ref(), started.elapsed());
+        Ok(end)
+    }
+
+    /// Publishes and waits for every confirm. Without messages it still sees to the session, so that nothing is fetched that
+    /// RabbitMQ could not take.
+    async fn publish(
+        &mut self,
+        index: usize,
+        elements: Vec<Element>,
+        gap: Option<&Gap>,
+    ) -> Result<(), PublishError> {
+        let source = &self.feeds[index].source;
+        let mut messages: Vec<_> =
+            elements.into_iter().map(|element| publish::of_element(element, &self.broker)).collect();
+        messages.extend(gap.map(|gap| publish::of_gap(gap, source, &self.broker, chrono::Utc::now())));
+        self.publisher.publish_all(&messages, &self.shutdown).await
+    }
+
+    fn schedule(&mut self, index: usize, end: &End) {
+        let now = Instant::now();
+        let round_requests = self.feeds.iter().map(Feed::requests).sum();
+        let pace = self.budget.pace(round_requests, now);
+        let asked = self.feeds[index].interval;
+        let interval = self.poll_interval.unwrap_or_else(|| asked.max(pace));
+        if interval < asked && !self.has_warned_of_interval {
+            self.has_warned_of_interval = true;
+            tracing::warn!(
+                "--poll-interval {} is below the {} that GitHub asks for; it may limit or block us",
+                humantime::format_duration(interval),
+                humantime::format_duration(asked)
+            );
+        }
+        self.feeds[index].schedule(end, interval, now);
+    }
+
+    /// How long until `feed` is polled, as far as can be told now.
+    fn until_polled(&self, feed: &Feed, now: Instant) -> Duration {
+        let closed = self.budget.closed_for(now).unwrap_or_default();
+        feed.due.saturating_duration_since(now).max(closed)
+    }
+
+    fn tell(&self, index: usize, end: &End, counts: Counts, gap: Option<&Gap>, took: Duration) {
+        let feed = &self.feeds[index];
+        let now = Instant::now();
+        match end.fault() {
+            None => feed.trouble.up(),
+            // Told for all sources at once, by the report.
+            Some(_) if matches!(end, End::Limited { .. }) => {}
+            Some(fault) => feed.trouble.away(fault),
+        }
+        let of_kind = |other: &&Feed| other.source.kind() == feed.source.kind();
+        let of_kind = self.feeds.iter().filter(of_kind).map(|feed| feed.coverage);
+        report::coverage_of_kind(feed.source.kind(), Coverage::ratio_of_all(of_kind, now));
+        report::overall_coverage(Coverage::ratio_of_all(self.feeds.iter().map(|feed| feed.coverage), now));
+        Report {
+            source: &feed.source,
+            end,
+            counts,
+            gap,
+            quota_left: self.budget.remaining(),
+            coverage: feed.coverage.ratio(now),
+            took,
+            next_poll_in: self.until_polled(feed, now),
+        }
+        .tell();
+    }
+}
+
+/// The sources without repetitions: polling one twice would only use up requests.
+fn distinct(sources: &[Source]) -> impl Iterator<Item = &Source> {
+    sources
+        .iter()
+        .enumerate()
+        .filter(|(index, source)| !sources[..*index].contains(source))
+        .map(|(_, source)| source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_given_twice_is_polled_once_in_its_first_place() {
+        let sources: Vec<Source> = ["orgs/x", "events", "orgs/x"].map(|text| text.parse().unwrap()).into();
+        assert_eq!(distinct(&sources).map(Source::to_string).collect::<Vec<_>>(), ["orgs/x", "events"]);
+    }
+}
