@@ -19,8 +19,8 @@ fn sources() -> Vec<Source> {
         .iter()
         .map(|path| {
             let text = fs::read_to_string(path).unwrap();
-            // By convention a file's tests stand at its end, or in a file `tests.rs`.
-            let is_tests = path.ends_with("tests.rs");
+            // By convention a file's tests stand at its end, or in a file `tests.rs` or `…_tests.rs`.
+            let is_tests = path.to_str().unwrap().ends_with("tests.rs");
             let code = text.lines().take_while(|line| !is_tests && line.trim() != "#[cfg(test)]");
             let numbered = (1..).zip(code.map(str::to_owned));
             Source {
