@@ -20,6 +20,7 @@ pub struct Amqp {
 #[derive(Debug)]
 pub struct Message {
     pub body: Vec<u8>,
+    pub routing_key: String,
     pub properties: BasicProperties,
     pub redelivered: bool,
 }
@@ -82,7 +83,12 @@ impl Amqp {
     pub fn peek(&self, queue: &str) -> Option<Message> {
         let got = block_on(self.channel.basic_get(queue.into(), BasicGetOptions::default())).unwrap()?;
         let message = got.delivery;
-        Some(Message { body: message.data, properties: message.properties, redelivered: message.redelivered })
+        Some(Message {
+            body: message.data,
+            routing_key: message.routing_key.to_string(),
+            properties: message.properties,
+            redelivered: message.redelivered,
+        })
     }
 
     /// Takes all that a queue holds.

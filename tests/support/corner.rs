@@ -91,6 +91,22 @@ impl Corner {
         Program::start("loader", &variables, arguments)
     }
 
+    /// Starts a fetcher or the standalone pipeline here; it polls `api_url` as often as it may.
+    pub fn polling(&self, program: &str, amqp_url: &str, api_url: &str, arguments: &[&str]) -> Program {
+        let variables = [
+            ("AMQP_URL", amqp_url),
+            ("REDIS_URL", &self.redis_url),
+            ("ETL_NAMESPACE", &self.namespace),
+            ("GITHUB_API_URL", api_url),
+        ];
+        Program::start(program, &variables, &[&["--poll-interval", "100ms"], arguments].concat())
+    }
+
+    /// Starts a fetcher here that polls `api_url`.
+    pub fn fetcher(&self, api_url: &str, arguments: &[&str]) -> Program {
+        self.polling("fetcher", &self.amqp_url, api_url, arguments)
+    }
+
     pub fn redis(&self) -> redis::Connection {
         redis::Client::open(self.redis_url.as_str()).unwrap().get_connection().expect(HINT)
     }

@@ -7,6 +7,7 @@ pub mod amqp;
 pub mod corner;
 pub mod dump;
 pub mod events;
+pub mod github;
 pub mod oracle;
 pub mod process;
 pub mod program;

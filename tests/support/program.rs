@@ -158,7 +158,10 @@ impl Log {
 
 fn path(name: &str) -> &'static str {
     match name {
+        "fetcher" => env!("CARGO_BIN_EXE_fetcher"),
         "loader" => env!("CARGO_BIN_EXE_loader"),
+        "simulator" => env!("CARGO_BIN_EXE_simulator"),
+        "standalone" => env!("CARGO_BIN_EXE_standalone"),
         _ => panic!("no such program: {name}"),
     }
 }

@@ -5,7 +5,7 @@ use crate::support::program::Program;
 /// Arguments, variables, and what the message must hold.
 type Mistake<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a [&'a str]);
 
-const MISTAKES: &[Mistake] = &[
+const LOADERS: &[Mistake] = &[
     (&["--amqp-url", "http://u:hunter2@h/"], &[], &["--amqp-url (AMQP_URL)", "amqp://"]),
     (&["--amqp-url", "u:hunter2@h"], &[], &["--amqp-url (AMQP_URL)", "amqp://"]),
     (&[], &[("AMQP_URL", "amqp://u:hunter2@h:99999/")], &["--amqp-url (AMQP_URL)", "amqp://"]),
@@ -36,11 +36,33 @@ const MISTAKES: &[Mistake] = &[
     (&[], &[("METRICS_LISTEN", "everywhere")], &["--metrics-listen"]),
 ];
 
+const FETCHERS: &[Mistake] = &[
+    (&["--api-url", "ftp://h/"], &[], &["--api-url", "http"]),
+    (&[], &[("GITHUB_API_URL", "h")], &["--api-url", "https://api.github.com"]),
+    (&["--source", "repos/o"], &[], &["--source", "repos/OWNER/REPO"]),
+    (&["--source", "../user"], &[], &["--source", "orgs/ORG"]),
+    (&["--poll-interval", "10"], &[], &["--poll-interval", "30s"]),
+    (&["--poll-interval", "1ms"], &[], &["--poll-interval", "100ms"]),
+    (&[], &[("GITHUB_TOKEN_FILE", "/no/such/file")], &["GITHUB_TOKEN_FILE", "/no/such/file"]),
+    (&[], &[("AMQP_URL", "http://u:hunter2@h/")], &["--amqp-url (AMQP_URL)", "amqp://"]),
+];
+
+const STANDALONES: &[Mistake] = &[
+    (&["--loaders", "0"], &[], &["--loaders", "1..=64"]),
+    (&[], &[("REDIS_URL", "redis://:hunter2@h/first")], &["--redis-url (REDIS_URL)", "number"]),
+];
+
+fn mistakes() -> impl Iterator<Item = (&'static str, &'static Mistake<'static>)> {
+    [("loader", LOADERS), ("fetcher", FETCHERS), ("standalone", STANDALONES)]
+        .into_iter()
+        .flat_map(|(program, mistakes)| mistakes.iter().map(move |mistake| (program, mistake)))
+}
+
 #[test]
 fn a_mistake_is_named_with_what_is_possible_and_without_the_password() {
-    for (arguments, variables, expected) in MISTAKES {
-        let ended = Program::start("loader", variables, arguments).wait();
-        let case = format!("{arguments:?} {variables:?}\n{}", ended.stderr);
+    for (program, (arguments, variables, expected)) in mistakes() {
+        let ended = Program::start(program, variables, arguments).wait();
+        let case = format!("{program} {arguments:?} {variables:?}\n{}", ended.stderr);
         assert_eq!(ended.code, Some(2), "{case}");
         assert_eq!(ended.stdout, "", "{case}");
         for text in *expected {
