@@ -4,8 +4,7 @@ FROM rust:1-bookworm AS build
 WORKDIR /src
 
 # The dependencies in a layer of their own, which stands until Cargo.toml or Cargo.lock change: they are built for an empty
-# library and an empty program. (A program, because for a library alone they would be compiled differently under LTO. The
-# benchmark file, because the manifest names it.)
+# library and an empty program (which keeps them right under LTO, too), and the benchmark is there because the manifest names it.
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir -p src/bin benches \
  && touch src/lib.rs \

@@ -85,9 +85,11 @@ start_simulator() {
   local url_file=$folder/simulator.url log=$folder/simulator.log tenths=100
   rm -f "$url_file"
   # It prints its address, and nothing else, on stdout. --metrics-listen is given because a METRICS_LISTEN in .env is for
-  # standalone, and two programs cannot have the same port.
+  # standalone, and two programs cannot have the same port. GitHub's 60 requests an hour, which the simulator would count
+  # too, would leave minutes between polls.
   launch "$folder/simulator.pid" "$url_file" "$log" \
-    "$bin/simulator" --listen 127.0.0.1:0 --rate 20 --poll-interval 2 --rate-limit 1000000 --metrics-listen 127.0.0.1:0
+    "$bin/simulator" --listen 127.0.0.1:0 --rate 20 --poll-interval 2 --rate-limit 1000000 \
+    --metrics-listen 127.0.0.1:0
   until [ -s "$url_file" ]; do
     tenths=$((tenths - 1))
     if [ "$tenths" -le 0 ] || ! alive "$(cat "$folder/simulator.pid")"; then
