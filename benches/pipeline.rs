@@ -1,6 +1,6 @@
 //! How fast one loader drains a quorum queue into Redis, beside a consumer that only acks, in the same run on the same servers.
 //!
-//! `make bench`, or `cargo bench --bench pipeline -- [--events N] [--rounds N] [--aof off|everysec|always] [-- loader flags]`.
+//! `make bench`, or `cargo bench --bench pipeline -- [--events N] [--rounds N] [--aof off|everysec|always] [--loader=FLAG]`.
 //! Ratios are what counts: machines are noisy, but both sides of a round share the noise.
 
 #[path = "../tests/support/mod.rs"]
@@ -43,8 +43,8 @@ struct Args {
     /// What cargo passes to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
-    /// Flags for the loader, such as --batch-size 256.
-    #[arg(last = true)]
+    /// A flag for the loader; repeatable, as in --loader=--batch-size=256.
+    #[arg(long, allow_hyphen_values = true)]
     loader: Vec<String>,
 }
 

@@ -25,7 +25,7 @@ main() {
   scripts/ensure-tools.sh build
   ensure_servers
   say "building"
-  cargo build --release --locked --bins
+  cargo build --release --locked --bin standalone --bin simulator
 
   mkdir -p "$folder"
   echo $$ >"$folder/run.pid"
@@ -87,7 +87,7 @@ start_simulator() {
   # It prints its address, and nothing else, on stdout. --metrics-listen is given because a METRICS_LISTEN in .env is for
   # standalone, and two programs cannot have the same port.
   launch "$folder/simulator.pid" "$url_file" "$log" \
-    "$bin/simulator" --listen 127.0.0.1:0 --rate 20 --poll-interval 2 --metrics-listen 127.0.0.1:0
+    "$bin/simulator" --listen 127.0.0.1:0 --rate 20 --poll-interval 2 --rate-limit 1000000 --metrics-listen 127.0.0.1:0
   until [ -s "$url_file" ]; do
     tenths=$((tenths - 1))
     if [ "$tenths" -le 0 ] || ! alive "$(cat "$folder/simulator.pid")"; then

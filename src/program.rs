@@ -50,7 +50,7 @@ where
 {
     let environment = Environment::load()?;
     let args = parse::<A>(&environment)?;
-    telemetry::install_log(telemetry_args(&args).log_format)?;
+    telemetry::install_log(telemetry_args(&args).log_format, &environment)?;
     install_tls();
     // One thread: measured against the multi-threaded runtime, this costs less CPU per event, and loaders scale as
     // processes anyway.

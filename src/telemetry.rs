@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{LogFormat, TelemetryArgs, UsageError};
+use crate::config::{Environment, LogFormat, TelemetryArgs, UsageError};
 use crate::health::Health;
 use crate::program::Context;
 
@@ -22,12 +22,12 @@ const FILTER_DEFAULT: &str = "warn,github_event_etl=info,lapin=off";
 ///
 /// # Errors
 /// [`UsageError`] when `RUST_LOG` is not a filter.
-pub fn install_log(format: LogFormat) -> anyhow::Result<()> {
-    let filter = match std::env::var("RUST_LOG") {
-        Ok(text) if !text.is_empty() => EnvFilter::try_new(&text).map_err(|error| {
+pub fn install_log(format: LogFormat, environment: &Environment) -> anyhow::Result<()> {
+    let filter = match environment.lookup("RUST_LOG")? {
+        Some(text) => EnvFilter::try_new(&text).map_err(|error| {
             UsageError(format!("RUST_LOG: '{text}' is not a filter such as info or debug: {error}"))
         })?,
-        _ => EnvFilter::new(FILTER_DEFAULT),
+        None => EnvFilter::new(FILTER_DEFAULT),
     };
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {

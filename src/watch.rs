@@ -1,5 +1,6 @@
 //! Events on a terminal as they load, and every few seconds the hour's top developers.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::io::{AsyncWriteExt, stdout};
@@ -13,30 +14,31 @@ use crate::terminal::Escaped;
 
 /// How often to ask for what is new. A blocking read would hold the connection that all calls share.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// Lines shown of one look; a person reads no more, and the rest is counted.
-const LINES_PER_LOOK_MAX: usize = 8;
 /// Entries asked for at once.
 const READ_MAX: usize = 1000;
+/// Events that wait to be shown; beyond, the oldest are only counted.
+const WAITING_MAX: usize = 1000;
+/// A look shows this part of what waits, so that the hundreds of events of one poll flow by until the next, and more of a
+/// longer queue, up to what an eye can follow.
+const SHARE_PER_LOOK: usize = 40;
+const LINES_PER_LOOK_MAX: usize = 8;
+/// Of what was loaded before, this much is shown at the start.
+const HISTORY: usize = 20;
 /// How often the top developers are shown.
 const LEADERS_EVERY: Duration = Duration::from_secs(5);
 const LEADERS: u32 = 5;
 
 /// Shows events until `shutdown`, or until nobody reads stdout any more. Redis being away is for others to report.
 pub async fn run(store: &Store, shutdown: &CancellationToken) {
-    let mut place: Option<String> = None;
-    let mut hour = String::new();
+    let mut view = View::default();
     let mut leaders_due = Instant::now() + LEADERS_EVERY;
     while sleep(LOOK_EVERY, shutdown).await.is_ok() {
-        let Ok(entries) = look(store, &mut place).await else { continue };
-        if let Some(newest) = entries.last().map(headline).filter(|newest| newest.created_at.len() >= 13) {
-            // `2015-01-01T12:…` belongs to the hour `2015-01-01-12`.
-            hour = newest.created_at.chars().take(13).map(|c| if c == 'T' { '-' } else { c }).collect();
-        }
-        let mut text = lines(&entries);
-        if Instant::now() >= leaders_due && !hour.is_empty() {
+        let Ok(entries) = view.look(store).await else { continue };
+        let mut text = view.take(entries);
+        if Instant::now() >= leaders_due && !view.hour.is_empty() {
             leaders_due = Instant::now() + LEADERS_EVERY;
-            if let Ok(leaders) = store.leaderboard(&hour, LEADERS).await {
-                text.push_str(&leaderboard(&hour, &leaders));
+            if let Ok(leaders) = store.leaderboard(&view.hour, LEADERS).await {
+                text.push_str(&leaderboard(&view.hour, &leaders));
             }
         }
         // A closed pipe ends the watching, not the pipeline.
@@ -46,36 +48,56 @@ pub async fn run(store: &Store, shutdown: &CancellationToken) {
     }
 }
 
-/// What has come since the last look; the first one begins at the stream's end.
-async fn look(store: &Store, place: &mut Option<String>) -> Result<Vec<StreamEntry>, Fault> {
-    let Some(after) = place else {
-        *place = Some(store.stream_end().await?);
-        return Ok(Vec::new());
-    };
-    let entries = store.stream_after(after, READ_MAX).await?;
-    if let Some(newest) = entries.last() {
-        after.clone_from(&newest.id);
+/// Where the watcher is in the stream.
+#[derive(Default)]
+struct View {
+    /// The id of the last entry read.
+    place: Option<String>,
+    /// Read and not shown yet.
+    waiting: VecDeque<StreamEntry>,
+    /// The hour of the newest event, such as `2015-01-01-12`.
+    hour: String,
+}
+
+impl View {
+    /// What has come since the last look; at first, some of what was there.
+    async fn look(&mut self, store: &Store) -> Result<Vec<StreamEntry>, Fault> {
+        let entries = match &self.place {
+            Some(after) => store.stream_after(after, READ_MAX).await?,
+            None => store.stream_newest(HISTORY).await?,
+        };
+        if let Some(newest) = entries.last() {
+            self.place = Some(newest.id.clone());
+        }
+        Ok(entries)
     }
-    Ok(entries)
+
+    /// Takes what has come and gives the lines to show now.
+    fn take(&mut self, entries: Vec<StreamEntry>) -> String {
+        if let Some(newest) = entries.last().map(headline).filter(|newest| newest.created_at.len() >= 13) {
+            // `2015-01-01T12:…` belongs to the hour `2015-01-01-12`.
+            self.hour = newest.created_at.chars().take(13).map(|c| if c == 'T' { '-' } else { c }).collect();
+        }
+        self.waiting.extend(entries);
+        let too_many = self.waiting.len().saturating_sub(WAITING_MAX);
+        self.waiting.drain(..too_many);
+        let now = self.waiting.len().div_ceil(SHARE_PER_LOOK).min(LINES_PER_LOOK_MAX);
+        let mut text: String = self.waiting.drain(..now).map(|entry| line(&entry)).collect();
+        if too_many > 0 {
+            text.push_str(&format!("… and {too_many} more\n"));
+        }
+        text
+    }
 }
 
 fn headline(entry: &StreamEntry) -> Headline {
     Headline::from_fields(|name| entry.fields.get(name).map(String::as_str))
 }
 
-fn lines(entries: &[StreamEntry]) -> String {
-    let mut text = String::new();
-    for entry in entries.iter().take(LINES_PER_LOOK_MAX) {
-        let Headline { kind, created_at, actor, repo } = headline(entry);
-        let (kind, actor, repo) =
-            (Escaped(&kind).to_string(), Escaped(&actor).to_string(), Escaped(&repo).to_string());
-        text.push_str(&format!("{}  {kind:<30} {actor:<24} {repo}\n", Escaped(&created_at)));
-    }
-    let more = entries.len().saturating_sub(LINES_PER_LOOK_MAX);
-    if more > 0 {
-        text.push_str(&format!("… and {more} more\n"));
-    }
-    text
+fn line(entry: &StreamEntry) -> String {
+    let Headline { kind, created_at, actor, repo } = headline(entry);
+    let (kind, actor) = (Escaped(&kind).to_string(), Escaped(&actor).to_string());
+    format!("{}  {kind:<30} {actor:<24} {}\n", Escaped(&created_at), Escaped(&repo))
 }
 
 fn leaderboard(hour: &str, leaders: &[DeveloperScore]) -> String {
@@ -100,12 +122,21 @@ mod tests {
     }
 
     #[test]
-    fn hostile_text_is_shown_escaped_and_floods_are_counted() {
-        let entries = vec![entry("Push\x07Event"); LINES_PER_LOOK_MAX + 3];
-        let text = lines(&entries);
+    fn hostile_text_is_shown_escaped() {
+        let text = View::default().take(vec![entry("Push\x07Event")]);
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
         assert!(text.contains(r"Push\u{7}Event") && text.contains(r"a\u{1b}[2J"), "{text}");
-        assert!(text.ends_with("… and 3 more\n"), "{text}");
+    }
+
+    #[test]
+    fn a_polls_events_flow_by_and_of_a_flood_the_oldest_are_counted() {
+        let mut view = View::default();
+        assert_eq!(view.take(vec![entry("PushEvent"); 300]).lines().count(), 8);
+        assert_eq!(view.hour, "2026-01-01-00");
+        let looks =
+            std::iter::from_fn(|| Some(view.take(Vec::new()))).take_while(|text| !text.is_empty()).count();
+        assert!((40..400).contains(&looks), "{looks}");
+        assert!(view.take(vec![entry("PushEvent"); 1500]).ends_with("… and 500 more\n"));
     }
 
     #[test]

@@ -34,11 +34,11 @@ pub struct LoadArgs {
     pub prefetch: u16,
 
     /// Most events in one round trip to Redis (1 to 1000); a batch leaves earlier when the queue runs dry
-    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..=1000), value_name = "N")]
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1000), value_name = "N")]
     pub batch_size: u16,
 
     /// Batches in flight at once, each on its own connection to Redis (1 to 64)
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64), value_name = "N")]
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u8).range(1..=64), value_name = "N")]
     pub concurrency: u8,
 
     /// Events the Redis stream keeps, about (up to 10^12); 0 keeps all

@@ -4,6 +4,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
 
+const EVENTS: &str = "github_etl_loader_events_total";
+const LAG: &str = "github_etl_loader_lag_seconds";
+
 /// Counters since the start. Only this loader's tasks write them; exactness across counters does not matter.
 #[derive(Default)]
 pub(super) struct Counts {
@@ -35,13 +38,27 @@ impl Totals {
 }
 
 impl Counts {
+    /// Counters at 0, which `/metrics` shows from the start.
+    pub(super) fn new() -> Self {
+        metrics::describe_counter!(EVENTS, "Deliveries settled, by outcome");
+        metrics::describe_gauge!(
+            LAG,
+            metrics::Unit::Seconds,
+            "From creation to load, of the newest event loaded last"
+        );
+        for outcome in ["loaded", "duplicate", "unwanted", "retried", "dead"] {
+            metrics::counter!(EVENTS, "outcome" => outcome).increment(0);
+        }
+        Self::default()
+    }
+
     pub(super) fn settled_in_batch(&self, loaded: u64, duplicates: u64, unwanted: u64) {
         self.loaded.fetch_add(loaded, Ordering::Relaxed);
         self.duplicates.fetch_add(duplicates, Ordering::Relaxed);
         self.unwanted.fetch_add(unwanted, Ordering::Relaxed);
         for (outcome, count) in [("loaded", loaded), ("duplicate", duplicates), ("unwanted", unwanted)] {
             if count > 0 {
-                metrics::counter!("github_etl_loader_events_total", "outcome" => outcome).increment(count);
+                metrics::counter!(EVENTS, "outcome" => outcome).increment(count);
             }
         }
     }
@@ -49,14 +66,14 @@ impl Counts {
     pub(super) fn failure_stored(&self, is_dead: bool) {
         let (counter, outcome) = if is_dead { (&self.dead, "dead") } else { (&self.retried, "retried") };
         counter.fetch_add(1, Ordering::Relaxed);
-        metrics::counter!("github_etl_loader_events_total", "outcome" => outcome).increment(1);
+        metrics::counter!(EVENTS, "outcome" => outcome).increment(1);
     }
 
     pub(super) fn saw_event_created_at(&self, created: DateTime<Utc>) {
         let lag = Utc::now().signed_duration_since(created);
         self.lag_ms.store(lag.num_milliseconds(), Ordering::Relaxed);
         #[allow(clippy::cast_precision_loss)]
-        metrics::gauge!("github_etl_loader_lag_seconds").set(lag.num_milliseconds() as f64 / 1000.0);
+        metrics::gauge!(LAG).set(lag.num_milliseconds() as f64 / 1000.0);
     }
 
     pub(super) fn totals(&self) -> Totals {

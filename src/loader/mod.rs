@@ -60,7 +60,7 @@ pub async fn run(
         rabbitmq: health.dependency(format!("RabbitMQ at {} (consuming)", broker.address())),
         rules: Rules::new(args),
         policy: LoadPolicy { stream_maxlen: args.stream_maxlen, retention: args.retention },
-        counts: Counts::default(),
+        counts: Counts::new(),
         prefetch: args.prefetch,
         batch_size: usize::from(args.batch_size),
         concurrency: usize::from(args.concurrency),

@@ -1,6 +1,6 @@
 //! What is read back: the stream as it grows, and an hour's developers.
 
-use redis::streams::{StreamRangeReply, StreamReadReply};
+use redis::streams::{StreamId, StreamRangeReply, StreamReadReply};
 
 use super::{Fault, Store};
 
@@ -34,15 +34,15 @@ impl Store {
         Ok(rows.into_iter().map(|(login, score)| DeveloperScore { login, score: score as u64 }).collect())
     }
 
-    /// The id of the newest entry of the stream, `0-0` if there is none: where a reader of what comes next begins.
+    /// The newest entries of the stream, at most `count`, oldest first.
     ///
     /// # Errors
     /// [`Fault`] when Redis does not answer.
-    pub async fn stream_end(&self) -> Result<String, Fault> {
+    pub async fn stream_newest(&self, count: usize) -> Result<Vec<StreamEntry>, Fault> {
         let mut newest = redis::cmd("XREVRANGE");
-        newest.arg(self.keys.stream()).arg("+").arg("-").arg("COUNT").arg(1);
+        newest.arg(self.keys.stream()).arg("+").arg("-").arg("COUNT").arg(count);
         let reply: StreamRangeReply = self.ask(&newest).await?;
-        Ok(reply.ids.into_iter().next().map_or_else(|| "0-0".to_owned(), |entry| entry.id))
+        Ok(reply.ids.into_iter().rev().map(StreamEntry::from).collect())
     }
 
     /// At most `count` entries after `after`, oldest first; none when none has come.
@@ -54,20 +54,17 @@ impl Store {
         read.arg("COUNT").arg(count).arg("STREAMS").arg(self.keys.stream()).arg(after);
         let reply: Option<StreamReadReply> = self.ask(&read).await?;
         let entries = reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids);
-        Ok(entries.map(|entry| StreamEntry { fields: text_fields(&entry.map), id: entry.id }).collect())
+        Ok(entries.map(StreamEntry::from).collect())
     }
 }
 
-fn text_fields(
-    fields: &std::collections::HashMap<String, redis::Value>,
-) -> std::collections::HashMap<String, String> {
-    fields
-        .iter()
-        .filter_map(|(name, value)| match value {
-            redis::Value::BulkString(bytes) => {
-                Some((name.clone(), String::from_utf8_lossy(bytes).into_owned()))
-            }
+impl From<StreamId> for StreamEntry {
+    fn from(entry: StreamId) -> Self {
+        let text = |value| match value {
+            redis::Value::BulkString(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
             _ => None,
-        })
-        .collect()
+        };
+        let fields = entry.map.into_iter().filter_map(|(name, value)| Some((name, text(value)?))).collect();
+        Self { id: entry.id, fields }
+    }
 }
