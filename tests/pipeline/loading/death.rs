@@ -130,8 +130,9 @@ fn sigterm_ends_a_loader_that_waits_for_a_server_at_start() {
 fn what_is_stuck_in_redis_is_not_acked_and_does_not_hold_up_what_is_behind_it() {
     let corner = Corner::new("stuck");
     let redis = RedisServer::start(&[]);
-    // Eleven in hand at most: ten that get stuck, and one place for the others, if each leaves it by an ack of its own.
-    let flags = ["--stream-maxlen", "0", "--prefetch", "11"];
+    // Eleven in hand at most: ten that get stuck, and one place for the others, if each leaves it by an ack of its own. Every
+    // message is a batch, and there are more places than events, so nothing else waits with what is stuck.
+    let flags = ["--stream-maxlen", "0", "--prefetch", "11", "--batch-size", "1", "--concurrency", "64"];
     let loader = corner.loader_at(&corner.amqp_url, &redis.url(), &flags);
     loader.wait_for("consuming");
     signal(redis.pid(), "STOP");
