@@ -19,6 +19,7 @@ pub use envelope::{Envelope, Failure};
 pub use error::BrokerError;
 pub use names::Names;
 pub use publisher::{Outgoing, PublishError, Publisher, Route};
+pub use topology::ARCHIVE_RETENTION;
 
 use crate::config::{AmqpUrl, UsageError};
 

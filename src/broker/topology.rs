@@ -1,6 +1,8 @@
 //! What exists in RabbitMQ. Whoever connects declares all of it, identically, so that no message is published to
 //! something that is not there yet.
 
+use std::time::Duration;
+
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ExchangeKind};
@@ -15,6 +17,8 @@ const DELIVERY_LIMIT_NONE: i64 = 1_000_000_000;
 
 /// How long the archive keeps events, and how many bytes at most, in segments of this size (the unit of deletion).
 const ARCHIVE_AGE_MAX: &str = "7D";
+/// The same age as a duration.
+pub const ARCHIVE_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 const ARCHIVE_BYTES_MAX: i64 = 20_000_000_000;
 const ARCHIVE_SEGMENT_BYTES: i64 = 100_000_000;
 

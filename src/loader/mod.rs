@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::Broker;
-use crate::config::LoadArgs;
+use crate::broker::{ARCHIVE_RETENTION, Broker};
+use crate::config::{LoadArgs, Retention};
 use crate::health::{Dependency, Health};
 use crate::retry::{Backoff, Interrupted};
 use crate::store::{LoadPolicy, Store};
@@ -85,6 +85,9 @@ async fn consume_until_done(
 ) -> anyhow::Result<()> {
     let mut backoff = Backoff::for_server();
     let mut was_open = false;
+    if wait_for_redis(loader, shutdown).await.is_ok() {
+        warn_of_risks(loader).await;
+    }
     while wait_for_redis(loader, shutdown).await.is_ok() {
         match session::run(loader, lane, shutdown, &mut backoff, &mut was_open).await {
             Ok(End::Drained | End::Stopped) => return Ok(()),
@@ -97,6 +100,22 @@ async fn consume_until_done(
         }
     }
     Ok(())
+}
+
+/// Says once what in the settings puts loaded events at risk; loading goes on, because waiting would mend nothing.
+async fn warn_of_risks(loader: &Loader) {
+    let address = loader.store.address();
+    match loader.store.risks().await {
+        Ok(risks) => risks.iter().for_each(|risk| tracing::warn!("Redis at {address}: {risk}")),
+        Err(fault) => {
+            tracing::warn!("Redis at {address}: cannot tell whether its settings are safe: {fault}")
+        }
+    }
+    if matches!(loader.policy.retention, Retention::For(time) if time < ARCHIVE_RETENTION) {
+        tracing::warn!(
+            "--retention is shorter than the archive's 7 days: replaying events older than it would count them again"
+        );
+    }
 }
 
 /// Before anything is consumed, Redis must answer: else deliveries would only wait here in place of in the queue.

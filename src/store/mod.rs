@@ -8,6 +8,7 @@ mod fault;
 mod keys;
 mod read;
 mod script;
+mod settings;
 
 pub use fault::Fault;
 pub use keys::Keys;

@@ -119,6 +119,8 @@ fn environment(command: &mut Command, dir: &TempDir, port: u16, distribution_por
         .env("RABBITMQ_LOG_BASE", path("log"))
         .env("RABBITMQ_PID_FILE", path("pid"))
         .env("RABBITMQ_CONFIG_FILE", path("rabbitmq.conf"))
+        // Else it would add what the machine has in conf.d.
+        .env("RABBITMQ_CONFIG_FILES", path("no-conf.d"))
         .env("RABBITMQ_ENABLED_PLUGINS_FILE", path("plugins"))
         .env("RABBITMQ_CONF_ENV_FILE", "/dev/null");
 }
