@@ -1,6 +1,7 @@
 //! What every binary's `main` does: read the configuration, set up telemetry, run until done or told to stop, and turn
 //! the result into an exit code.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
@@ -36,7 +37,8 @@ where
     let code = match start(telemetry_args, run) {
         Ok(()) => DONE,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // Not `eprintln!`, which panics when nobody reads stderr any more.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
             if error.is::<UsageError>() { BAD_USAGE } else { FAILED }
         }
     };
@@ -55,12 +57,15 @@ where
     // One thread: measured against the multi-threaded runtime, this costs less CPU per event, and loaders scale as
     // processes anyway.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         let context = Context { environment, health: Health::default(), shutdown: CancellationToken::new() };
         stop_on_signal(context.shutdown.clone())?;
         telemetry::serve(telemetry_args(&args), &context).await?;
         run(args, context).await
-    })
+    });
+    // Else the end would wait for whoever has stopped reading our stdout.
+    runtime.shutdown_background();
+    result
 }
 
 /// Parses the command line, with `.env` and `*_FILE` values as defaults, so that flag > environment > `.env` > default.
@@ -104,11 +109,11 @@ fn stop_on_signal(shutdown: CancellationToken) -> anyhow::Result<()> {
                 _ = interrupt.recv() => {}
             }
             if shutdown.is_cancelled() {
-                tracing::warn!("second signal: leaving at once, unacked messages will be redelivered");
+                // Without a word: the log may be what hangs. Unacked messages will be redelivered.
                 std::process::exit(i32::from(FAILED));
             }
-            tracing::info!("stopping: finishing what is in flight; a second signal leaves at once");
             shutdown.cancel();
+            tracing::info!("stopping: finishing what is in flight; a second signal leaves at once");
         }
     });
     Ok(())

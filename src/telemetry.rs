@@ -1,6 +1,7 @@
 //! Logs on stderr, and `/metrics`, `/healthz`, `/readyz` where asked for.
 
 use std::io::IsTerminal;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::extract::State;
@@ -16,7 +17,11 @@ use crate::program::Context;
 
 /// What is logged when `RUST_LOG` says nothing: our own lines; of libraries only warnings, of the AMQP client nothing,
 /// because we report the end of a session ourselves.
-const FILTER_DEFAULT: &str = "warn,github_event_etl=info,lapin=off";
+const FILTER_DEFAULT: &str = "warn,github_event_etl=info";
+/// What `RUST_LOG` cannot raise: these libraries would show a password.
+const CAPPED: [&str; 2] = ["lapin=off", "amq_protocol=off"];
+/// How often recorded histograms are folded, so that they do not grow until somebody scrapes.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Sends log lines to stderr; stdout is for data.
 ///
@@ -29,7 +34,13 @@ pub fn install_log(format: LogFormat, environment: &Environment) -> anyhow::Resu
         })?,
         None => EnvFilter::new(FILTER_DEFAULT),
     };
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Whatever the user asks for: at trace, the AMQP client logs the bytes of the login.
+    let filter = CAPPED.iter().filter_map(|cap| cap.parse().ok()).fold(filter, EnvFilter::add_directive);
+    // Telling that stderr is closed would need stderr; the attempt panics.
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     match format {
         LogFormat::Text => lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),
@@ -48,6 +59,13 @@ pub async fn serve(args: &TelemetryArgs, context: &Context) -> anyhow::Result<()
         .await
         .with_context(|| format!("--metrics-listen (METRICS_LISTEN): listen on {address}"))?;
     tracing::info!(%address, "serving /metrics, /healthz and /readyz at http://{address}");
+    let upkeep = metrics.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(UPKEEP_EVERY).await;
+            upkeep.run_upkeep();
+        }
+    });
     let app = router(metrics, context.health.clone());
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, app).await {

@@ -13,6 +13,9 @@ const ORIGINAL_ROUTING_KEY: &str = "x-etl-original-routing-key";
 /// Long reasons are cut: a header table over 128 KiB closes the connection.
 const REASON_BYTES_MAX: usize = 1024;
 
+/// Headers of others beyond this are left out of a failed message: with ours added they might not fit a frame any more.
+const FOREIGN_HEADERS_BYTES_MAX: usize = 64 * 1024;
+
 /// `delivery_mode` of messages that survive a restart of RabbitMQ.
 const PERSISTENT: u8 = 2;
 
@@ -100,6 +103,10 @@ impl Envelope {
     /// Adds a failure's history; everything else stays as it was.
     pub fn with_failure(mut self, failure: &Failure) -> Self {
         let mut headers = self.0.headers().clone().unwrap_or_default();
+        // The debug form is never shorter than the encoded one.
+        if format!("{headers:?}").len() > FOREIGN_HEADERS_BYTES_MAX {
+            headers = FieldTable::default();
+        }
         let reason = truncated(&failure.reason, REASON_BYTES_MAX);
         for (name, value) in [
             (REASON, reason),
@@ -163,6 +170,15 @@ mod tests {
         assert_eq!(envelope.message_id(), "");
         let failed = envelope.with_failure(&failure(&format!("x{long}"), 1));
         assert_eq!(failed.text(REASON).unwrap().len(), 1023);
+    }
+
+    #[test]
+    fn headers_that_leave_no_room_for_ours_are_left_out() {
+        let mut headers = FieldTable::default();
+        headers.insert("x-huge".into(), AMQPValue::LongString("x".repeat(130_990).into()));
+        let failed =
+            Envelope(BasicProperties::default().with_headers(headers)).with_failure(&failure("bad", 1));
+        assert_eq!((failed.attempts(), failed.header("x-huge")), (1, None));
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const DECLARE_TIMEOUT: Duration = Duration::from_secs(30);
 /// A silent connection is given up after twice this.
 const HEARTBEAT_S: u16 = 10;
+/// What a URL's `heartbeat` is brought to: without one, a dead peer is never noticed.
+const HEARTBEAT_RANGE_S: std::ops::RangeInclusive<u16> = 5..=60;
 
 /// A parsed URL. Not `Debug`: lapin's would print the password.
 #[derive(Clone)]
@@ -24,12 +26,15 @@ pub(super) struct Uri(AMQPUri);
 
 impl Uri {
     pub(super) fn parse(url: &AmqpUrl) -> Result<Self, UsageError> {
-        let mut uri: AMQPUri = url.expose().parse().map_err(|reason| {
-            UsageError(format!(
-                "--amqp-url (AMQP_URL): {reason}: it must look like amqp://user:password@host:5672/%2f"
-            ))
+        // The parser's own reason may quote a part of the URL.
+        let mut uri: AMQPUri = url.expose().parse().map_err(|_| {
+            UsageError(
+                "--amqp-url (AMQP_URL): its virtual host or an option after ? is wrong: it must look like amqp://user:password@host:5672/%2f"
+                    .into(),
+            )
         })?;
-        uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
+        let heartbeat_s = uri.query.heartbeat.unwrap_or(HEARTBEAT_S);
+        uri.query.heartbeat = Some(heartbeat_s.clamp(*HEARTBEAT_RANGE_S.start(), *HEARTBEAT_RANGE_S.end()));
         Ok(Self(uri))
     }
 }

@@ -27,9 +27,13 @@ impl AmqpUrl {
     /// # Errors
     /// [`UsageError`] that says what is wrong with it, without the password.
     pub fn parse(text: &SecretString) -> Result<Self, UsageError> {
-        let url = parse_url(text, "--amqp-url (AMQP_URL)", &["amqp", "amqps"], AMQP_EXAMPLE)?;
+        let mut url = parse_url(text, "--amqp-url (AMQP_URL)", &["amqp", "amqps"], AMQP_EXAMPLE)?;
         let default_port = if url.scheme() == "amqps" { 5671 } else { 5672 };
-        Ok(Self { address: address(&url, default_port), whole: text.clone() })
+        if url.path() == "/" {
+            // By the letter a virtual host without a name, which nobody has: what is meant is the default one.
+            url.set_path("/%2f");
+        }
+        Ok(Self { address: address(&url, default_port), whole: SecretString::from(String::from(url)) })
     }
 
     /// The URL with its password, for the broker client only.
@@ -93,6 +97,11 @@ fn parse_url(text: &SecretString, what: &str, schemes: &[&str], example: &str) -
             url.scheme()
         )));
     }
+    if url.path().contains('@') {
+        return Err(UsageError(format!(
+            "{what}: there is an @ behind the host: any of :/?#[]@% in user or password must be percent-encoded, as in {example}"
+        )));
+    }
     if url.host_str().is_none_or(str::is_empty) {
         return Err(UsageError(format!("{what}: the host is missing: it must look like {example}")));
     }
@@ -141,6 +150,7 @@ mod tests {
     fn addresses_show_host_and_port_and_never_the_password() {
         let amqp = AmqpUrl::parse(&secret("amqps://etl:hunter2@mq.example/%2f")).unwrap();
         assert_eq!(amqp.to_string(), "mq.example:5671");
+        assert_eq!(AmqpUrl::parse(&secret("amqp://h/")).unwrap().expose(), "amqp://h/%2f");
         let redis = RedisUrl::parse(&secret("redis://:hunter2@[::1]:7000/3"), None).unwrap();
         assert_eq!(redis.to_string(), "[::1]:7000");
     }
@@ -153,6 +163,7 @@ mod tests {
             "u:hunter2",
             "amqp://u:hunter2@",
             "amqp://u:hunter2@h:99999/",
+            "amqp://u:1234/hunter2@h/",
         ] {
             let error = AmqpUrl::parse(&secret(bad)).err().expect(bad).to_string();
             assert!(

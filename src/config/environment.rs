@@ -45,10 +45,15 @@ impl Environment {
     /// # Errors
     /// [`UsageError`] when `<name>_FILE` is set and that file cannot be read.
     pub fn lookup(&self, name: &str) -> Result<Option<String>, UsageError> {
-        if let Some(value) = self.plain(name) {
+        let file = format!("{name}_FILE");
+        // The process's own variables come first, whichever form they have.
+        if let Some(value) = self.of_process(name) {
             return Ok(Some(value));
         }
-        let Some(path) = self.plain(&format!("{name}_FILE")) else { return Ok(None) };
+        let path = match (self.of_process(&file), self.of_dotenv(name), self.of_dotenv(&file)) {
+            (Some(path), _, _) | (None, None, Some(path)) => path,
+            (None, value, _) => return Ok(value),
+        };
         let text = std::fs::read_to_string(&path)
             .map_err(|error| UsageError(format!("{name}_FILE: cannot read {path}: {error}")))?;
         Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()).filter(|value| !value.is_empty()))
@@ -64,13 +69,15 @@ impl Environment {
 
     /// True when the process itself has a non-empty `name` (which clap reads on its own).
     pub(crate) fn in_process(&self, name: &str) -> bool {
-        (self.process)(name).is_some_and(|value| !value.is_empty())
+        self.of_process(name).is_some()
     }
 
-    fn plain(&self, name: &str) -> Option<String> {
-        (self.process)(name)
-            .filter(|value| !value.is_empty())
-            .or_else(|| self.dotenv.get(name).cloned().filter(|value| !value.is_empty()))
+    fn of_process(&self, name: &str) -> Option<String> {
+        (self.process)(name).filter(|value| !value.is_empty())
+    }
+
+    fn of_dotenv(&self, name: &str) -> Option<String> {
+        self.dotenv.get(name).cloned().filter(|value| !value.is_empty())
     }
 }
 
@@ -105,6 +112,13 @@ mod tests {
         std::fs::write(&file, "s3cret\n").unwrap();
         let env = with_dotenv(&format!("GITHUB_TOKEN_FILE={}\n", file.display()), |_| None).unwrap();
         assert_eq!(env.lookup("GITHUB_TOKEN").unwrap().as_deref(), Some("s3cret"));
+    }
+
+    #[test]
+    fn the_process_wins_in_whichever_form() {
+        let env =
+            with_dotenv("A=dotenv\n", |name| (name == "A_FILE").then(|| "/no/such/file".to_owned())).unwrap();
+        assert!(env.lookup("A").unwrap_err().to_string().contains("/no/such/file"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{ServerArgs, TelemetryArgs};
+use super::{ServerArgs, TelemetryArgs, UsageError};
 
 /// Polls GitHub's Events API and publishes each event, as sent, to RabbitMQ.
 ///
@@ -28,8 +28,14 @@ pub struct FetcherArgs {
 #[derive(clap::Args, Clone)]
 pub struct FetchArgs {
     /// GitHub's API, or a stand-in such as the simulator
-    #[arg(long, env = "GITHUB_API_URL", default_value = "https://api.github.com", value_parser = http_url, value_name = "URL")]
-    pub api_url: url::Url,
+    #[arg(
+        long,
+        env = "GITHUB_API_URL",
+        hide_env_values = true,
+        default_value = "https://api.github.com",
+        value_name = "URL"
+    )]
+    api_url: String,
 
     /// What to poll; repeatable: events, repos/OWNER/REPO, orgs/ORG, users/USER, networks/OWNER/REPO
     #[arg(long = "source", default_value = "events", value_name = "SOURCE")]
@@ -39,6 +45,26 @@ pub struct FetchArgs {
     /// given: GitHub's X-Poll-Interval, or longer where that would use up the quota before its time]
     #[arg(long, value_parser = poll_interval, value_name = "DURATION")]
     pub poll_interval: Option<Duration>,
+}
+
+impl FetchArgs {
+    /// The checked address of the API. Not checked by clap, whose message would print a password in it.
+    ///
+    /// # Errors
+    /// [`UsageError`] that names the flag and the variable.
+    pub fn api_url(&self) -> Result<url::Url, UsageError> {
+        let wrong = |what: String| UsageError(format!("--api-url (GITHUB_API_URL): {what}"));
+        let url = url::Url::parse(&self.api_url).map_err(|error| {
+            wrong(format!("not a URL ({error}): it must look like https://api.github.com"))
+        })?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            return Err(wrong("must be an http:// or https:// URL with a host".into()));
+        }
+        if url.password().is_some() || !url.username().is_empty() {
+            return Err(wrong("must not hold a user or password: use GITHUB_TOKEN".into()));
+        }
+        Ok(url)
+    }
 }
 
 /// A feed of GitHub's Events API.
@@ -89,18 +115,6 @@ impl FromStr for Source {
         }
         Ok(Self(text.to_owned()))
     }
-}
-
-fn http_url(text: &str) -> Result<url::Url, String> {
-    let url = url::Url::parse(text)
-        .map_err(|error| format!("{error}: it must look like https://api.github.com"))?;
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err("must be an http:// or https:// URL with a host".into());
-    }
-    if url.password().is_some() || !url.username().is_empty() {
-        return Err("must not hold a user or password: use GITHUB_TOKEN".into());
-    }
-    Ok(url)
 }
 
 /// The shortest interval we poll at, whatever the user or GitHub says.

@@ -17,7 +17,7 @@ pub struct LoaderArgs {
     #[command(flatten)]
     pub load: LoadArgs,
 
-    /// Exit with 0 once the queue and its retry queues are empty and all is acked
+    /// Exit with 0 once the queue and its retry queues are empty and all that this loader took is acked
     #[arg(long)]
     pub drain: bool,
 }
@@ -58,7 +58,7 @@ pub struct LoadArgs {
     pub bots: Bots,
 
     /// Load only these event types, such as PushEvent,WatchEvent [all when not given]
-    #[arg(long, value_delimiter = ',', value_name = "TYPE,…")]
+    #[arg(long, value_delimiter = ',', value_parser = event_type, value_name = "TYPE,…")]
     pub types: Vec<String>,
 
     /// Failures of one event before it goes to the dead letters (1 to 100)
@@ -142,6 +142,16 @@ impl fmt::Display for Retention {
     }
 }
 
+/// An event type in a list, where people write spaces. An empty one would silently load nothing.
+fn event_type(text: &str) -> Result<String, String> {
+    let kind = text.trim();
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if !(1..=64).contains(&kind.len()) || !kind.chars().all(plain) {
+        return Err("must be event types such as PushEvent,WatchEvent".into());
+    }
+    Ok(kind.to_owned())
+}
+
 /// A queue's name below the namespace: short, and never one of the names that the pipeline uses for something else.
 fn queue_name(text: &str) -> Result<String, String> {
     const TAKEN: [&str; 4] = ["archive", "gaps", "status", "unrouted"];
@@ -174,6 +184,14 @@ mod tests {
         assert_eq!("forever".parse(), Ok(Retention::Forever));
         for bad in ["7", "0s", "never", "", "1ms", "1000years"] {
             assert!(bad.parse::<Retention>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn types_bear_spaces_and_are_never_empty() {
+        assert_eq!(event_type(" PushEvent").as_deref(), Ok("PushEvent"));
+        for bad in ["", " ", "Push Event", "a.b"] {
+            assert!(event_type(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -43,7 +43,7 @@ pub async fn run(
     health: &Health,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    warn_of_open_token(args, token.is_some());
+    warn_of_open_token(&args.api_url()?, token.is_some());
     report::describe();
     let mut poller = Poller::new(args, broker, token.as_ref(), health, shutdown)?;
     let ended = if once {
@@ -62,14 +62,14 @@ pub async fn run(
 }
 
 /// A token sent without TLS can be read on the way.
-fn warn_of_open_token(args: &FetchArgs, has_token: bool) {
-    let is_local = match args.api_url.host() {
+fn warn_of_open_token(api: &url::Url, has_token: bool) {
+    let is_local = match api.host() {
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
         Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
         Some(url::Host::Domain(name)) => name == "localhost",
         None => false,
     };
-    if has_token && args.api_url.scheme() == "http" && !is_local {
+    if has_token && api.scheme() == "http" && !is_local {
         tracing::warn!(
             "--api-url (GITHUB_API_URL) is http://: GITHUB_TOKEN goes over the network unencrypted"
         );

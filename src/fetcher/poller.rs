@@ -40,7 +40,7 @@ impl Poller {
         health: &Health,
         shutdown: CancellationToken,
     ) -> anyhow::Result<Self> {
-        let client = Client::new(args.api_url.clone(), token)?;
+        let client = Client::new(args.api_url()?, token)?;
         Ok(Self {
             feeds: distinct(&args.sources).map(|source| Feed::new(source.clone(), &client)).collect(),
             publisher: broker.publisher(health, true),

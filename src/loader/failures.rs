@@ -30,7 +30,7 @@ pub(super) struct FailureLane {
 /// Failures published at once.
 const BATCH: usize = 64;
 /// How long the lane may take to end.
-const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
+const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl FailureLane {
     pub(super) fn start(

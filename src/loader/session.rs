@@ -30,7 +30,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long a hole may hold up acks before what is behind it is acked one by one.
 const HOLE_LOOKS_MAX: u32 = 4;
 /// How long what is in flight may take once the program is to stop; unacked deliveries come again elsewhere.
-const STOP_TIMEOUT: Duration = Duration::from_secs(6);
+const STOP_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long to wait for one failure to be stored once the program is to stop.
 const LANE_TIMEOUT: Duration = Duration::from_secs(1);
 
