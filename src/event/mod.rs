@@ -26,7 +26,7 @@ pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// One of GitHub's events, borrowed from its bytes.
 #[derive(Debug)]
 pub struct Event<'a> {
-    /// GitHub's id: a decimal string so far, but any text of 1 to 255 bytes without control characters and @ is taken.
+    /// GitHub's id: a decimal string so far, but any text of 1 to 255 bytes without control characters is taken.
     pub id: Cow<'a, str>,
     /// The event's type, such as `PushEvent`; never empty.
     pub kind: Cow<'a, str>,
@@ -119,9 +119,8 @@ fn parse_id(text: &str) -> Result<Cow<'_, str>, NotAnEvent> {
         None if is_integer => Cow::Borrowed(text),
         None => return Err(NotAnEvent::Invalid("id", "must be a string or an integer")),
     };
-    // `@` separates id and time in the mark of an event that reuses an id.
-    if id.is_empty() || id.len() > ID_BYTES_MAX || id.chars().any(|c| c.is_control() || c == '@') {
-        return Err(NotAnEvent::Invalid("id", "must have 1 to 255 bytes, no control characters and no @"));
+    if id.is_empty() || id.len() > ID_BYTES_MAX || id.chars().any(char::is_control) {
+        return Err(NotAnEvent::Invalid("id", "must have 1 to 255 bytes and no control characters"));
     }
     Ok(id)
 }
