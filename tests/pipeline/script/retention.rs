@@ -81,14 +81,17 @@ fn an_expired_hour_is_gone_whole_and_a_replay_builds_it_afresh() {
     bench.policy.retention = Retention::For(Duration::from_secs(1));
     let hour: Vec<_> = (0..20).map(event).collect();
     assert_eq!(bench.load_all(&hour), vec![Loaded; 20]);
-    // At no moment may a replay find the counts but not the marks, so that it counts something twice.
+    // At no moment may a replay find the counts but not the marks, so that it counts something twice. (A read may come just
+    // after the hour has gone, and a round trip may be cut in two by its end.)
+    let mut loaded_again = 0;
     eventually("the hour is built afresh", || {
         let verdicts = bench.load_all(&hour);
-        let counted: u64 = bench.run("HGET ns:event-count:2015-01-01-12 PushEvent");
-        let scored: u64 = bench.run("ZSCORE ns:dev-score:2015-01-01-12 octocat");
-        assert_eq!((counted, scored), (20, 20));
-        assert!(verdicts == vec![Duplicate; 20] || verdicts == vec![Loaded; 20], "{verdicts:?}");
-        verdicts[0] == Loaded
+        loaded_again += verdicts.iter().filter(|verdict| **verdict == Loaded).count();
+        let counted: Option<u64> = bench.run("HGET ns:event-count:2015-01-01-12 PushEvent");
+        let scored: Option<u64> = bench.run("ZSCORE ns:dev-score:2015-01-01-12 octocat");
+        assert!(counted.is_none_or(|counted| counted <= 20) && scored.is_none_or(|scored| scored <= 20));
+        loaded_again >= 20 && counted == Some(20) && verdicts == vec![Duplicate; 20]
     });
-    assert_eq!(bench.run::<u64>("XLEN ns:event-stream"), 40, "the stream has its own cap and keeps both");
+    let length: usize = bench.run("XLEN ns:event-stream");
+    assert_eq!(length, 20 + loaded_again, "the stream has its own cap and keeps both");
 }
