@@ -1,5 +1,7 @@
 //! The names of our keys.
 
+use std::borrow::Cow;
+
 use crate::config::Namespace;
 use crate::event::Event;
 
@@ -37,11 +39,33 @@ impl Keys {
 
     /// The mark that an event is loaded.
     pub fn mark(&self, event: &Event<'_>) -> String {
-        format!("{}:event-log:{}", self.0, event.id)
+        format!("{}:event-log:{}", self.0, escaped(&event.id))
     }
 
     /// The mark of an event whose id another event had before it.
     pub fn own_mark(&self, event: &Event<'_>) -> String {
-        format!("{}:event-log:{}@{}", self.0, event.id, event.created_at)
+        format!("{}:event-log:{}@{}", self.0, escaped(&event.id), event.created_at)
+    }
+}
+
+/// The id with every `@` doubled, so that no id's mark can be another one's own mark, which has a single `@` before the time.
+fn escaped(id: &str) -> Cow<'_, str> {
+    if id.contains('@') { id.replace('@', "@@").into() } else { id.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_looks_like_a_mark_has_a_mark_of_its_own() {
+        let keys = Keys::new(&"ns".parse().unwrap());
+        let time = "2015-01-01T12:00:00Z";
+        let body = |id: &str| format!(r#"{{"id":"{id}","type":"X","created_at":"{time}"}}"#);
+        let (plain, odd) = (body("44"), body(&format!("44@{time}")));
+        let (plain, odd) = (Event::parse(plain.as_bytes()).unwrap(), Event::parse(odd.as_bytes()).unwrap());
+        assert_eq!(keys.mark(&plain), "ns:event-log:44");
+        assert_eq!(keys.own_mark(&plain), format!("ns:event-log:44@{time}"));
+        assert_eq!(keys.mark(&odd), format!("ns:event-log:44@@{time}"));
     }
 }
