@@ -91,14 +91,31 @@ async fn round(
     redis: &RedisServer,
 ) -> (Figures, Figures) {
     publish(&rabbitmq.url(), events).await;
+    wait_until_quiet(rabbitmq);
     let acking = measure(rabbitmq, redis, args.events, spawn_ack_only(rabbitmq, args.events), false);
     show(&format!("round {number}: ack only"), &acking);
     publish(&rabbitmq.url(), events).await;
     redis::cmd("FLUSHALL").exec(&mut connection(redis)).unwrap();
+    wait_until_quiet(rabbitmq);
     let loading = measure(rabbitmq, redis, args.events, spawn_loader(rabbitmq, redis, &args.loader), true);
     show(&format!("round {number}: loader  "), &loading);
     println!("round {number}: the loader reaches {:.0}% of acking only", 100.0 * ratio(&loading, &acking));
     (acking, loading)
+}
+
+/// Waits until RabbitMQ has written the backlog to its segment files: that work belongs to publishing, and in which side's
+/// seconds it fell was half of the noise between rounds.
+fn wait_until_quiet(rabbitmq: &RabbitNode) {
+    const LOOK: Duration = Duration::from_millis(500);
+    let mut before = process::cpu_seconds(rabbitmq.pid());
+    loop {
+        std::thread::sleep(LOOK);
+        let now = process::cpu_seconds(rabbitmq.pid());
+        if now - before < 0.05 * LOOK.as_secs_f64() {
+            return;
+        }
+        before = now;
+    }
 }
 
 fn generate(count: u64) -> Vec<Vec<u8>> {

@@ -33,6 +33,7 @@ pub struct Event<'a> {
     /// When it happened, as `2015-01-01T12:00:01Z`: UTC, a fraction only if it has one.
     pub created_at: Cow<'a, str>,
     created: DateTime<Utc>,
+    size: usize,
     fields: Vec<(Cow<'a, str>, &'a RawValue)>,
 }
 
@@ -62,6 +63,7 @@ impl<'a> Event<'a> {
             kind: kind.ok_or(NotAnEvent::Missing("type"))?,
             created_at,
             created,
+            size: body.len(),
             fields,
         })
     }
@@ -69,6 +71,11 @@ impl<'a> Event<'a> {
     /// When it happened.
     pub fn created(&self) -> DateTime<Utc> {
         self.created
+    }
+
+    /// Bytes of the body it was read from; its flattened fields have no more.
+    pub fn size(&self) -> usize {
+        self.size
     }
 
     /// The UTC hour it belongs to, as `2015-01-01-12`.
