@@ -67,6 +67,11 @@ impl Dependency {
         }
     }
 
+    /// True while it is known not to answer, or not to do what is asked.
+    pub fn is_away(&self) -> bool {
+        matches!(self.health.lock().get(&self.name), Some(State::Away { .. }))
+    }
+
     /// The dependency does not answer. Logs once, when it had not been away before.
     pub fn away(&self, reason: impl Display) {
         let reason = reason.to_string();

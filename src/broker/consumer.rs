@@ -7,7 +7,7 @@ use lapin::options::{
 use lapin::types::{FieldTable, ShortString};
 
 use super::session::{Session, within};
-use super::{Broker, BrokerError, Envelope};
+use super::{Broker, BrokerError, Envelope, envelope};
 
 /// A message from the load queue, not acked yet.
 pub struct Delivery {
@@ -15,8 +15,8 @@ pub struct Delivery {
     pub tag: u64,
     /// The bytes as published.
     pub body: Vec<u8>,
-    /// RabbitMQ sent it before, and got no ack.
-    pub redelivered: bool,
+    /// How often RabbitMQ has sent it before and got no ack, because a consumer or its connection died.
+    pub deliveries_before: u32,
     /// The routing key it came with.
     pub routing_key: String,
     /// Properties and headers.
@@ -51,6 +51,12 @@ impl Broker {
     }
 }
 
+/// Quorum queues count in a header (<https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling>).
+fn deliveries_before(delivery: &lapin::message::Delivery) -> u32 {
+    let at_least = u32::from(delivery.redelivered);
+    envelope::count_in(&delivery.properties, "x-delivery-count").max(at_least)
+}
+
 impl Consumer {
     /// The next delivery, whenever it comes. Safe to drop while waiting.
     ///
@@ -60,8 +66,8 @@ impl Consumer {
         match self.deliveries.next().await {
             Some(Ok(delivery)) => Ok(Delivery {
                 tag: delivery.delivery_tag,
+                deliveries_before: deliveries_before(&delivery),
                 body: delivery.data,
-                redelivered: delivery.redelivered,
                 routing_key: delivery.routing_key.into(),
                 envelope: Envelope(delivery.properties),
             }),

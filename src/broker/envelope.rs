@@ -76,18 +76,7 @@ impl Envelope {
 
     /// Failed attempts so far, 0 when the header is missing or is not a number: a hint by whoever sent it.
     pub fn attempts(&self) -> u32 {
-        let Some(value) = self.header(ATTEMPTS) else { return 0 };
-        let attempts = match value {
-            AMQPValue::ShortShortInt(n) => i64::from(*n),
-            AMQPValue::ShortShortUInt(n) => i64::from(*n),
-            AMQPValue::ShortInt(n) => i64::from(*n),
-            AMQPValue::ShortUInt(n) => i64::from(*n),
-            AMQPValue::LongInt(n) => i64::from(*n),
-            AMQPValue::LongUInt(n) => i64::from(*n),
-            AMQPValue::LongLongInt(n) => *n,
-            _ => 0,
-        };
-        u32::try_from(attempts.max(0)).unwrap_or(u32::MAX)
+        count_in(&self.0, ATTEMPTS)
     }
 
     /// When the first attempt failed, if one has.
@@ -129,8 +118,27 @@ impl Envelope {
     }
 
     fn header(&self, name: &str) -> Option<&AMQPValue> {
-        self.0.headers().as_ref().map(FieldTable::inner)?.get(name)
+        header(&self.0, name)
     }
+}
+
+fn header<'a>(properties: &'a BasicProperties, name: &str) -> Option<&'a AMQPValue> {
+    properties.headers().as_ref().map(FieldTable::inner)?.get(name)
+}
+
+/// The number in a header, brought between 0 and the largest; 0 when it is missing or is not a whole number.
+pub(super) fn count_in(properties: &BasicProperties, name: &str) -> u32 {
+    let count = match header(properties, name) {
+        Some(AMQPValue::ShortShortInt(n)) => i64::from(*n),
+        Some(AMQPValue::ShortShortUInt(n)) => i64::from(*n),
+        Some(AMQPValue::ShortInt(n)) => i64::from(*n),
+        Some(AMQPValue::ShortUInt(n)) => i64::from(*n),
+        Some(AMQPValue::LongInt(n)) => i64::from(*n),
+        Some(AMQPValue::LongUInt(n)) => i64::from(*n),
+        Some(AMQPValue::LongLongInt(n)) => *n,
+        _ => 0,
+    };
+    u32::try_from(count.max(0)).unwrap_or(u32::MAX)
 }
 
 fn truncated(text: &str, bytes_max: usize) -> &str {

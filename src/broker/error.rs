@@ -21,6 +21,14 @@ pub enum BrokerError {
         "{operation}: RabbitMQ refuses access: {reason}; check user, password and virtual host in --amqp-url (AMQP_URL)"
     )]
     Denied { operation: &'static str, reason: String },
+    /// Another server answers there.
+    #[error(
+        "connect: what answers there is not RabbitMQ: it says '{says}'; check host and port in --amqp-url (AMQP_URL)"
+    )]
+    NotRabbitMq { says: String },
+    /// A RabbitMQ without what our queues need.
+    #[error("it is RabbitMQ {version}, and 3.10 or newer is needed: upgrade it, or use another server")]
+    TooOld { version: String },
     /// Something of ours exists with other settings.
     #[error(
         "declare {object}: it exists with other settings: {reason}; drain and delete it (rabbitmqctl delete_queue), or use another --namespace"
@@ -31,7 +39,10 @@ pub enum BrokerError {
 impl BrokerError {
     /// True for faults that only a person can mend; at start they end the program, later they are retried like the rest.
     pub fn waiting_cannot_help(&self) -> bool {
-        matches!(self, Self::Denied { .. } | Self::Mismatch { .. })
+        matches!(
+            self,
+            Self::Denied { .. } | Self::Mismatch { .. } | Self::NotRabbitMq { .. } | Self::TooOld { .. }
+        )
     }
 
     pub(super) fn from_lapin(operation: &'static str, error: &lapin::Error) -> Self {

@@ -9,6 +9,7 @@
 mod consumer;
 mod envelope;
 mod error;
+mod identify;
 mod names;
 mod publisher;
 mod session;

@@ -8,7 +8,7 @@ use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties};
 
 use super::error::BrokerError;
-use super::{Broker, topology};
+use super::{Broker, identify, topology};
 use crate::config::{AmqpUrl, UsageError};
 
 /// How long a single answer from RabbitMQ may take. lapin itself waits for ever.
@@ -48,6 +48,13 @@ pub(super) struct Session {
 impl Session {
     /// Connects, opens a channel and declares the topology.
     pub(super) async fn open(broker: &Broker, purpose: &str) -> Result<Self, BrokerError> {
+        match Self::try_open(broker, purpose).await {
+            Ok(session) => Ok(session),
+            Err(error) => Err(identify::explain(error, &broker.uri.0).await),
+        }
+    }
+
+    async fn try_open(broker: &Broker, purpose: &str) -> Result<Self, BrokerError> {
         let name = LongString::from(format!("{} {purpose}", broker.program));
         let properties = ConnectionProperties::default().with_connection_name(name);
         let connection = within("connect", Connection::connect_uri(broker.uri.0.clone(), properties)).await?;

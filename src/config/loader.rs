@@ -64,10 +64,22 @@ pub struct LoadArgs {
     /// Failures of one event before it goes to the dead letters (1 to 100)
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100), value_name = "N")]
     pub max_attempts: u32,
+
+    /// How long deliveries that cannot be loaded wait here before they go back to the queue (1s to 1day); keep it well below
+    /// RabbitMQ's consumer_timeout, which is 30m unless changed
+    #[arg(long, default_value = "10m", value_parser = hold_max, value_name = "DURATION")]
+    pub hold_max: Duration,
 }
 
 /// Far more than a stream can hold; numbers in the script are doubles, which Redis does not take back beyond 10^17.
 const STREAM_MAXLEN_MAX: u64 = 1_000_000_000_000;
+
+fn hold_max(text: &str) -> Result<Duration, String> {
+    let duration =
+        humantime::parse_duration(text).map_err(|error| format!("{error}: it must look like 10m"))?;
+    let allowed = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
+    if allowed.contains(&duration) { Ok(duration) } else { Err("must be from 1s to 1day".into()) }
+}
 
 /// Whether bots score.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,6 +19,8 @@ pub(super) enum Outcome {
     Unwanted,
     /// It is not an event, for this reason: to the dead letters at once.
     NotAnEvent(String),
+    /// Loader after loader died with it, for this reason: to the dead letters without another try.
+    CrashSuspect(String),
     /// The script fails for it, for this reason: to a retry queue, in the end to the dead letters.
     Failed(String),
 }
@@ -63,6 +65,7 @@ async fn load_patiently(
     let mut outcomes: Vec<Option<Outcome>> = calls.iter().map(|_| None).collect();
     let mut open: Vec<usize> = (0..calls.len()).collect();
     let mut backoff = Backoff::for_server();
+    let mut has_waited = false;
     while !calls.is_empty() {
         let verdicts = loader.store.load(loader.policy, &calls).await;
         let mut waiting = None;
@@ -83,8 +86,12 @@ async fn load_patiently(
         }
         calls = again;
         match waiting {
-            None => loader.redis.up(),
+            // A batch that Redis never refused anything may hold duplicates only, which even a full Redis answers: it does
+            // not show that another one's trouble is over.
+            None if has_waited || !loader.redis.is_away() => loader.redis.up(),
+            None => {}
             Some(fault) => {
+                has_waited = true;
                 loader.redis.away(fault);
                 backoff.pause(shutdown).await?;
             }

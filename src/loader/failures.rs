@@ -47,12 +47,10 @@ impl FailureLane {
         }
     }
 
-    /// Hands a failure over.
-    pub(super) async fn send(&self, failed: Failed) {
-        // The lane ends only with the program; what it did not take stays unacked and comes again.
-        if self.incoming.send(failed).await.is_err() {
-            tracing::debug!("a failure came after the lane had ended; its message will be redelivered");
-        }
+    /// A place for one failure, unless the lane is full or has ended. It ends only with the program; what it did not take
+    /// stays unacked and comes again.
+    pub(super) fn place(&self) -> Option<mpsc::Permit<'_, Failed>> {
+        self.incoming.try_reserve().ok()
     }
 
     /// Ends the lane after what it holds is stored.

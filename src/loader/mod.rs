@@ -1,7 +1,7 @@
 //! The loader: consumes events, runs the script for each, acks after the load.
 //!
 //! [`run`] owns the loop over broker sessions. `session` pumps one session's deliveries into batches, several in flight.
-//! `batch` decides what becomes of each delivery. `failures` publishes what failed to the retry queues and dead
+//! `batch` decides what becomes of each delivery, `suspect` of those that may be killing loaders. `failures` publishes what failed to the retry queues and dead
 //! letters. `acks` knows which tags may be acked.
 
 mod acks;
@@ -11,8 +11,10 @@ mod failures;
 mod progress;
 mod rules;
 mod session;
+mod suspect;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +30,8 @@ use session::End;
 
 /// Everything the parts of one loader share.
 struct Loader {
+    /// Tells this loader from every other, also from those before it in the same place.
+    name: String,
     broker: Broker,
     store: Store,
     redis: Dependency,
@@ -38,6 +42,8 @@ struct Loader {
     prefetch: u16,
     batch_size: usize,
     concurrency: usize,
+    /// How long deliveries may wait unacked.
+    hold_max: Duration,
     /// End once the queue is empty and all is acked.
     drain: bool,
 }
@@ -56,6 +62,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let publisher = broker.publisher(health, false);
     let loader = Arc::new(Loader {
+        name: format!("{:016x}", rand::random::<u64>()),
         redis: health.dependency(format!("Redis at {}", store.address())),
         rabbitmq: health.dependency(format!("RabbitMQ at {} (consuming)", broker.address())),
         rules: Rules::new(args),
@@ -64,14 +71,17 @@ pub async fn run(
         prefetch: args.prefetch,
         batch_size: usize::from(args.batch_size),
         concurrency: usize::from(args.concurrency),
+        hold_max: args.hold_max,
         drain,
         broker,
         store: store.with_connections(usize::from(args.concurrency)),
     });
     let lane = FailureLane::start(publisher, Arc::clone(&loader), args.max_attempts, shutdown.clone());
     let reporter = tokio::spawn(progress::report_regularly(Arc::clone(&loader)));
+    let watcher = tokio::spawn(watch_redis(Arc::clone(&loader)));
     let result = consume_until_done(&loader, &lane, &shutdown).await;
     reporter.abort();
+    watcher.abort();
     lane.finish().await;
     progress::report(&loader.counts, "done");
     result
@@ -85,9 +95,7 @@ async fn consume_until_done(
 ) -> anyhow::Result<()> {
     let mut backoff = Backoff::for_server();
     let mut was_open = false;
-    if wait_for_redis(loader, shutdown).await.is_ok() {
-        warn_of_risks(loader).await;
-    }
+    meet_redis(loader, shutdown).await?;
     while wait_for_redis(loader, shutdown).await.is_ok() {
         match session::run(loader, lane, shutdown, &mut backoff, &mut was_open).await {
             Ok(End::Drained | End::Stopped) => return Ok(()),
@@ -102,11 +110,28 @@ async fn consume_until_done(
     Ok(())
 }
 
-/// Says once what in the settings puts loaded events at risk; loading goes on, because waiting would mend nothing.
-async fn warn_of_risks(loader: &Loader) {
+/// The first contact. What only a person can mend ends the program now, while that person is looking; settings that put
+/// loaded events at risk are told once, and loading goes on.
+async fn meet_redis(loader: &Loader, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let address = loader.store.address();
+    let mut backoff = Backoff::for_server();
+    loop {
+        let answer = tokio::select! {
+            answer = loader.store.ping() => answer,
+            () = shutdown.cancelled() => return Ok(()),
+        };
+        match answer {
+            Ok(()) => break,
+            Err(fault) if fault.waiting_cannot_help() => anyhow::bail!("Redis at {address}: {fault}"),
+            Err(fault) => loader.redis.away(fault),
+        }
+        if backoff.pause(shutdown).await.is_err() {
+            return Ok(());
+        }
+    }
     match loader.store.risks().await {
         Ok(risks) => risks.iter().for_each(|risk| tracing::warn!("Redis at {address}: {risk}")),
+        Err(fault) if fault.waiting_cannot_help() => anyhow::bail!("Redis at {address}: {fault}"),
         Err(fault) => {
             tracing::warn!("Redis at {address}: cannot tell whether its settings are safe: {fault}")
         }
@@ -116,14 +141,15 @@ async fn warn_of_risks(loader: &Loader) {
             "--retention is shorter than the archive's 7 days: replaying events older than it would count them again"
         );
     }
+    Ok(())
 }
 
-/// Before anything is consumed, Redis must answer: else deliveries would only wait here in place of in the queue.
+/// Before anything is consumed, Redis must take writes: else deliveries would only wait here in place of in the queue.
 async fn wait_for_redis(loader: &Loader, shutdown: &CancellationToken) -> Result<(), Interrupted> {
     let mut backoff = Backoff::for_server();
     loop {
         let answer = tokio::select! {
-            answer = loader.store.ping() => answer,
+            answer = loader.store.probe() => answer,
             () = shutdown.cancelled() => return Err(Interrupted),
         };
         match answer {
@@ -134,5 +160,29 @@ async fn wait_for_redis(loader: &Loader, shutdown: &CancellationToken) -> Result
             Err(fault) => loader.redis.away(fault),
         }
         backoff.pause(shutdown).await?;
+    }
+}
+
+/// How often Redis is asked whether it is there while there may be nothing to load.
+const WATCH_EVERY: Duration = Duration::from_secs(2);
+
+/// Keeps readiness true while no event comes: then no batch would notice that Redis has gone. What a batch has found out is
+/// left to the batch.
+async fn watch_redis(loader: Arc<Loader>) {
+    let mut found_away = false;
+    loop {
+        tokio::time::sleep(WATCH_EVERY).await;
+        match loader.store.ping().await {
+            Ok(()) if found_away => {
+                loader.redis.up();
+                found_away = false;
+            }
+            Ok(()) => {}
+            Err(_) if loader.redis.is_away() => {}
+            Err(fault) => {
+                loader.redis.away(fault);
+                found_away = true;
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! One broker session: deliveries in, batches in flight, acks out.
 
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -11,7 +12,7 @@ use super::acks::AckTracker;
 use super::batch::{self, Outcome};
 use super::failures::{Failed, FailureLane};
 use super::progress::DrainBar;
-use super::{Backoff, Loader};
+use super::{Backoff, Loader, suspect};
 use crate::broker::{BrokerError, Consumer, Delivery};
 use crate::retry::Interrupted;
 
@@ -21,14 +22,14 @@ pub(super) enum End {
     Drained,
     /// The program is to stop, and what was in flight is acked.
     Stopped,
-    /// Deliveries came while the session was ending: another session is needed.
+    /// Another session is needed: deliveries came while this one was ending, or it has let go of what it could not load.
     Unfinished,
 }
 
 /// How often a session looks at its connection, at holes in its acks and, while draining, at its queues.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long a hole may hold up acks before what is behind it is acked one by one.
-const HOLE_LOOKS_MAX: u32 = 4;
+const HOLE_MAX: Duration = Duration::from_secs(1);
 /// How long what is in flight may take once the program is to stop; unacked deliveries come again elsewhere.
 const STOP_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long to wait for one failure to be stored once the program is to stop.
@@ -62,9 +63,13 @@ pub(super) async fn run(
         lane,
         consumer: opened,
         acks: AckTracker::default(),
+        gathered: Vec::with_capacity(loader.batch_size),
+        suspects: VecDeque::new(),
+        is_alone: false,
         settled_sender,
         settled,
         in_lane: 0,
+        before_lane: VecDeque::new(),
     };
     let end = session.pump(shutdown).await?;
     session.consumer.close().await;
@@ -76,11 +81,19 @@ struct Session<'a> {
     lane: &'a FailureLane,
     consumer: Consumer,
     acks: AckTracker,
+    /// The next batch.
+    gathered: Vec<Delivery>,
+    /// Deliveries to load alone; like all that is unacked, no more than the prefetch.
+    suspects: VecDeque<Delivery>,
+    /// What is in flight is a suspect.
+    is_alone: bool,
     /// Given to the lane with each failure; it answers with the tag.
     settled_sender: mpsc::Sender<u64>,
     settled: mpsc::Receiver<u64>,
     /// Failures given to the lane that it has not told about yet.
     in_lane: usize,
+    /// Failures that the lane had no place for yet.
+    before_lane: VecDeque<Failed>,
 }
 
 /// A batch that is done: its deliveries and what became of each.
@@ -89,7 +102,6 @@ type Done = (Vec<Delivery>, Result<Vec<Outcome>, Interrupted>);
 impl Session<'_> {
     async fn pump(&mut self, shutdown: &CancellationToken) -> Result<End, BrokerError> {
         let loader = self.loader;
-        let mut gathered: Vec<Delivery> = Vec::with_capacity(loader.batch_size);
         let mut working = FuturesUnordered::new();
         let mut look = tokio::time::interval(LOOK_EVERY);
         let mut watch = Watch::new(loader, &self.consumer).await?;
@@ -99,32 +111,51 @@ impl Session<'_> {
                 () = shutdown.cancelled() => break,
                 Some(done) = working.next() => self.settle_batch(done).await?,
                 Some(tag) = self.settled.recv() => self.settle_tags(tag).await?,
-                delivery = self.consumer.next(), if gathered.len() < loader.batch_size => {
-                    self.gather(delivery?, &mut gathered)?;
+                delivery = self.consumer.next(), if self.gathered.len() < loader.batch_size => {
+                    self.gather(delivery?)?;
                 }
                 _ = look.tick() => {
-                    let idle = gathered.is_empty() && working.is_empty() && self.acks.is_idle();
-                    if let Some(end) = self.look(&mut watch, idle).await? {
+                    let is_idle = working.is_empty() && self.acks.is_idle();
+                    if let Some(end) = self.look(&mut watch, is_idle).await? {
                         return Ok(end);
                     }
                 }
             }
-            // A batch leaves as soon as a place is free: full while the queue is long, small when it has run dry.
-            if !gathered.is_empty() && working.len() < loader.concurrency {
-                let batch = std::mem::replace(&mut gathered, Vec::with_capacity(loader.batch_size));
-                working.push(work(loader, batch, shutdown));
+            if let Some(work) = self.next_work(working.len()) {
+                working.push(work.run(loader, shutdown));
             }
         }
         self.stop(working).await
     }
 
+    /// What to begin while `in_flight` batches are on their way: a batch leaves as soon as a place is free, full while the
+    /// queue is long, small when it has run dry. A suspect leaves when nothing else is in flight, and nothing leaves beside it.
+    fn next_work(&mut self, in_flight: usize) -> Option<Work> {
+        self.is_alone &= in_flight > 0;
+        if !self.suspects.is_empty() && in_flight == 0 {
+            self.is_alone = true;
+            let deliveries = self.suspects.pop_front().into_iter().collect();
+            return Some(Work { deliveries, is_alone: true });
+        }
+        let must_wait = self.is_alone || !self.suspects.is_empty() || in_flight >= self.loader.concurrency;
+        if must_wait || self.gathered.is_empty() {
+            return None;
+        }
+        let next = Vec::with_capacity(self.loader.batch_size);
+        Some(Work { deliveries: std::mem::replace(&mut self.gathered, next), is_alone: false })
+    }
+
     /// Takes a delivery and all that have arrived with it, up to a full batch.
-    fn gather(&mut self, first: Delivery, gathered: &mut Vec<Delivery>) -> Result<(), BrokerError> {
+    fn gather(&mut self, first: Delivery) -> Result<(), BrokerError> {
         let mut next = Some(first);
         while let Some(delivery) = next {
             self.acks.delivered(delivery.tag);
-            gathered.push(delivery);
-            let has_room = gathered.len() < self.loader.batch_size;
+            if suspect::is_suspect(&delivery) {
+                self.suspects.push_back(delivery);
+            } else {
+                self.gathered.push(delivery);
+            }
+            let has_room = self.gathered.len() < self.loader.batch_size;
             next = if has_room { self.consumer.next_arrived().transpose()? } else { None };
         }
         Ok(())
@@ -140,12 +171,12 @@ impl Session<'_> {
                 Outcome::Loaded => loaded += 1,
                 Outcome::Duplicate => duplicates += 1,
                 Outcome::Unwanted => unwanted += 1,
-                Outcome::NotAnEvent(reason) => {
-                    self.hand_over(delivery, reason, false).await;
+                Outcome::NotAnEvent(reason) | Outcome::CrashSuspect(reason) => {
+                    self.hand_over(delivery, reason, false);
                     continue;
                 }
                 Outcome::Failed(reason) => {
-                    self.hand_over(delivery, reason, true).await;
+                    self.hand_over(delivery, reason, true);
                     continue;
                 }
             }
@@ -155,10 +186,22 @@ impl Session<'_> {
         self.ack_run().await
     }
 
-    async fn hand_over(&mut self, delivery: Delivery, reason: String, retry: bool) {
+    fn hand_over(&mut self, delivery: Delivery, reason: String, retry: bool) {
         let settled = self.settled_sender.clone();
-        self.lane.send(Failed { delivery, reason, retry, settled }).await;
-        self.in_lane += 1;
+        self.before_lane.push_back(Failed { delivery, reason, retry, settled });
+        self.fill_lane();
+    }
+
+    /// Gives the lane what it has room for. It may still hold what an earlier session gave it, while RabbitMQ makes
+    /// publishers wait: waiting for it here would hold up the acks of good events.
+    fn fill_lane(&mut self) {
+        while !self.before_lane.is_empty() {
+            let Some(place) = self.lane.place() else { return };
+            if let Some(failed) = self.before_lane.pop_front() {
+                place.send(failed);
+                self.in_lane += 1;
+            }
+        }
     }
 
     /// Failures are stored: settles `first` and all that the lane has told by now, and acks once.
@@ -169,6 +212,7 @@ impl Session<'_> {
             self.in_lane = self.in_lane.saturating_sub(1);
             next = self.settled.try_recv().ok();
         }
+        self.fill_lane();
         self.ack_run().await
     }
 
@@ -179,11 +223,21 @@ impl Session<'_> {
         }
     }
 
-    /// The regular look: is the connection alive, does a hole hold up acks, is everything drained?
+    /// The regular look: is the connection alive, is the lane free again, does a hole hold up acks or has it for too long, is
+    /// everything drained?
     async fn look(&mut self, watch: &mut Watch, idle: bool) -> Result<Option<End>, BrokerError> {
         self.consumer.check()?;
         watch.bar.update(self.loader);
-        if watch.hole_stays(self.acks.oldest_open()) {
+        self.fill_lane();
+        if watch.held(self.acks.oldest_open()) >= self.loader.hold_max {
+            tracing::info!(
+                "deliveries could not be loaded for {} s: they go back to {}, before RabbitMQ's consumer_timeout takes them",
+                self.loader.hold_max.as_secs(),
+                self.loader.broker.names().load()
+            );
+            return Ok(Some(End::Unfinished));
+        }
+        if watch.hole_stays() {
             for tag in self.acks.take_beyond_hole() {
                 self.consumer.ack(tag).await?;
             }
@@ -233,16 +287,27 @@ impl Session<'_> {
     }
 }
 
-async fn work(loader: &Loader, deliveries: Vec<Delivery>, shutdown: &CancellationToken) -> Done {
-    let outcomes = batch::load(loader, &deliveries, shutdown).await;
-    (deliveries, outcomes)
+/// Deliveries to load together, or a single one with nothing else in flight.
+struct Work {
+    deliveries: Vec<Delivery>,
+    is_alone: bool,
+}
+
+impl Work {
+    async fn run(self, loader: &Loader, shutdown: &CancellationToken) -> Done {
+        let outcomes = match self.deliveries.as_slice() {
+            [suspect] if self.is_alone => suspect::load(loader, suspect, shutdown).await,
+            together => batch::load(loader, together, shutdown).await,
+        };
+        (self.deliveries, outcomes)
+    }
 }
 
 /// What a session remembers from look to look.
 struct Watch {
     bar: DrainBar,
-    hole: Option<u64>,
-    hole_looks: u32,
+    /// The oldest delivery that has not settled, and since when it has been that.
+    oldest_open: (Option<u64>, Instant),
     seemed_drained: bool,
 }
 
@@ -251,18 +316,22 @@ impl Watch {
         let ready = if loader.drain { consumer.ready_in(loader.broker.names().load()).await? } else { 0 };
         Ok(Self {
             bar: DrainBar::start(loader, ready.into()),
-            hole: None,
-            hole_looks: 0,
+            oldest_open: (None, Instant::now()),
             seemed_drained: false,
         })
     }
 
-    /// True when the same delivery has been the oldest open one for several looks.
-    fn hole_stays(&mut self, oldest_open: Option<u64>) -> bool {
-        let same = oldest_open.is_some() && oldest_open == self.hole;
-        self.hole = oldest_open;
-        self.hole_looks = if same { self.hole_looks + 1 } else { 0 };
-        self.hole_looks >= HOLE_LOOKS_MAX
+    /// How long the same delivery has been the oldest open one.
+    fn held(&mut self, oldest_open: Option<u64>) -> Duration {
+        if oldest_open.is_none() || oldest_open != self.oldest_open.0 {
+            self.oldest_open = (oldest_open, Instant::now());
+        }
+        self.oldest_open.1.elapsed()
+    }
+
+    /// True when it has been that for so long that what is behind it should not wait for it.
+    fn hole_stays(&self) -> bool {
+        self.oldest_open.1.elapsed() >= HOLE_MAX
     }
 
     /// True when two looks in a row saw nothing: deliveries on their way to us are not counted as ready any more.

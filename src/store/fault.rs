@@ -8,6 +8,9 @@ pub enum Fault {
     /// The server is away, or not able to serve anyone now: not the message's fault. Wait and repeat.
     #[error("{0}")]
     ServerAway(String),
+    /// No server that we can use until a person has changed something: it refuses our login, is too old, or is no Redis.
+    #[error("{0}")]
+    Unusable(String),
     /// The script or the configuration is wrong: it would fail for every message. Stop loading until somebody mends it.
     #[error("the script or Redis's configuration is wrong: {0}")]
     Misconfigured(String),
@@ -22,16 +25,26 @@ pub enum Fault {
 impl Fault {
     /// True when the connection is of no use any more.
     pub fn is_server_away(&self) -> bool {
-        matches!(self, Self::ServerAway(_))
+        matches!(self, Self::ServerAway(_) | Self::Unusable(_))
+    }
+
+    /// True for faults that only a person can mend; at start they end the program, later they are retried like the rest.
+    pub fn waiting_cannot_help(&self) -> bool {
+        matches!(self, Self::Unusable(_))
     }
 
     pub(super) fn from_redis(error: &RedisError) -> Self {
         let text = describe(error);
         match error.code() {
             Some(code) => Self::from_code(code, text),
-            // Without a code the error did not come from the server's answer: network, timeout, login, or a reply that makes
-            // no sense, which a stranger on the port would send.
-            None => Self::ServerAway(text),
+            // Without a code the error did not come from the server's answer.
+            None => match error.kind() {
+                ErrorKind::AuthenticationFailed => Self::Unusable(text),
+                ErrorKind::Parse => Self::Unusable(format!(
+                    "what answers there is not Redis: check host and port in --redis-url (REDIS_URL): {text}"
+                )),
+                _ => Self::ServerAway(text),
+            },
         }
     }
 
@@ -43,8 +56,12 @@ impl Fault {
             // Busy, full, not writable, not the primary, or not ours to use until a person has changed something: none of it is
             // about this message, all of it may be over any moment.
             "OOM" | "BUSY" | "LOADING" | "MISCONF" | "READONLY" | "MASTERDOWN" | "NOREPLICAS"
-            | "CLUSTERDOWN" | "TRYAGAIN" | "MOVED" | "ASK" | "NOAUTH" | "WRONGPASS" | "NOPERM"
-            | "UNKILLABLE" => Self::ServerAway(text),
+            | "CLUSTERDOWN" | "TRYAGAIN" | "MOVED" | "ASK" | "NOPERM" | "UNKILLABLE" => {
+                Self::ServerAway(text)
+            }
+            "NOAUTH" | "WRONGPASS" => {
+                Self::Unusable(format!("{text} (check user and password in --redis-url, REDIS_PASSWORD)"))
+            }
             "ERR" if text.contains("max number of clients") => Self::ServerAway(text),
             "ERR" | "CROSSSLOT" | "NOPROTO" | "EXECABORT" => Self::Misconfigured(text),
             // A code we do not know: let it be tried a bounded number of times and then looked at by a person.
@@ -62,7 +79,8 @@ fn describe(error: &RedisError) -> String {
         _ if error.kind() == ErrorKind::AuthenticationFailed => {
             format!("it refuses our login (check user and password in --redis-url, REDIS_PASSWORD): {error}")
         }
-        _ => error.to_string(),
+        // Some of redis-rs's texts have several lines.
+        _ => error.to_string().split_whitespace().collect::<Vec<_>>().join(" "),
     }
 }
 
@@ -84,8 +102,6 @@ mod tests {
             ("NOREPLICAS", ServerAway(text())),
             ("CLUSTERDOWN", ServerAway(text())),
             ("TRYAGAIN", ServerAway(text())),
-            ("NOAUTH", ServerAway(text())),
-            ("WRONGPASS", ServerAway(text())),
             ("NOPERM", ServerAway(text())),
             ("NOSCRIPT", ScriptMissing),
             ("WRONGTYPE", ThisMessage(text())),
@@ -94,6 +110,10 @@ mod tests {
             ("CROSSSLOT", Misconfigured(text())),
         ] {
             assert_eq!(Fault::from_code(code, text()), class, "{code}");
+        }
+        for code in ["NOAUTH", "WRONGPASS"] {
+            let fault = Fault::from_code(code, text());
+            assert!(fault.waiting_cannot_help() && fault.is_server_away(), "{code}");
         }
         let full = "ERR max number of clients reached".to_owned();
         assert_eq!(Fault::from_code("ERR", full.clone()), ServerAway(full));

@@ -37,6 +37,16 @@ impl Keys {
         format!("{}:first-inserted-at", self.0)
     }
 
+    /// The loaders that noted a crash suspect and have not cleared it.
+    pub fn crash_suspect(&self, suspect: &str) -> String {
+        format!("{}:crash-suspect:{suspect}", self.0)
+    }
+
+    /// Written and gone at once: shows that Redis takes writes.
+    pub fn probe(&self) -> String {
+        format!("{}:probe", self.0)
+    }
+
     /// The mark that an event is loaded.
     pub fn mark(&self, event: &Event<'_>) -> String {
         format!("{}:event-log:{}", self.0, escaped(&event.id))

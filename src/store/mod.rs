@@ -9,11 +9,13 @@ mod keys;
 mod read;
 mod script;
 mod settings;
+mod suspects;
 
 pub use fault::Fault;
 pub use keys::Keys;
 pub use read::{DeveloperScore, StreamEntry};
 pub use script::{LoadCall, LoadPolicy, Score, Verdict};
+pub use suspects::Suspect;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -72,6 +74,17 @@ impl Store {
         &self.keys
     }
 
+    /// Asks Redis whether it takes writes, with one that leaves nothing behind: a full, a read-only or a failing one still
+    /// answers `PING`.
+    ///
+    /// # Errors
+    /// [`Fault`] when it does not.
+    pub async fn probe(&self) -> Result<(), Fault> {
+        let mut set = redis::cmd("SET");
+        set.arg(self.keys.probe()).arg("").arg("PX").arg(1);
+        self.ask::<()>(&set).await
+    }
+
     /// Asks Redis whether it is there.
     ///
     /// # Errors
@@ -83,11 +96,23 @@ impl Store {
     /// Runs one command; a failure of the server costs the connection.
     async fn ask<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, Fault> {
         let mut connection = self.connection().await?;
-        match command.query_async(&mut connection.multiplexed).await {
+        let answer = command.query_async(&mut connection.multiplexed).await;
+        self.look_at(answer, &connection).await
+    }
+
+    /// Runs several commands in one round trip; the first error is the answer.
+    async fn ask_all<T: redis::FromRedisValue>(&self, commands: &redis::Pipeline) -> Result<T, Fault> {
+        let mut connection = self.connection().await?;
+        let answer = commands.query_async(&mut connection.multiplexed).await;
+        self.look_at(answer, &connection).await
+    }
+
+    async fn look_at<T>(&self, answer: redis::RedisResult<T>, used: &Connection) -> Result<T, Fault> {
+        match answer {
             Ok(value) => Ok(value),
             Err(error) => {
                 let fault = Fault::from_redis(&error);
-                self.forget_after(&fault, &connection).await;
+                self.forget_after(&fault, used).await;
                 Err(fault)
             }
         }

@@ -1,4 +1,4 @@
-//! Settings of Redis that would break a promise of ours, told once at the start.
+//! What Redis is and how it is set, as far as it touches a promise of ours: looked at once, at the start.
 
 use super::{Fault, Store};
 
@@ -8,17 +8,34 @@ impl Store {
     /// `INFO` tells it, for which even managed servers need no extra right.
     ///
     /// # Errors
-    /// [`Fault`] when Redis does not answer.
+    /// [`Fault`] when Redis does not answer, or is too old for the script.
     pub async fn risks(&self) -> Result<Vec<&'static str>, Fault> {
-        let mut info = redis::cmd("INFO");
-        info.arg("all");
-        Ok(risks_in(&self.ask::<String>(&info).await?))
+        let info = self.ask::<String>(redis::cmd("INFO").arg("all")).await?;
+        if let Some(version) = version_too_old(&info) {
+            return Err(Fault::Unusable(format!(
+                "it is Redis {version}, and the script needs {VERSION_MIN} or newer: upgrade it, or use another server (Valkey will do)"
+            )));
+        }
+        Ok(risks_in(&info))
     }
 }
 
+/// The first with PEXPIRETIME. Valkey, which began at 7.2, tells its Redis-compatible version in the same field.
+const VERSION_MIN: u32 = 7;
+
+fn value<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+}
+
+/// The version, if it is known to be one that we cannot work with.
+fn version_too_old(info: &str) -> Option<&str> {
+    let version = value(info, "redis_version")?;
+    let major: u32 = version.split('.').next()?.parse().ok()?;
+    (major < VERSION_MIN).then_some(version)
+}
+
 fn risks_in(info: &str) -> Vec<&'static str> {
-    let value =
-        |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
+    let value = |name| value(info, name);
     let mut risks = Vec::new();
     if value("aof_enabled") == Some("0") {
         risks.push("it has no append-only file and loses all since its last snapshot when killed; set appendonly yes");
@@ -33,6 +50,16 @@ fn risks_in(info: &str) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_version_that_is_known_to_be_older_is_too_old() {
+        assert_eq!(version_too_old("# Server\r\nredis_version:6.2.14\r\n"), Some("6.2.14"));
+        for fine in
+            ["redis_version:7.0.15\r\n", "redis_version:8.2\r\n", "redis_version:255.255.255", "", "x:1"]
+        {
+            assert_eq!(version_too_old(fine), None, "{fine}");
+        }
+    }
 
     #[test]
     fn a_missing_append_only_file_and_an_evicting_policy_are_told() {

@@ -2,6 +2,7 @@
 
 mod invalid;
 mod mismatch;
+mod readiness;
 mod retries;
 mod servers;
 mod usage;

@@ -2,6 +2,7 @@
 
 mod death;
 mod flags;
+mod poison;
 mod terminal;
 
 use std::time::Duration;

@@ -1,0 +1,127 @@
+//! What answers at RabbitMQ's address, asked only after a failure that leaves it in doubt: lapin does not tell, it waits.
+
+use std::time::Duration;
+
+use lapin::uri::{AMQPScheme, AMQPUri};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::BrokerError;
+use crate::terminal::Escaped;
+
+/// The first bytes of AMQP 0-9-1; RabbitMQ answers with `connection.start`
+/// (<https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf>, 4.2.2).
+const PROTOCOL_HEADER: &[u8] = b"AMQP\x00\x00\x09\x01";
+/// How a frame of the method class begins, on channel 0.
+const METHOD_FRAME: &[u8] = &[1, 0, 0];
+/// What servers of line protocols answer, if only with a complaint: Redis would wait for ever for the end of a line that
+/// holds a NUL, and a web server for the end of any.
+const PING: &[u8] = b"PING\r\n\r\n";
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The first that dead-letters from quorum queues at least once.
+const VERSION_MIN: (u32, u32) = (3, 10);
+/// How much of a stranger's greeting is shown.
+const GREETING_BYTES_MAX: usize = 60;
+
+/// `error`, or the reason behind it: another server there, or a RabbitMQ that is too old.
+pub(super) async fn explain(error: BrokerError, uri: &AMQPUri) -> BrokerError {
+    let is_in_doubt = match &error {
+        BrokerError::Lost { operation, .. } | BrokerError::Timeout { operation, .. } => {
+            *operation == "connect"
+        }
+        BrokerError::Mismatch { .. } => true,
+        _ => false,
+    };
+    if !is_in_doubt || uri.scheme != AMQPScheme::AMQP {
+        return error;
+    }
+    match greeting(uri).await {
+        Some(greeting) => judge(&greeting).unwrap_or(error),
+        None => error,
+    }
+}
+
+async fn greeting(uri: &AMQPUri) -> Option<Vec<u8>> {
+    match answer_to(PROTOCOL_HEADER, uri).await {
+        Some(greeting) => Some(greeting),
+        // Silent, but is it so to everyone? Not a word about one that hangs, and none about a RabbitMQ that does.
+        None => answer_to(PING, uri).await.filter(|greeting| !greeting.starts_with(b"AMQP")),
+    }
+}
+
+/// What the server says first to `said`, if it says anything soon.
+async fn answer_to(said: &[u8], uri: &AMQPUri) -> Option<Vec<u8>> {
+    let asking = async {
+        let mut stream = TcpStream::connect((uri.authority.host.as_str(), uri.authority.port)).await?;
+        stream.write_all(said).await?;
+        let mut bytes = vec![0; 4096];
+        let length = stream.read(&mut bytes).await?;
+        bytes.truncate(length);
+        std::io::Result::Ok(bytes)
+    };
+    let bytes = tokio::time::timeout(PATIENCE, asking).await.ok()?.ok()?;
+    (!bytes.is_empty()).then_some(bytes)
+}
+
+fn judge(greeting: &[u8]) -> Option<BrokerError> {
+    if !greeting.starts_with(METHOD_FRAME) {
+        let text = String::from_utf8_lossy(&greeting[..greeting.len().min(GREETING_BYTES_MAX)]);
+        let line = text.lines().next().unwrap_or_default();
+        return Some(BrokerError::NotRabbitMq { says: Escaped(line).to_string() });
+    }
+    let version = property(greeting, b"\x07version")?;
+    let mut numbers = version.split('.').map_while(|part| part.parse().ok());
+    let known = (numbers.next()?, numbers.next()?);
+    (known < VERSION_MIN).then(|| BrokerError::TooOld { version: Escaped(version).to_string() })
+}
+
+/// A text among the server's properties: its name with its length, `S`, four bytes of length, the text.
+fn property<'a>(frame: &'a [u8], name: &[u8]) -> Option<&'a str> {
+    let start = frame.windows(name.len()).position(|window| window == name)? + name.len();
+    let (head, rest) = frame[start..].split_first_chunk::<5>()?;
+    let [b'S', length @ ..] = *head else { return None };
+    std::str::from_utf8(rest.get(..usize::try_from(u32::from_be_bytes(length)).ok()?)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(version: &str) -> Vec<u8> {
+        let mut frame = b"\x01\x00\x00\x00\x00\x01\xf7\x00\x0a\x00\x0a\x00\x09\x00\x00\x01\xd2\x07productS\x00\x00\x00\x08RabbitMQ\x07versionS".to_vec();
+        frame.extend(u32::try_from(version.len()).unwrap().to_be_bytes());
+        frame.extend(version.as_bytes());
+        frame
+    }
+
+    #[test]
+    fn a_rabbitmq_that_is_too_old_is_told_by_its_version() {
+        for (version, is_too_old) in
+            [("3.8.9", true), ("3.9.29", true), ("3.10.8", false), ("4.2.0", false), ("weird", false)]
+        {
+            let verdict = judge(&start(version));
+            assert_eq!(matches!(verdict, Some(BrokerError::TooOld { .. })), is_too_old, "{version}");
+            assert!(is_too_old || verdict.is_none(), "{version}");
+        }
+    }
+
+    #[test]
+    fn a_greeting_cut_anywhere_is_no_version() {
+        let whole = start("3.8.9");
+        for length in METHOD_FRAME.len()..whole.len() - 1 {
+            assert!(judge(&whole[..length]).is_none(), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_stranger_is_quoted_in_one_escaped_line() {
+        let says = |greeting: &[u8]| match judge(greeting) {
+            Some(BrokerError::NotRabbitMq { says }) => says,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(says(b"HTTP/1.1 400 Bad Request\r\nServer: x\r\n"), "HTTP/1.1 400 Bad Request");
+        assert!(!says(b"\x1b[2J-ERR").contains('\x1b'));
+        assert!(says(&[b'x'; 4096]).len() <= GREETING_BYTES_MAX);
+    }
+}

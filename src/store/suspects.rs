@@ -1,0 +1,48 @@
+//! The journal of deliveries suspected of killing loaders. It is no effect of an event, so the script has no part in it.
+
+use std::hash::{DefaultHasher, Hasher};
+
+use redis::Pipeline;
+
+use super::{Fault, Store};
+
+/// How long the journal remembers after its last entry: longer than any series of crashes worth a name.
+const REMEMBERED_S: i64 = 24 * 3600;
+
+/// A delivery's name in the journal: of its bytes, because what kills a loader may not even have an id that can be read.
+#[derive(Clone, Debug)]
+pub struct Suspect(String);
+
+impl Suspect {
+    /// The suspect with this body.
+    pub fn of(body: &[u8]) -> Self {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(body);
+        Self(format!("{:016x}-{}", hasher.finish(), body.len()))
+    }
+}
+
+impl Store {
+    /// Notes that the loader `loader` is about to load `suspect`, and tells how many loaders, this one included, have noted it
+    /// and not lived to call [`Self::cleared`]. Noting twice counts once, so a note may be repeated.
+    ///
+    /// # Errors
+    /// [`Fault`] when Redis does not take the note. It may have taken it nevertheless.
+    pub async fn suspected(&self, suspect: &Suspect, loader: &str) -> Result<u32, Fault> {
+        let key = self.keys.crash_suspect(&suspect.0);
+        let mut note = Pipeline::new();
+        note.sadd(&key, loader).ignore().expire(&key, REMEMBERED_S).ignore().scard(&key);
+        let (loaders,): (u32,) = self.ask_all(&note).await?;
+        Ok(loaders)
+    }
+
+    /// Forgets `suspect`: its loader lived, or it is on its way to the dead letters.
+    ///
+    /// # Errors
+    /// [`Fault`] when Redis does not take it.
+    pub async fn cleared(&self, suspect: &Suspect) -> Result<(), Fault> {
+        let mut forget = redis::cmd("UNLINK");
+        forget.arg(self.keys.crash_suspect(&suspect.0));
+        self.ask(&forget).await
+    }
+}

@@ -1,0 +1,113 @@
+//! Readiness tells the truth about Redis, and what cannot be loaded does not stay in our hands.
+
+use std::time::Duration;
+
+use crate::support::corner::Corner;
+use crate::support::dump::{assert_same, dump};
+use crate::support::events::event;
+use crate::support::oracle::Oracle;
+use crate::support::program::Program;
+use crate::support::redis_server::RedisServer;
+use crate::support::status::Status;
+use crate::support::wait::eventually;
+
+/// A loader on a Redis of its own, and what it says of itself.
+struct Scene {
+    corner: Corner,
+    redis: RedisServer,
+    status: Status,
+    loader: Program,
+}
+
+impl Scene {
+    fn start(story: &str, flags: &[&str]) -> Self {
+        let (corner, redis, status) = (Corner::new(story), RedisServer::start(&[]), Status::new());
+        let own = ["--stream-maxlen", "0", "--metrics-listen", &status.address];
+        let loader = corner.loader_at(&corner.amqp_url, &redis.url(), &[&own, flags].concat());
+        eventually("the loader is ready", || status.is_ready());
+        Self { corner, redis, status, loader }
+    }
+
+    fn fill_redis(&self, is_full: bool) {
+        let maxmemory = u8::from(is_full).to_string();
+        self.connection_do(&["CONFIG", "SET", "maxmemory", &maxmemory]);
+    }
+
+    fn connection_do(&self, command: &[&str]) {
+        redis::cmd(command[0]).arg(&command[1..]).query::<()>(&mut self.connection()).unwrap();
+    }
+
+    fn connection(&self) -> redis::Connection {
+        redis::Client::open(self.redis.url()).unwrap().get_connection().unwrap()
+    }
+
+    fn loaded(&self) -> usize {
+        let key = format!("{}:event-stream", self.corner.namespace);
+        redis::cmd("XLEN").arg(key).query(&mut self.connection()).unwrap()
+    }
+
+    /// Asserts that all is loaded and acked, and that the log tells one outage as one.
+    #[track_caller]
+    fn ends_well(self, bodies: &[Vec<u8>]) {
+        eventually("all is loaded", || self.loaded() == Oracle::of(bodies).distinct());
+        eventually("the loader is ready again", || self.status.is_ready());
+        let mut connection = self.connection();
+        let ended = self.loader.terminate(Duration::from_secs(10));
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        assert_eq!(ended.stderr.matches("is away").count(), 1, "{}", ended.stderr);
+        assert_eq!(ended.stderr.matches("is back after").count(), 1, "{}", ended.stderr);
+        self.corner.wait_until_ready("load", 0);
+        assert_eq!(self.corner.ready("load.dead"), 0);
+        assert_same("Redis", &dump(&mut connection, &self.corner.namespace), &Oracle::of(bodies).lines());
+    }
+}
+
+fn bodies(range: std::ops::Range<usize>) -> Vec<Vec<u8>> {
+    range.map(|n| event(n).bytes()).collect()
+}
+
+#[test]
+fn a_full_redis_that_still_answers_duplicates_is_not_called_back() {
+    let scene = Scene::start("fullready", &[]);
+    let (old, new) = (bodies(0..20), bodies(20..30));
+    scene.corner.publish(&old);
+    eventually("the old ones are loaded", || scene.loaded() == 20);
+    scene.fill_redis(true);
+    scene.corner.publish(&new);
+    scene.loader.wait_for("is away");
+    assert!(!scene.status.is_ready());
+    scene.corner.publish(&old);
+    eventually("the old ones are known as duplicates", || {
+        scene.status.get("/metrics").contains(r#"github_etl_loader_events_total{outcome="duplicate"} 20"#)
+    });
+    assert!(!scene.status.is_ready(), "duplicates need no room, so they do not show that there is some");
+    scene.fill_redis(false);
+    scene.ends_well(&[old, new].concat());
+}
+
+#[test]
+fn an_idle_loader_notices_that_redis_has_gone_and_that_it_is_back() {
+    let mut scene = Scene::start("idleready", &[]);
+    scene.redis.kill();
+    scene.loader.wait_for("is away");
+    assert!(!scene.status.is_ready());
+    scene.redis.restart();
+    scene.loader.wait_for("is back after");
+    let bodies = bodies(0..5);
+    scene.corner.publish(&bodies);
+    scene.ends_well(&bodies);
+}
+
+#[test]
+fn what_cannot_be_loaded_for_long_goes_back_to_the_queue_until_redis_takes_writes() {
+    let scene = Scene::start("hold", &["--hold-max", "1s"]);
+    scene.fill_redis(true);
+    let bodies = bodies(0..20);
+    scene.corner.publish(&bodies);
+    scene.loader.wait_for("they go back to");
+    let queue = scene.corner.queue("load");
+    scene.corner.wait_until_ready("load", 20);
+    assert_eq!(scene.corner.amqp().consumers(&queue), 0, "it waits for Redis before it takes them again");
+    scene.fill_redis(false);
+    scene.ends_well(&bodies);
+}
