@@ -12,6 +12,7 @@ mod progress;
 mod rules;
 mod session;
 mod suspect;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;

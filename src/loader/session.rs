@@ -12,6 +12,7 @@ use super::acks::AckTracker;
 use super::batch::{self, Outcome};
 use super::failures::{Failed, FailureLane};
 use super::progress::DrainBar;
+use super::waiting::{Waiting, Work};
 use super::{Backoff, Loader, suspect};
 use crate::broker::{BrokerError, Consumer, Delivery};
 use crate::retry::Interrupted;
@@ -63,9 +64,7 @@ pub(super) async fn run(
         lane,
         consumer: opened,
         acks: AckTracker::default(),
-        gathered: Vec::with_capacity(loader.batch_size),
-        suspects: VecDeque::new(),
-        is_alone: false,
+        waiting: Waiting::new(loader.batch_size, loader.concurrency),
         settled_sender,
         settled,
         in_lane: 0,
@@ -81,12 +80,7 @@ struct Session<'a> {
     lane: &'a FailureLane,
     consumer: Consumer,
     acks: AckTracker,
-    /// The next batch.
-    gathered: Vec<Delivery>,
-    /// Deliveries to load alone; like all that is unacked, no more than the prefetch.
-    suspects: VecDeque<Delivery>,
-    /// What is in flight is a suspect.
-    is_alone: bool,
+    waiting: Waiting,
     /// Given to the lane with each failure; it answers with the tag.
     settled_sender: mpsc::Sender<u64>,
     settled: mpsc::Receiver<u64>,
@@ -111,7 +105,7 @@ impl Session<'_> {
                 () = shutdown.cancelled() => break,
                 Some(done) = working.next() => self.settle_batch(done).await?,
                 Some(tag) = self.settled.recv() => self.settle_tags(tag).await?,
-                delivery = self.consumer.next(), if self.gathered.len() < loader.batch_size => {
+                delivery = self.consumer.next(), if self.waiting.has_room() => {
                     self.gather(delivery?)?;
                 }
                 _ = look.tick() => {
@@ -121,28 +115,11 @@ impl Session<'_> {
                     }
                 }
             }
-            if let Some(work) = self.next_work(working.len()) {
+            if let Some(work) = self.waiting.next_work(working.len()) {
                 working.push(work.run(loader, shutdown));
             }
         }
         self.stop(working).await
-    }
-
-    /// What to begin while `in_flight` batches are on their way: a batch leaves as soon as a place is free, full while the
-    /// queue is long, small when it has run dry. A suspect leaves when nothing else is in flight, and nothing leaves beside it.
-    fn next_work(&mut self, in_flight: usize) -> Option<Work> {
-        self.is_alone &= in_flight > 0;
-        if !self.suspects.is_empty() && in_flight == 0 {
-            self.is_alone = true;
-            let deliveries = self.suspects.pop_front().into_iter().collect();
-            return Some(Work { deliveries, is_alone: true });
-        }
-        let must_wait = self.is_alone || !self.suspects.is_empty() || in_flight >= self.loader.concurrency;
-        if must_wait || self.gathered.is_empty() {
-            return None;
-        }
-        let next = Vec::with_capacity(self.loader.batch_size);
-        Some(Work { deliveries: std::mem::replace(&mut self.gathered, next), is_alone: false })
     }
 
     /// Takes a delivery and all that have arrived with it, up to a full batch.
@@ -150,13 +127,8 @@ impl Session<'_> {
         let mut next = Some(first);
         while let Some(delivery) = next {
             self.acks.delivered(delivery.tag);
-            if suspect::is_suspect(&delivery) {
-                self.suspects.push_back(delivery);
-            } else {
-                self.gathered.push(delivery);
-            }
-            let has_room = self.gathered.len() < self.loader.batch_size;
-            next = if has_room { self.consumer.next_arrived().transpose()? } else { None };
+            self.waiting.add(delivery);
+            next = if self.waiting.has_room() { self.consumer.next_arrived().transpose()? } else { None };
         }
         Ok(())
     }
@@ -285,12 +257,6 @@ impl Session<'_> {
         }
         Ok(End::Stopped)
     }
-}
-
-/// Deliveries to load together, or a single one with nothing else in flight.
-struct Work {
-    deliveries: Vec<Delivery>,
-    is_alone: bool,
 }
 
 impl Work {

@@ -41,6 +41,12 @@ impl Scene {
         redis::Client::open(self.redis.url()).unwrap().get_connection().unwrap()
     }
 
+    fn writes_refused(&self) -> usize {
+        let info: String = redis::cmd("INFO").arg("errorstats").query(&mut self.connection()).unwrap();
+        let count = info.lines().find_map(|line| line.strip_prefix("errorstat_OOM:count="));
+        count.map_or(0, |count| count.trim().parse().unwrap())
+    }
+
     fn loaded(&self) -> usize {
         let key = format!("{}:event-stream", self.corner.namespace);
         redis::cmd("XLEN").arg(key).query(&mut self.connection()).unwrap()
@@ -107,6 +113,8 @@ fn what_cannot_be_loaded_for_long_goes_back_to_the_queue_until_redis_takes_write
     scene.loader.wait_for("they go back to");
     let queue = scene.corner.queue("load");
     scene.corner.wait_until_ready("load", 20);
+    let refused = scene.writes_refused();
+    eventually("it has asked Redis again", || scene.writes_refused() >= refused + 2);
     assert_eq!(scene.corner.amqp().consumers(&queue), 0, "it waits for Redis before it takes them again");
     scene.fill_redis(false);
     scene.ends_well(&bodies);

@@ -1,0 +1,106 @@
+//! Deliveries between arrival and work: the next batch, and the suspects that are to be loaded alone.
+
+use std::collections::VecDeque;
+
+use super::suspect;
+use crate::broker::Delivery;
+
+/// What has arrived and has not begun; like all that is unacked, no more than the prefetch.
+pub(super) struct Waiting {
+    gathered: Vec<Delivery>,
+    suspects: VecDeque<Delivery>,
+    /// What is in flight is a suspect.
+    is_alone: bool,
+    batch_size: usize,
+    concurrency: usize,
+}
+
+/// Deliveries to load together, or a single one with nothing else in flight.
+pub(super) struct Work {
+    pub(super) deliveries: Vec<Delivery>,
+    pub(super) is_alone: bool,
+}
+
+impl Waiting {
+    /// Nothing yet; at most `concurrency` batches of `batch_size` will be in flight.
+    pub(super) fn new(batch_size: usize, concurrency: usize) -> Self {
+        let gathered = Vec::with_capacity(batch_size);
+        Self { gathered, suspects: VecDeque::new(), is_alone: false, batch_size, concurrency }
+    }
+
+    pub(super) fn add(&mut self, delivery: Delivery) {
+        if suspect::is_suspect(&delivery) {
+            self.suspects.push_back(delivery);
+        } else {
+            self.gathered.push(delivery);
+        }
+    }
+
+    /// False when the next batch is full: more may wait at RabbitMQ.
+    pub(super) fn has_room(&self) -> bool {
+        self.gathered.len() < self.batch_size
+    }
+
+    /// What to begin while `in_flight` batches are on their way: a batch leaves as soon as a place is free, full while the
+    /// queue is long, small when it has run dry. A suspect leaves when nothing else is in flight, and nothing leaves beside it.
+    pub(super) fn next_work(&mut self, in_flight: usize) -> Option<Work> {
+        self.is_alone &= in_flight > 0;
+        if !self.suspects.is_empty() {
+            if in_flight > 0 {
+                return None;
+            }
+            self.is_alone = true;
+            let deliveries = self.suspects.pop_front().into_iter().collect();
+            return Some(Work { deliveries, is_alone: true });
+        }
+        if self.is_alone || in_flight >= self.concurrency || self.gathered.is_empty() {
+            return None;
+        }
+        let next = Vec::with_capacity(self.batch_size);
+        Some(Work { deliveries: std::mem::replace(&mut self.gathered, next), is_alone: false })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::Envelope;
+
+    fn delivery(tag: u64, deliveries_before: u32) -> Delivery {
+        let routing_key = String::new();
+        Delivery { tag, body: Vec::new(), deliveries_before, routing_key, envelope: Envelope::json("test") }
+    }
+
+    fn waiting(deliveries_before: &[u32]) -> Waiting {
+        let mut waiting = Waiting::new(2, 2);
+        for (tag, count) in (1..).zip(deliveries_before) {
+            waiting.add(delivery(tag, *count));
+        }
+        waiting
+    }
+
+    fn tags(work: Option<Work>) -> Option<(Vec<u64>, bool)> {
+        work.map(|work| (work.deliveries.iter().map(|delivery| delivery.tag).collect(), work.is_alone))
+    }
+
+    #[test]
+    fn a_batch_leaves_while_a_place_is_free_and_not_beyond() {
+        let mut waiting = waiting(&[0, 1]);
+        assert!(!waiting.has_room());
+        assert_eq!(tags(waiting.next_work(2)), None);
+        assert_eq!(tags(waiting.next_work(1)), Some((vec![1, 2], false)));
+        assert!(waiting.has_room());
+        assert_eq!(tags(waiting.next_work(0)), None);
+    }
+
+    #[test]
+    fn a_suspect_leaves_alone_and_nothing_leaves_beside_it() {
+        let mut waiting = waiting(&[0, 2, 3]);
+        assert_eq!(tags(waiting.next_work(1)), None, "something is in flight");
+        assert_eq!(tags(waiting.next_work(0)), Some((vec![2], true)));
+        assert_eq!(tags(waiting.next_work(1)), None, "a suspect is in flight");
+        assert_eq!(tags(waiting.next_work(0)), Some((vec![3], true)));
+        assert_eq!(tags(waiting.next_work(1)), None, "the last suspect is in flight");
+        assert_eq!(tags(waiting.next_work(0)), Some((vec![1], false)));
+    }
+}
