@@ -197,3 +197,7 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "envelope_tests.rs"]
+mod property_tests;
