@@ -1,0 +1,50 @@
+//! Secrets that are right, in a pipeline that works and fails as it should.
+
+use super::*;
+use crate::support::amqp::Amqp;
+use crate::support::github::GitHub;
+use crate::support::rabbitmq::RabbitNode;
+use crate::support::wait::eventually;
+
+/// Dead at once.
+const NOT_AN_EVENT: &[u8] = br#"{"id":1}"#;
+
+#[test]
+fn a_pipeline_with_passwords_and_a_token_shows_none_and_hands_none_on() {
+    let node = RabbitNode::start();
+    node.ctl(&["add_user", "etl", AMQP_PASSWORD]);
+    node.ctl(&["set_permissions", "etl", ".*", ".*", ".*"]);
+    let redis = redis_with_password(REDIS_PASSWORD);
+    let github = GitHub::generated(&[]);
+    let dir = tempfile::tempdir().unwrap();
+    let (url_file, token_file) = (dir.path().join("amqp"), dir.path().join("token"));
+    fs::write(&url_file, with_password(&node.url(), "etl", AMQP_PASSWORD)).unwrap();
+    fs::write(&token_file, GITHUB_TOKEN).unwrap();
+    let variables = [
+        ("AMQP_URL_FILE", url_file.to_str().unwrap()),
+        ("REDIS_URL", &redis.url()),
+        ("REDIS_PASSWORD", REDIS_PASSWORD),
+        ("GITHUB_API_URL", &github.url),
+        ("GITHUB_TOKEN_FILE", token_file.to_str().unwrap()),
+    ];
+    let loader = Suspect::start("working", "loader", &variables, &[]);
+    let fetcher = Suspect::start("working", "fetcher", &variables, &[]);
+    let standalone = Suspect::start("working", "standalone", &variables, &[]);
+    let simulator = Suspect::start("working", "simulator", &variables, &["--listen", "127.0.0.1:0"]);
+    loader.program.wait_for("consuming");
+    let amqp = Amqp::connect(&node.url());
+    let properties = crate::support::corner::properties("m");
+    amqp.publish("", "github-events.load", &properties, &[NOT_AN_EVENT.to_vec()]);
+    let dead = eventually_dead(&amqp);
+    is_clean("the dead letter", "its properties", &format!("{dead:?}"));
+    github.until("events are fetched", |served| served.events.fetched > 0);
+    loader.is_silent_after("loaded ");
+    fetcher.is_silent_after("INFO");
+    standalone.is_silent_after("consuming");
+    simulator.is_silent_after("INFO");
+}
+
+fn eventually_dead(amqp: &Amqp) -> crate::support::amqp::Message {
+    eventually("a dead letter", || amqp.ready("github-events.load.dead") == 1);
+    amqp.peek("github-events.load.dead").unwrap()
+}
