@@ -47,5 +47,5 @@ fn no_answer_of_github_shows_the_token() {
             suspects.push(Suspect::start(what, program, &variables, &[]));
         }
     }
-    suspects.into_iter().for_each(|suspect| suspect.is_silent_after(" WARN "));
+    suspects.into_iter().for_each(|suspect| suspect.shows_nothing_after(" WARN "));
 }

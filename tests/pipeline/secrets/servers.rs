@@ -42,7 +42,7 @@ fn no_trouble_with_rabbitmq_shows_its_password() {
             Suspect::start(what, program, &[("AMQP_URL", &url), ("REDIS_URL", &redis_url())], &[])
         })
         .collect();
-    suspects.into_iter().for_each(|suspect| suspect.is_silent_after("is away"));
+    suspects.into_iter().for_each(|suspect| suspect.shows_nothing_after("is away"));
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn no_refusal_by_rabbitmq_shows_its_password() {
         (suspect, if what == "bad heartbeat" { 2 } else { 1 })
     })
     .collect();
-    suspects.into_iter().for_each(|(suspect, code)| suspect.is_silent_and_ends_with(code));
+    suspects.into_iter().for_each(|(suspect, code)| suspect.shows_nothing_and_ends_with(code));
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn no_trouble_with_redis_shows_its_password() {
             [Suspect::start(what, program, &in_url, &[]), Suspect::start(what, program, &beside, &[])]
         })
         .collect();
-    suspects.into_iter().for_each(|suspect| suspect.is_silent_after("is away"));
+    suspects.into_iter().for_each(|suspect| suspect.shows_nothing_after("is away"));
 }
 
 #[test]
@@ -133,10 +133,10 @@ fn no_mistake_in_an_address_or_a_file_shows_what_it_holds() {
     for variables in mistakes {
         for program in EVERY_USER_OF_REDIS {
             let suspect = Suspect::start(&format!("{variables:?}"), program, variables, &[]);
-            suspect.is_silent_and_ends_with(2);
+            suspect.shows_nothing_and_ends_with(2);
         }
     }
     for variables in [[("GITHUB_TOKEN_FILE", file)], [("GITHUB_TOKEN", "k4n4ry\nk4n4ry")]] {
-        Suspect::start("a token of two lines", "fetcher", &variables, &[]).is_silent_and_ends_with(2);
+        Suspect::start("a token of two lines", "fetcher", &variables, &[]).shows_nothing_and_ends_with(2);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::support::amqp::Amqp;
+use crate::support::corner::Corner;
 use crate::support::github::GitHub;
 use crate::support::rabbitmq::RabbitNode;
 use crate::support::wait::eventually;
@@ -38,13 +39,28 @@ fn a_pipeline_with_passwords_and_a_token_shows_none_and_hands_none_on() {
     let dead = eventually_dead(&amqp);
     is_clean("the dead letter", "its properties", &format!("{dead:?}"));
     github.until("events are fetched", |served| served.events.fetched > 0);
-    loader.is_silent_after("loaded ");
-    fetcher.is_silent_after("INFO");
-    standalone.is_silent_after("consuming");
-    simulator.is_silent_after("INFO");
+    loader.shows_nothing_after("loaded ");
+    fetcher.shows_nothing_after("INFO");
+    standalone.shows_nothing_after("consuming");
+    simulator.shows_nothing_after("INFO");
 }
 
 fn eventually_dead(amqp: &Amqp) -> crate::support::amqp::Message {
     eventually("a dead letter", || amqp.ready("github-events.load.dead") == 1);
     amqp.peek("github-events.load.dead").unwrap()
+}
+
+#[test]
+#[ignore = "red: address.rs puts REDIS_PASSWORD into the URL without encoding a %, and %41 is sent as A"]
+fn a_password_in_a_variable_of_its_own_is_taken_as_it_is() {
+    let password = "k4n4ry%41";
+    let redis = redis_with_password(password);
+    let corner = Corner::new("percent");
+    let variables = [
+        ("AMQP_URL", corner.amqp_url.as_str()),
+        ("ETL_NAMESPACE", &corner.namespace),
+        ("REDIS_URL", &redis.url()),
+        ("REDIS_PASSWORD", password),
+    ];
+    Suspect::start("right password", "loader", &variables, &[]).shows_nothing_after("consuming");
 }
