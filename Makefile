@@ -1,7 +1,7 @@
 # The two that matter: `make run` and `make test`. Each recipe is one script or one cargo command.
 .DEFAULT_GOAL := help
 
-.PHONY: help run demo down clean-data test servers servers-down bench build fmt lint doc deny
+.PHONY: help run demo down clean-data test servers servers-down bench soak build fmt lint doc deny
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,11 @@ bench: ## the benchmark; it starts servers of its own
 	@scripts/ensure-tools.sh build && scripts/ensure-servers.sh
 	cargo bench --locked --bench pipeline
 
+DURATION ?= 20m
+soak: ## random faults under load, then a comparison; DURATION=2m, SEED=7; it starts servers of its own
+	@scripts/ensure-tools.sh build && scripts/ensure-servers.sh
+	cargo test --locked --test soak -- --duration $(DURATION) $(if $(SEED),--seed $(SEED))
+
 build: ## release binaries in target/release
 	cargo build --release --locked --bins
 
@@ -39,6 +44,7 @@ fmt: ## format the code
 
 lint: ## clippy, warnings are errors
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --test soak -- -D warnings
 
 doc: ## the library's documentation in target/doc
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps

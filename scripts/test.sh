@@ -44,6 +44,8 @@ scripts/ensure-servers.sh
 step scripts check_scripts
 step format cargo fmt --check
 step clippy cargo clippy --locked --all-targets -- -D warnings
+# What no plain `cargo test` runs is none of all targets to cargo.
+step "clippy, soak" cargo clippy --locked --test soak -- -D warnings
 step docs check_docs
 step dependencies scripts/deny.sh
 step tests run_tests

@@ -23,7 +23,24 @@ fn is_unsafe(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn no_control_character_comes_out_of_any_text_and_plain_text_comes_out_as_it_was(
+            hostile in proptest::collection::vec(any::<char>(), 0..50),
+            splinter in "[\\x00-\\x20\\x7f-\\xa0\\u{200b}-\\u{206f}a]{0,20}",
+        ) {
+            let text = hostile.into_iter().collect::<String>() + &splinter;
+            let shown = Escaped(&text).to_string();
+            prop_assert!(!shown.contains(is_unsafe), "{shown:?}");
+            prop_assert!(shown.len() <= text.len() * 6, "bounded by what came");
+            // What is safe already is left alone, so escaping twice is escaping once.
+            prop_assert_eq!(Escaped(&shown).to_string(), shown);
+        }
+    }
 
     #[test]
     fn escapes_are_shown_and_plain_text_is_kept() {

@@ -205,3 +205,7 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "envelope_tests.rs"]
+mod property_tests;

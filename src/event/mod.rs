@@ -154,3 +154,6 @@ fn parse_created_at(text: &str) -> Result<(Cow<'_, str>, DateTime<Utc>), NotAnEv
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod property_tests;

@@ -89,6 +89,10 @@ fn limited_wait(asked: Option<Duration>, times_in_a_row: u32) -> Duration {
 }
 
 #[cfg(test)]
+#[path = "budget_tests.rs"]
+mod property_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::github::{Hints, Page};

@@ -9,3 +9,4 @@ mod invariants;
 mod loading;
 mod property;
 mod script;
+mod secrets;

@@ -3,6 +3,8 @@
 //! Left out is what differs from run to run: the stream's own ids, the order of loading, the time in first-inserted-at,
 //! and which of two events with one id was first.
 
+use std::collections::HashSet;
+
 use redis::{Commands, Connection, Value};
 
 /// A line for every mark, count, score and stream entry; keys that expire say so.
@@ -38,8 +40,10 @@ pub fn stream(redis: &mut Connection, namespace: &str) -> Vec<Vec<(String, Strin
 /// Panics with the first differences if the two are not the same lines.
 #[track_caller]
 pub fn assert_same(what: &str, is: &[String], should_be: &[String]) {
-    let missing: Vec<_> = should_be.iter().filter(|line| !is.contains(line)).take(10).collect();
-    let extra: Vec<_> = is.iter().filter(|line| !should_be.contains(line)).take(10).collect();
+    // A soak compares half a million lines.
+    let (present, expected): (HashSet<_>, HashSet<_>) = (is.iter().collect(), should_be.iter().collect());
+    let missing: Vec<_> = should_be.iter().filter(|line| !present.contains(line)).take(10).collect();
+    let extra: Vec<_> = is.iter().filter(|line| !expected.contains(line)).take(10).collect();
     assert!(
         is == should_be,
         "{what}: {} lines, should be {}\nmissing: {missing:#?}\ntoo many: {extra:#?}",

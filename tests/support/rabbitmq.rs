@@ -85,9 +85,16 @@ impl Drop for RabbitNode {
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
-        // The port mapper outlives the node; it was started for this node only.
-        let _ = Command::new("pkill").args(["-f", &format!("epmd.*-port {}", self.epmd_port)]).status();
-        let _ = Command::new("epmd").env("ERL_EPMD_PORT", self.epmd_port.to_string()).arg("-kill").output();
+        // The port mapper outlives the node; it was started for this node only. It refuses to end until it has noticed that the
+        // node is gone.
+        for _ in 0..40 {
+            let port = self.epmd_port.to_string();
+            let output = Command::new("epmd").env("ERL_EPMD_PORT", port).arg("-kill").output();
+            if output.is_ok_and(|output| output.status.success()) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 }
 

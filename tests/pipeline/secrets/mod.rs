@@ -1,0 +1,147 @@
+//! A secret is never shown: not in a log at any level, an error, a metric, a command line or a dead letter, whatever the
+//! server at the other end is and says.
+
+mod github;
+mod servers;
+mod working;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+use crate::support::program::Program;
+use crate::support::redis_server::{RedisServer, free_port};
+
+/// Stands at the front of every secret here, so that no form of it goes unnoticed.
+const CANARY: &str = "k4n4ry";
+/// Passwords with all that must be percent-encoded in a URL.
+const AMQP_PASSWORD: &str = "k4n4ry-amqp/p@ss:#?%41";
+const REDIS_PASSWORD: &str = "k4n4ry-redis/p@ss:#?";
+const GITHUB_TOKEN: &str = "k4n4ry-ghp-token";
+
+/// Everything at its most talkative, and the libraries that see the secrets by their names.
+const TALKATIVE: &str =
+    "trace,lapin=trace,amq_protocol=trace,redis=trace,hyper=trace,reqwest=trace,rustls=trace";
+
+/// A program that runs with secrets, as talkative as it can be, and serves its metrics.
+struct Suspect {
+    what: String,
+    program: Program,
+    metrics_port: u16,
+}
+
+impl Suspect {
+    fn start(what: &str, program: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let metrics_port = free_port();
+        let listen = format!("127.0.0.1:{metrics_port}");
+        // No test asks the real GitHub.
+        let nobody = ("GITHUB_API_URL", "http://127.0.0.1:9/");
+        let mut all = vec![("RUST_LOG", TALKATIVE), ("METRICS_LISTEN", listen.as_str()), nobody];
+        all.extend(variables);
+        Self {
+            what: format!("{program}: {what}"),
+            program: Program::start(program, &all, arguments),
+            metrics_port,
+        }
+    }
+
+    /// Waits until it has met its trouble; then nothing that it shows may hold a secret.
+    #[track_caller]
+    fn shows_nothing_after(self, text: &str) {
+        self.program.wait_for(text);
+        let pid = self.program.pid();
+        for path in ["/metrics", "/readyz", "/healthz"] {
+            is_clean(&self.what, path, &get(self.metrics_port, path));
+        }
+        let command_line = fs::read(format!("/proc/{pid}/cmdline")).unwrap();
+        assert!(!command_line.is_empty());
+        is_clean(&self.what, "the command line", &String::from_utf8_lossy(&command_line));
+        let ended = self.program.terminate(Duration::from_secs(10));
+        is_clean(&self.what, "stderr", &ended.stderr);
+        is_clean(&self.what, "stdout", &ended.stdout);
+    }
+
+    /// Waits until it has ended with this code; nothing that it said may hold a secret.
+    #[track_caller]
+    fn shows_nothing_and_ends_with(self, code: i32) {
+        let ended = self.program.wait();
+        assert_eq!(ended.code, Some(code), "{}: {}", self.what, ended.stderr);
+        is_clean(&self.what, "stderr", &ended.stderr);
+        is_clean(&self.what, "stdout", &ended.stdout);
+    }
+}
+
+/// Asserts that no form of a secret stands in `text`.
+#[track_caller]
+fn is_clean(what: &str, place: &str, text: &str) {
+    let found = text.lines().find(|line| forms().iter().any(|form| line.contains(form)));
+    let shown = found.map(|line| line.chars().take(2_000).collect::<String>());
+    assert!(found.is_none(), "{what}: {place} shows a secret: {shown:?}");
+}
+
+/// The canary as text, as Rust shows bytes, in hexadecimal, and in base64 wherever it may begin.
+fn forms() -> Vec<String> {
+    let bytes = CANARY.as_bytes();
+    let debug = format!("{bytes:?}");
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    // "k4n4ry" after 0, 1 and 2 other bytes of a group of three, without the characters that neighbours take part in.
+    let base64 = ["azRuNHJ5", "s0bjRyeQ"[..7].into(), "rNG40cn"].map(str::to_owned);
+    [CANARY.to_owned(), debug[1..debug.len() - 1].to_owned(), hex].into_iter().chain(base64).collect()
+}
+
+/// `url` with this user and password, encoded as a URL wants it.
+fn with_password(url: &str, user: &str, password: &str) -> String {
+    let mut url = url::Url::parse(url).unwrap();
+    url.set_username(user).unwrap();
+    // The URL library leaves a % as it is, because it might have been encoded already.
+    url.set_password(Some(&password.replace('%', "%25"))).unwrap();
+    url.into()
+}
+
+/// A Redis that wants this password.
+fn redis_with_password(password: &str) -> RedisServer {
+    let redis = RedisServer::start(&[]);
+    let mut connection = redis::Client::open(redis.url()).unwrap().get_connection().unwrap();
+    redis::cmd("CONFIG").arg("SET").arg("requirepass").arg(password).exec(&mut connection).unwrap();
+    redis
+}
+
+/// The body of an answer, with its head.
+fn get(port: u16, path: &str) -> String {
+    let mut connection = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(connection, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.0 "), "{answer}");
+    answer
+}
+
+/// A server on a port of its own that reads what comes first and answers each connection by `answer`, for as long as the tests run.
+fn answering(answer: impl Fn(&[u8]) -> Vec<u8> + Send + 'static) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let mut buffer = [0; 64 * 1024];
+            let count = client.read(&mut buffer).unwrap_or(0);
+            // Whoever has left is not answered.
+            let _ = client.write_all(&answer(&buffer[..count]));
+        }
+    });
+    port
+}
+
+#[test]
+fn the_search_finds_a_secret_in_any_form() {
+    for text in [
+        format!("amqp://u:{AMQP_PASSWORD}@h"),
+        with_password("amqp://h/", "u", AMQP_PASSWORD),
+        format!("{:?}", AMQP_PASSWORD.as_bytes()),
+        "QmVhcmVyIGs0bjRyeS1naHA=".into(),
+        "dTprNG40cnktZ2hw".into(),
+        "azRuNHJ5".into(),
+    ] {
+        assert!(std::panic::catch_unwind(|| is_clean("", "", &text)).is_err(), "{text}");
+    }
+}
