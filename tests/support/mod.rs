@@ -14,4 +14,5 @@ pub mod program;
 pub mod proxy;
 pub mod rabbitmq;
 pub mod redis_server;
+pub mod run;
 pub mod wait;
