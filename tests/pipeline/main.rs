@@ -5,6 +5,7 @@ mod support;
 
 mod end_to_end;
 mod failures;
+mod faults;
 mod invariants;
 mod loading;
 mod property;

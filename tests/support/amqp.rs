@@ -27,12 +27,15 @@ pub struct Message {
 
 impl Amqp {
     pub fn connect(url: &str) -> Self {
+        Self::try_connect(url).unwrap_or_else(|error| panic!("connect to RabbitMQ: {error}"))
+    }
+
+    pub fn try_connect(url: &str) -> lapin::Result<Self> {
         block_on(async {
-            let connection = Connection::connect(url, ConnectionProperties::default()).await;
-            let connection = connection.unwrap_or_else(|error| panic!("connect to RabbitMQ: {error}"));
-            let channel = connection.create_channel().await.unwrap();
-            channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
-            Self { _connection: connection, channel }
+            let connection = Connection::connect(url, ConnectionProperties::default()).await?;
+            let channel = connection.create_channel().await?;
+            channel.confirm_select(ConfirmSelectOptions::default()).await?;
+            Ok(Self { _connection: connection, channel })
         })
     }
 

@@ -45,12 +45,27 @@ impl Corner {
         corner
     }
 
+    /// A corner of servers that are not the shared ones, with the load queue `load`.
+    pub fn at(story: &str, amqp_url: &str, redis_url: &str) -> Self {
+        let corner = Self::undeclared_at(story, &["load"], amqp_url.into(), redis_url.into());
+        corner.declare("load");
+        corner
+    }
+
     /// A corner in which nothing exists yet.
     pub fn undeclared(story: &str, queues: &[&str]) -> Self {
+        Self::undeclared_at(story, queues, amqp_url(), redis_url())
+    }
+
+    fn undeclared_at(story: &str, queues: &[&str], amqp_url: String, redis_url: String) -> Self {
         let namespace = format!("test-{story}-{:08x}", rand::random::<u32>());
         let queues = queues.iter().map(ToString::to_string).collect();
-        let (amqp_url, redis_url) = (amqp_url(), redis_url());
         Self { namespace, amqp: Amqp::connect(&amqp_url), amqp_url, redis_url, queues }
+    }
+
+    /// A new connection of our own: RabbitMQ broke the last one, or does not listen to it because it has published.
+    pub fn reconnect(&mut self) {
+        self.amqp = Amqp::connect(&self.amqp_url);
     }
 
     /// Declares the topology as every program does.
@@ -164,7 +179,7 @@ impl Drop for Corner {
         let own =
             self.queues.iter().flat_map(|queue| suffixes.iter().map(move |end| format!("{queue}{end}")));
         let names: Vec<String> = own.chain(["archive", "gaps", "unrouted"].map(str::to_owned)).collect();
-        let amqp = Amqp::connect(&self.amqp_url);
+        let Ok(amqp) = Amqp::try_connect(&self.amqp_url) else { return };
         for name in names {
             let queue = self.queue(&name);
             let _ = block_on(amqp.channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()));

@@ -14,5 +14,6 @@ pub mod program;
 pub mod proxy;
 pub mod rabbitmq;
 pub mod redis_server;
+pub mod run;
 pub mod status;
 pub mod wait;

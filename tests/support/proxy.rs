@@ -1,11 +1,12 @@
-//! A TCP proxy between a program and a server, to take the server away from one program only, or to hold back what the
-//! program sends.
+//! A TCP proxy between a program and a server, to break the network for one program only: refuse, black-hole, reset, cut,
+//! slow down.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::redis_server::free_port;
 
@@ -16,14 +17,39 @@ pub struct Proxy {
     acceptor: Option<JoinHandle<()>>,
 }
 
-#[derive(Default)]
+/// Which way bytes go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// From the program under test to the server.
+    ToServer,
+    /// From the server to the program under test.
+    ToClient,
+}
+
 struct Shared {
     /// Nothing is accepted any more.
     stopped: AtomicBool,
-    /// What clients send is swallowed.
-    swallows: AtomicBool,
-    connections: Mutex<Vec<TcpStream>>,
+    /// How many bytes the client of the next connection may send; it is broken then.
+    next_may_send: AtomicU64,
+    /// Bytes forwarded at once, with a pause after them; 0 means as they come.
+    slice: AtomicU64,
+    links: Mutex<Vec<Arc<Link>>>,
 }
+
+/// A client's connection and ours to the server for it.
+struct Link {
+    client: TcpStream,
+    server: TcpStream,
+    /// What comes is taken and not forwarded.
+    holes: [AtomicBool; 2],
+    /// It ends by a reset, not by an end of file.
+    resets: AtomicBool,
+    /// How many bytes the client may still send.
+    may_send: AtomicU64,
+}
+
+/// The pause after each slice of a slow connection.
+const PAUSE: Duration = Duration::from_millis(5);
 
 impl Proxy {
     /// A proxy for the server in `url` that does not listen yet: connections to its port are refused.
@@ -71,14 +97,43 @@ impl Proxy {
         self.shared.stopped.store(true, Ordering::SeqCst);
         let _ = TcpStream::connect(("127.0.0.1", self.port));
         acceptor.join().unwrap();
-        for connection in self.shared.connections.lock().unwrap().drain(..) {
-            let _ = connection.shutdown(Shutdown::Both);
+        self.links().iter().for_each(|link| link.end());
+    }
+
+    /// Takes what comes on the connections of now and forwards none of it, without an error to anyone. New ones work.
+    pub fn black_hole(&self, ways: &[Way]) {
+        for link in self.links() {
+            ways.iter().for_each(|way| link.holes[*way as usize].store(true, Ordering::SeqCst));
         }
     }
 
-    /// From now on swallows what clients send (an ack, say) and still delivers what the server sends.
-    pub fn swallow_what_clients_send(&self) {
-        self.shared.swallows.store(true, Ordering::SeqCst);
+    /// Resets the connections of now (RST), as a peer that lost its state does. New ones work.
+    pub fn reset(&self) {
+        self.links().iter().for_each(|link| link.reset());
+    }
+
+    /// Breaks each connection of now as soon as its client has sent `bytes` more; what it sends beyond does not arrive.
+    pub fn cut_after(&self, bytes: u64) {
+        self.links().iter().for_each(|link| link.may_send.store(bytes, Ordering::SeqCst));
+    }
+
+    /// Breaks the next connection when its client has sent `bytes`. Those after it work.
+    pub fn cut_the_next_after(&self, bytes: u64) {
+        self.shared.next_may_send.store(bytes, Ordering::SeqCst);
+    }
+
+    /// True once the connection meant by [`Self::cut_the_next_after`] is there.
+    pub fn has_the_next(&self) -> bool {
+        self.shared.next_may_send.load(Ordering::SeqCst) == u64::MAX
+    }
+
+    /// Forwards so many bytes at once, 200 times a second; 0 ends that.
+    pub fn slow(&self, slice: u64) {
+        self.shared.slice.store(slice, Ordering::SeqCst);
+    }
+
+    fn links(&self) -> Vec<Arc<Link>> {
+        self.shared.links.lock().unwrap().clone()
     }
 }
 
@@ -88,26 +143,89 @@ impl Drop for Proxy {
     }
 }
 
-impl Shared {
-    fn connect(self: &Arc<Self>, client: TcpStream, server: TcpStream) {
-        let (client_in, server_in) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-        let shared = Arc::clone(self);
-        let (client_out, server_out) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-        self.connections.lock().unwrap().extend([client, server]);
-        std::thread::spawn(move || {
-            pump(client_in, server_out, || !shared.swallows.load(Ordering::SeqCst));
-        });
-        std::thread::spawn(move || pump(server_in, client_out, || true));
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            stopped: AtomicBool::new(false),
+            next_may_send: AtomicU64::new(u64::MAX),
+            slice: AtomicU64::new(0),
+            links: Mutex::default(),
+        }
     }
 }
 
-fn pump(mut from: TcpStream, mut to: TcpStream, forwards: impl Fn() -> bool) {
-    let mut buffer = [0; 64 * 1024];
-    while let Ok(count @ 1..) = from.read(&mut buffer) {
-        if forwards() && to.write_all(&buffer[..count]).is_err() {
-            break;
+impl Shared {
+    fn connect(self: &Arc<Self>, client: TcpStream, server: TcpStream) {
+        let may_send = AtomicU64::new(self.next_may_send.swap(u64::MAX, Ordering::SeqCst));
+        let link =
+            Link { client, server, holes: Default::default(), resets: AtomicBool::new(false), may_send };
+        let link = Arc::new(link);
+        self.links.lock().unwrap().push(Arc::clone(&link));
+        for way in [Way::ToServer, Way::ToClient] {
+            let (shared, link) = (Arc::clone(self), Arc::clone(&link));
+            std::thread::spawn(move || {
+                link.pump(way, &shared.slice);
+                link.end();
+                // The last reference closes the sockets, which is what sends a reset.
+                shared.links.lock().unwrap().retain(|other| !Arc::ptr_eq(other, &link));
+            });
         }
     }
-    let _ = to.shutdown(Shutdown::Both);
-    let _ = from.shutdown(Shutdown::Both);
+}
+
+impl Link {
+    fn pump(&self, way: Way, slice: &AtomicU64) {
+        let (mut from, mut to) = match way {
+            Way::ToServer => (&self.client, &self.server),
+            Way::ToClient => (&self.server, &self.client),
+        };
+        let mut buffer = [0; 64 * 1024];
+        while let Ok(count @ 1..) = from.read(&mut buffer) {
+            let allowed = if way == Way::ToServer { self.allow(count) } else { count };
+            let forwards = !self.holes[way as usize].load(Ordering::SeqCst);
+            if forwards && forward(&mut to, &buffer[..allowed], slice).is_err() || allowed < count {
+                return;
+            }
+        }
+    }
+
+    /// How many of `count` bytes the client may still send.
+    fn allow(&self, count: usize) -> usize {
+        let take = |left: u64| (left != u64::MAX).then(|| left.saturating_sub(count as u64));
+        match self.may_send.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take) {
+            Ok(left) => count.min(usize::try_from(left).unwrap()),
+            Err(_) => count,
+        }
+    }
+
+    fn end(&self) {
+        // To shut down writing would send an end of file before the reset.
+        let what = if self.resets.load(Ordering::SeqCst) { Shutdown::Read } else { Shutdown::Both };
+        let _ = self.client.shutdown(what);
+        let _ = self.server.shutdown(what);
+    }
+
+    fn reset(&self) {
+        self.resets.store(true, Ordering::SeqCst);
+        for socket in [&self.client, &self.server] {
+            let _ = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO));
+        }
+        self.end();
+    }
+}
+
+fn forward(to: &mut &TcpStream, bytes: &[u8], slice: &AtomicU64) -> std::io::Result<()> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let at_once = match slice.load(Ordering::SeqCst) {
+            0 => rest.len(),
+            slice => rest.len().min(usize::try_from(slice).unwrap()),
+        };
+        to.write_all(&rest[..at_once])?;
+        rest = &rest[at_once..];
+        if slice.load(Ordering::SeqCst) > 0 {
+            std::thread::sleep(PAUSE);
+        }
+    }
+    Ok(())
 }

@@ -15,7 +15,7 @@ use crate::support::oracle::Oracle;
 use crate::support::wait::eventually;
 
 /// `count` different events.
-fn recording(count: usize) -> Vec<Vec<u8>> {
+pub fn recording(count: usize) -> Vec<Vec<u8>> {
     let mut recording = feed(count);
     recording.dedup();
     recording

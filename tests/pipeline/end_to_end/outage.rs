@@ -9,7 +9,7 @@ use crate::support::corner::Corner;
 use crate::support::dump::assert_same;
 use crate::support::github::GitHub;
 use crate::support::oracle::Oracle;
-use crate::support::proxy::Proxy;
+use crate::support::proxy::{Proxy, Way};
 
 #[test]
 fn a_page_whose_confirms_were_lost_is_published_when_rabbitmq_is_back() {
@@ -43,7 +43,7 @@ fn what_was_sent_but_never_arrived_is_sent_again() {
     let fetcher = corner.polling("fetcher", &proxy.url(&corner.amqp_url), &github.url, &[]);
     github.until("some are fetched", |served| served.events.fetched >= 100);
     // What it publishes from here on gets lost on the way, without an error.
-    proxy.swallow_what_clients_send();
+    proxy.black_hole(&[Way::ToServer]);
     let asked = github.served().requests;
     fetcher.wait_for("(publishing) is away");
     assert!(github.served().requests <= asked + 1, "it polled although nothing was confirmed");

@@ -9,7 +9,7 @@ use crate::support::dump::{assert_same, dump};
 use crate::support::events::{event, feed};
 use crate::support::oracle::Oracle;
 use crate::support::process::signal;
-use crate::support::proxy::Proxy;
+use crate::support::proxy::{Proxy, Way};
 use crate::support::redis_server::RedisServer;
 use crate::support::wait::eventually;
 
@@ -49,7 +49,7 @@ fn what_was_loaded_but_not_acked_when_the_loader_died_is_a_duplicate_for_the_nex
     );
     loader.wait_for("consuming");
     // Its acks get lost from here on, so it loads exactly what the prefetch lets through.
-    proxy.swallow_what_clients_send();
+    proxy.black_hole(&[Way::ToServer]);
     corner.publish(&feed);
     eventually("a prefetch of events is loaded", || corner.loaded() == 100);
     loader.kill();

@@ -1,0 +1,52 @@
+//! Loaders are killed and told to stop.
+
+use std::time::Duration;
+
+use rand::RngExt as _;
+
+use crate::support::corner::{Corner, amqp_url};
+use crate::support::process::signal;
+use crate::support::redis_server::RedisServer;
+use crate::support::run::{Run, SLOW};
+use crate::support::wait::eventually;
+
+#[test]
+fn loaders_killed_again_and_again_lose_nothing_and_load_nothing_twice() {
+    let mut run = Run::new("killings");
+    let flags = ["--prefetch", "50", "--batch-size", "4", "--concurrency", "2"];
+    run.publish(3000);
+    for _ in 0..4 {
+        run.loader(&flags);
+    }
+    run.wait_until_ready();
+    for _ in 0..12 {
+        // Not a wait for anything: the moment of a crash is random.
+        std::thread::sleep(Duration::from_millis(run.random.random_range(50..250)));
+        // While messages wait in the queue, every loader holds some; so each kill makes RabbitMQ redeliver.
+        if run.corner.ready("load") == 0 {
+            run.publish(3000);
+            eventually("the loaders have work", || run.corner.ready("load") > 0);
+        }
+        run.kill_one();
+        run.loader(&flags);
+    }
+    run.finish();
+}
+
+#[test]
+fn a_second_sigterm_while_redis_hangs_ends_a_loader_at_once_and_loses_nothing() {
+    let redis = RedisServer::start(&[]);
+    let mut run = Run::of(Corner::at("twice", &amqp_url(), &redis.url()));
+    run.publish(2000);
+    run.loader(&SLOW);
+    run.wait_for_more(50);
+    signal(redis.pid(), "STOP");
+    let loader = run.take_last();
+    signal(loader.pid(), "TERM");
+    loader.wait_for("a second signal leaves at once");
+    // It gives what is in flight 4 s; the second signal must cut that short.
+    assert_eq!(loader.terminate(Duration::from_secs(2)).code, Some(1));
+    signal(redis.pid(), "CONT");
+    run.loader(&[]);
+    run.finish();
+}

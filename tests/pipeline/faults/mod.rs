@@ -1,0 +1,10 @@
+//! Faults under load, rows 1 to 23 of the matrix in docs/FAULTS.md: every run ends as if nothing had failed.
+
+mod alarms;
+mod broker;
+mod loaders;
+mod network;
+mod publishing;
+mod queue;
+mod redis;
+mod strangers;

@@ -1,0 +1,84 @@
+//! Something else than the server listens where a server should be: it is said within seconds, and retried.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use crate::support::corner::{Corner, amqp_url, redis_url};
+use crate::support::proxy::Proxy;
+use crate::support::run::Run;
+
+/// Listens, and answers whatever comes as `answer` says; without one it is silent.
+fn listen(answer: Option<&'static [u8]>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let mut silent = Vec::new();
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            let Some(answer) = answer else {
+                silent.push(client);
+                continue;
+            };
+            let _ = client.read(&mut [0; 1024]);
+            let _ = client.write_all(answer);
+        }
+    });
+    port.to_string()
+}
+
+fn port(url: &str) -> String {
+    url::Url::parse(url).unwrap().port().unwrap().to_string()
+}
+
+/// `url` with another port.
+fn at(url: &str, port: &str) -> String {
+    let mut url = url::Url::parse(url).unwrap();
+    url.set_port(port.parse().ok()).unwrap();
+    url.into()
+}
+
+const HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+#[test]
+fn a_stranger_on_the_port_is_named_within_ten_seconds_and_retried_without_showing_a_password() {
+    let corner = Corner::new("strangers");
+    let (amqp, redis) = (amqp_url(), redis_url());
+    let tls = |url: &str| url.replacen("amqp:", "amqps:", 1).replacen("redis:", "rediss:", 1);
+    let cases = [
+        ("HTTP for RabbitMQ", "RabbitMQ at", at(&amqp, &listen(Some(HTTP))), redis.clone()),
+        ("Redis for RabbitMQ", "RabbitMQ at", at(&amqp, &port(&redis)), redis.clone()),
+        ("silence for RabbitMQ", "RabbitMQ at", at(&amqp, &listen(None)), redis.clone()),
+        ("TLS to a plain RabbitMQ", "RabbitMQ at", tls(&amqp), redis.clone()),
+        ("HTTP for Redis", "Redis at", amqp.clone(), at(&redis, &listen(Some(HTTP)))),
+        ("RabbitMQ for Redis", "Redis at", amqp.clone(), at(&redis, &port(&amqp))),
+        ("silence for Redis", "Redis at", amqp.clone(), at(&redis, &listen(None))),
+        ("TLS to a plain Redis", "Redis at", amqp.clone(), tls(&redis)),
+    ];
+    let started = Instant::now();
+    let loaders = cases.map(|(what, says, amqp, redis)| (what, says, corner.loader_at(&amqp, &redis, &[])));
+    for (what, says, loader) in loaders {
+        let line = loader.wait_for("is away");
+        assert!(line.contains(says), "{what}: {line}");
+        assert!(started.elapsed() < Duration::from_secs(10), "{what}: {:?}", started.elapsed());
+        let ended = loader.terminate(Duration::from_secs(10));
+        assert_eq!(ended.code, Some(0), "{what}: {}", ended.stderr);
+        assert!(!ended.stderr.contains("guest:guest"), "{what}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_stranger_that_gives_way_to_the_server_is_forgotten() {
+    let mut run = Run::new("givesway");
+    let mut proxy = Proxy::away(&amqp_url());
+    run = run.rabbitmq_at(proxy.url(&amqp_url()));
+    let stranger = TcpListener::bind(("127.0.0.1", proxy.port)).unwrap();
+    run.loader(&[]);
+    let (mut client, _) = stranger.accept().unwrap();
+    client.write_all(HTTP).unwrap();
+    drop((client, stranger));
+    run.last().wait_for("is away");
+    proxy.start();
+    run.publish(100);
+    run.finish();
+}

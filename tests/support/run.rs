@@ -1,0 +1,278 @@
+//! The shape of every fault run: load, fault, heal, wait until healthy, drain, compare with a clean run, load one event
+//! more, compare again.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{RngExt as _, SeedableRng as _};
+
+use super::corner::Corner;
+use super::dump::assert_same;
+use super::events::event;
+use super::oracle::Oracle;
+use super::program::Program;
+use super::redis_server::free_port;
+use super::wait::eventually;
+
+/// Several loads and faults in one corner, with the loaders that work on them.
+pub struct Run {
+    loaders: Vec<Loader>,
+    pub corner: Corner,
+    seed: u64,
+    pub random: Xoshiro256PlusPlus,
+    /// All that was published or fetched and must stand in Redis.
+    bodies: Vec<Vec<u8>>,
+    /// What must be in the dead letters, each once or more.
+    dead: Vec<Vec<u8>>,
+    /// The servers' addresses as the loaders know them.
+    amqp_url: String,
+    redis_url: String,
+}
+
+/// A loader, and where it tells its health.
+pub struct Loader {
+    pub program: Program,
+    port: u16,
+}
+
+/// What the loaders of a run say they have done, added up.
+#[derive(Debug, Default)]
+pub struct Totals {
+    pub loaded: usize,
+    pub duplicates: usize,
+    pub retried: usize,
+}
+
+/// Slow enough to be caught in the middle.
+pub const SLOW: [&str; 6] = ["--prefetch", "40", "--batch-size", "1", "--concurrency", "1"];
+
+impl Run {
+    /// A run on the shared servers.
+    pub fn new(story: &str) -> Self {
+        Self::of(Corner::new(story))
+    }
+
+    /// A run on other servers. `ETL_TEST_SEED` repeats one.
+    pub fn of(corner: Corner) -> Self {
+        let seed =
+            std::env::var("ETL_TEST_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
+        Self {
+            loaders: Vec::new(),
+            seed,
+            random: Xoshiro256PlusPlus::seed_from_u64(seed),
+            bodies: Vec::new(),
+            dead: Vec::new(),
+            amqp_url: corner.amqp_url.clone(),
+            redis_url: corner.redis_url.clone(),
+            corner,
+        }
+    }
+
+    /// The loaders started from now on find RabbitMQ here.
+    pub fn rabbitmq_at(mut self, url: String) -> Self {
+        self.amqp_url = url;
+        self
+    }
+
+    /// The loaders started from now on find Redis here.
+    pub fn redis_at(mut self, url: String) -> Self {
+        self.redis_url = url;
+        self
+    }
+
+    /// Starts a loader.
+    pub fn loader(&mut self, flags: &[&str]) -> &Program {
+        let port = free_port();
+        let listen = format!("127.0.0.1:{port}");
+        let flags = [&["--stream-maxlen", "0", "--metrics-listen", &listen], flags].concat();
+        let program = self.corner.loader_at(&self.amqp_url, &self.redis_url, &flags);
+        self.loaders.push(Loader { program, port });
+        self.last()
+    }
+
+    /// The loader started last.
+    pub fn last(&self) -> &Program {
+        &self.loaders.last().expect("a loader was started").program
+    }
+
+    /// Takes the loader started last out of the run.
+    pub fn take_last(&mut self) -> Program {
+        self.loaders.pop().expect("a loader was started").program
+    }
+
+    /// Kills one of the loaders, the seed says which.
+    pub fn kill_one(&mut self) {
+        let one = self.random.random_range(0..self.loaders.len());
+        self.loaders.swap_remove(one).program.kill();
+    }
+
+    /// Makes events, some of them twice.
+    pub fn events(&mut self, count: usize) -> Vec<Vec<u8>> {
+        let kinds = ["PushEvent", "PullRequestEvent", "WatchEvent", "IssuesEvent"];
+        let first = 5_000_000_000 + self.bodies.len();
+        let mut events = Vec::with_capacity(count);
+        while events.len() < count {
+            let random = &mut self.random;
+            let (hour, second) = (random.random_range(10..13), random.random_range(0..3600));
+            let time = format!("2015-01-01T{hour}:{:02}:{:02}Z", second / 60, second % 60);
+            let login = format!("dev-{}", random.random_range(0..20));
+            let kind = kinds[random.random_range(0..kinds.len())];
+            let body = event(first + events.len()).kind(kind).at(&time).by(&login).bytes();
+            let copies = if random.random_bool(0.05) { 2 } else { 1 };
+            events.extend(vec![body; copies]);
+        }
+        events
+    }
+
+    /// Publishes that many events, all of which must be loaded in the end.
+    pub fn publish(&mut self, count: usize) {
+        let events = self.events(count);
+        self.corner.publish(&events);
+        self.expect(events);
+    }
+
+    /// These reach the queue otherwise, and must be loaded in the end.
+    pub fn expect(&mut self, events: Vec<Vec<u8>>) {
+        self.bodies.extend(events);
+    }
+
+    /// Publishes what must end in the dead letters, no two the same.
+    pub fn publish_dead(&mut self, bodies: Vec<Vec<u8>>) {
+        self.corner.publish(&bodies);
+        self.dead.extend(bodies);
+    }
+
+    /// Different events that must stand in Redis by now.
+    pub fn distinct(&self) -> usize {
+        Oracle::of(&self.bodies).distinct()
+    }
+
+    /// How many of the messages published so far are second copies.
+    pub fn copies(&self) -> usize {
+        self.bodies.len() - self.distinct()
+    }
+
+    /// Waits until `more` events are loaded than now, and asserts that this is not all: a fault must find work under way.
+    #[track_caller]
+    pub fn wait_for_more(&self, more: usize) {
+        let before = self.corner.loaded();
+        eventually("some events are loaded", || self.corner.loaded() >= before + more);
+        assert!(self.corner.loaded() < self.distinct(), "all was loaded before anything failed");
+    }
+
+    /// Waits until every loader says that it is ready.
+    pub fn wait_until_ready(&self) {
+        eventually("all loaders are ready", || self.loaders.iter().all(Loader::is_ready));
+    }
+
+    /// Waits until no loader says so.
+    pub fn wait_until_unready(&self) {
+        self.wait_until_unready_because("");
+    }
+
+    /// Waits until every loader says that it is not, with these words among its reasons.
+    pub fn wait_until_unready_because(&self, words: &str) {
+        let says = |loader: &Loader| {
+            loader
+                .get("/readyz")
+                .is_ok_and(|answer| answer.starts_with("HTTP/1.0 503") && answer.contains(words))
+        };
+        eventually(&format!("all loaders wait because of '{words}'"), || self.loaders.iter().all(says));
+    }
+
+    /// Everything is mended: waits until the loaders are ready and the queue is empty, compares with what a clean run leaves,
+    /// and sees one event more go through.
+    #[track_caller]
+    pub fn recovers(&mut self) {
+        self.wait_until_ready();
+        self.drains();
+        self.publish(1);
+        self.drains();
+    }
+
+    #[track_caller]
+    fn drains(&self) {
+        let distinct = self.distinct();
+        eventually("all events are loaded", || self.corner.loaded() >= distinct);
+        self.corner.wait_until_ready("load", 0);
+        assert_same("Redis", &self.corner.dump(), &Oracle::of(&self.bodies).lines());
+    }
+
+    /// [`Self::recovers`], then stops the loaders: each ends well, nothing is left unacked or waiting for a retry, and the
+    /// dead letters are those expected and no others.
+    #[track_caller]
+    pub fn finish(&mut self) -> Totals {
+        self.recovers();
+        self.stop()
+    }
+
+    /// The second half of [`Self::finish`].
+    #[track_caller]
+    pub fn stop(&mut self) -> Totals {
+        let wanted = self.dead.len();
+        eventually(&format!("{wanted} dead letters"), || self.corner.ready("load.dead") as usize >= wanted);
+        let mut totals = Totals::default();
+        for loader in self.loaders.drain(..) {
+            let ended = loader.program.terminate(Duration::from_secs(10));
+            assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+            assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+            totals.add(&ended.stderr);
+        }
+        for queue in ["load", "load.retry.1s", "load.retry.3s", "load.retry.9s", "load.retry.27s"] {
+            assert_eq!(self.corner.ready(queue), 0, "{queue}");
+        }
+        let mut dead: Vec<_> = self.corner.take_all("load.dead").into_iter().map(|dead| dead.body).collect();
+        dead.sort();
+        // A loader that dies between a dead letter's confirm and its ack leaves another copy.
+        dead.dedup();
+        self.dead.sort();
+        assert!(dead == self.dead, "{} dead letters, should be {}", dead.len(), self.dead.len());
+        assert_same("Redis at the end", &self.corner.dump(), &Oracle::of(&self.bodies).lines());
+        self.dead.clear();
+        totals
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        eprintln!("to repeat the same load: ETL_TEST_SEED={}", self.seed);
+        for (place, loader) in self.loaders.iter().enumerate() {
+            let log = loader.program.stderr();
+            let lines: Vec<_> = log.lines().collect();
+            eprintln!("loader {place} said last:\n{}", lines[lines.len().saturating_sub(15)..].join("\n"));
+        }
+    }
+}
+
+impl Loader {
+    fn is_ready(&self) -> bool {
+        self.get("/readyz").is_ok_and(|answer| answer.starts_with("HTTP/1.0 200"))
+    }
+
+    fn get(&self, path: &str) -> std::io::Result<String> {
+        let mut connection = TcpStream::connect(("127.0.0.1", self.port))?;
+        connection.set_read_timeout(Some(Duration::from_secs(5)))?;
+        connection.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes())?;
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+}
+
+impl Totals {
+    /// Adds what a loader said when it ended.
+    fn add(&mut self, log: &str) {
+        let (_, done) = log.rsplit_once("done: ").unwrap_or_else(|| panic!("no summary in\n{log}"));
+        let counts: BTreeMap<_, _> = done.split(", ").filter_map(|part| part.split_once(' ')).collect();
+        let count = |name| counts[name].parse::<usize>().unwrap();
+        self.loaded += count("loaded");
+        self.duplicates += count("duplicates");
+        self.retried += count("retried");
+    }
+}
