@@ -10,6 +10,9 @@ use axum::routing::get;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{Environment, LogFormat, TelemetryArgs, UsageError};
 use crate::health::Health;
@@ -18,8 +21,8 @@ use crate::program::Context;
 /// What is logged when `RUST_LOG` says nothing: our own lines; of libraries only warnings, of the AMQP client nothing,
 /// because we report the end of a session ourselves.
 const FILTER_DEFAULT: &str = "warn,github_event_etl=info";
-/// What `RUST_LOG` cannot raise: these libraries would show a password.
-const CAPPED: [&str; 2] = ["lapin=off", "amq_protocol=off"];
+/// Libraries that would show a password, whatever `RUST_LOG` asks for: at trace they log the bytes of the login.
+const SILENT: [&str; 2] = ["lapin", "amq_protocol"];
 /// How often recorded histograms are folded, so that they do not grow until somebody scrapes.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
@@ -34,16 +37,19 @@ pub fn install_log(format: LogFormat, environment: &Environment) -> anyhow::Resu
         })?,
         None => EnvFilter::new(FILTER_DEFAULT),
     };
-    // Whatever the user asks for: at trace, the AMQP client logs the bytes of the login.
-    let filter = CAPPED.iter().filter_map(|cap| cap.parse().ok()).fold(filter, EnvFilter::add_directive);
+    // Not a directive of the filter: one of the user's for a part of the library would be more specific.
+    let discreet = filter_fn(|metadata| !SILENT.iter().any(|library| metadata.target().starts_with(library)));
     // Telling that stderr is closed would need stderr; the attempt panics.
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .log_internal_errors(false);
     match format {
-        LogFormat::Text => lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => lines.json().flatten_event(true).init(),
+        LogFormat::Text => {
+            let lines = lines.with_target(false).with_ansi(std::io::stderr().is_terminal());
+            lines.finish().with(discreet).init();
+        }
+        LogFormat::Json => lines.json().flatten_event(true).finish().with(discreet).init(),
     }
     Ok(())
 }

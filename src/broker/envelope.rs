@@ -13,6 +13,9 @@ const ORIGINAL_ROUTING_KEY: &str = "x-etl-original-routing-key";
 /// Long reasons are cut: a header table over 128 KiB closes the connection.
 const REASON_BYTES_MAX: usize = 1024;
 
+/// What came with a message as the time of its first failure is kept, if it is no longer than a time.
+const TIME_BYTES_MAX: usize = 64;
+
 /// Headers of others beyond this are left out of a failed message: with ours added they might not fit a frame any more.
 const FOREIGN_HEADERS_BYTES_MAX: usize = 64 * 1024;
 
@@ -99,7 +102,7 @@ impl Envelope {
         let reason = truncated(&failure.reason, REASON_BYTES_MAX);
         for (name, value) in [
             (REASON, reason),
-            (FIRST_FAILED_AT, failure.first_failed_at.as_str()),
+            (FIRST_FAILED_AT, truncated(&failure.first_failed_at, TIME_BYTES_MAX)),
             (ORIGINAL_ROUTING_KEY, truncated(&failure.original_routing_key, 255)),
         ] {
             headers.insert(name.into(), AMQPValue::LongString(value.into()));

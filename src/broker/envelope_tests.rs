@@ -56,7 +56,6 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    #[ignore = "red: with_failure does not cut an x-etl-first-failed-at that came with the message"]
     fn any_headers_are_read_and_a_failure_fits_beside_them(
         headers in any_headers(),
         reason in ".{0,3000}",

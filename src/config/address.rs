@@ -57,8 +57,10 @@ impl RedisUrl {
             )));
         }
         if let (None, Some(password)) = (url.password(), password) {
+            // A password on its own is not percent-encoded; of what needs it, the URL leaves the percent sign to us.
+            let encoded = password.expose_secret().replace('%', "%25");
             // Fails only for URLs that cannot have a password, and `parse_url` has required a host.
-            let _ = url.set_password(Some(password.expose_secret()));
+            let _ = url.set_password(Some(&encoded));
         }
         Ok(Self { address: address(&url, 6379), whole: SecretString::from(String::from(url)) })
     }
