@@ -43,7 +43,7 @@ fn main() {
     println!("healed; the load ends, and the rest is drained");
     let mut model = load.finish();
     world.finish_fetching(&mut model);
-    world.wait_until_drained(&model);
+    world.wait_until_drained();
     world.probe(&mut model);
     world.stop();
     world.compare(&model);
