@@ -9,6 +9,7 @@ use rand::rngs::Xoshiro256PlusPlus as Rng;
 use tokio_util::sync::CancellationToken;
 
 use crate::faults::Fault;
+use crate::interrupt;
 use crate::load::{EventName, Load, Model, outgoing, publisher};
 use crate::support::dump::{assert_same, dump};
 use crate::support::events::event;
@@ -220,6 +221,7 @@ impl World {
     fn wait(&self, what: &str, time_max: Duration, mut condition: impl FnMut() -> bool) {
         let deadline = Instant::now() + time_max;
         while !condition() {
+            interrupt::check();
             assert!(Instant::now() < deadline, "not within {time_max:?}: {what}\n{}", self.logs());
             std::thread::sleep(Duration::from_millis(50));
         }
