@@ -42,6 +42,15 @@ fn walk(folder: &Path, paths: &mut Vec<PathBuf>) {
     }
 }
 
+/// The text of every source file below these folders.
+pub fn text_below(folders: &[&str]) -> String {
+    let mut paths = Vec::new();
+    for folder in folders {
+        walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut paths);
+    }
+    paths.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
+}
+
 /// Asserts that `words` stand only in files whose path begins with one of `homes`.
 #[track_caller]
 fn only_in(homes: &[&str], words: &[&str]) {

@@ -7,6 +7,7 @@
 mod support;
 
 mod faults;
+mod interrupt;
 mod load;
 mod report;
 mod world;
@@ -34,6 +35,7 @@ struct Args {
 
 fn main() {
     let args = Args::parse();
+    interrupt::watch();
     let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     println!("seed {seed}: {} of faults", args.duration);
     let mut world = World::start(seed, args.duration.into());
@@ -43,7 +45,7 @@ fn main() {
     println!("healed; the load ends, and the rest is drained");
     let mut model = load.finish();
     world.finish_fetching(&mut model);
-    world.wait_until_drained(&model);
+    world.wait_until_drained();
     world.probe(&mut model);
     world.stop();
     world.compare(&model);
@@ -56,6 +58,7 @@ fn suffer(world: &mut World, load: &Load, report: &mut Report, seed: u64) {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
     let mut bag = Bag::default();
     while !report.is_over() {
+        interrupt::check();
         std::thread::sleep(Duration::from_millis(rng.random_range(500..4_000)));
         let fault = bag.draw(&mut rng);
         fault.strike_and_heal(world, &mut rng);

@@ -52,6 +52,24 @@ fn pages_that_shift_repeat_or_come_back_empty_cost_no_event() {
 }
 
 #[test]
+fn answers_that_lead_elsewhere_or_explode_are_no_answers() {
+    survives(
+        "elsewhere",
+        &[
+            "redirect-other:after=1,first=1",
+            "redirect-loop:after=2,first=1",
+            "foreign-link:page=2",
+            "gzip-bomb:after=3,first=1",
+        ],
+    );
+}
+
+#[test]
+fn hints_that_make_no_sense_are_bounded() {
+    survives("hints", &["poll-interval:value=-1,every=2", "skewed-date:every=3"]);
+}
+
+#[test]
 fn garbage_within_a_page_goes_to_the_dead_letters_and_the_events_around_it_load() {
     let (corner, recording) = (Corner::new("garbage"), recording(100));
     let fault = r#"not-an-event:json={"message":"Server Error"}"#;
