@@ -1,7 +1,7 @@
 # The two that matter: `make run` and `make test`. Each recipe is one script or one cargo command.
 .DEFAULT_GOAL := help
 
-.PHONY: help run demo down clean-data test servers servers-down bench soak build fmt lint doc deny
+.PHONY: help run demo down clean-data test test-faults servers servers-down bench soak build fmt lint doc deny
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -20,6 +20,9 @@ clean-data: down ## forget what was loaded: delete .data
 
 test: ## every check: format, clippy, docs, licences, unit, integration and end-to-end tests
 	@exec scripts/test.sh
+
+test-faults: ## servers broken in more ways; takes minutes, and `make test` leaves it out
+	@exec scripts/test-faults.sh
 
 servers: ## start the test servers and print what plain `cargo test` needs: eval "$(make servers)"
 	@scripts/ensure-servers.sh && scripts/servers.sh up && scripts/servers.sh env

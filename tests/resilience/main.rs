@@ -1,4 +1,12 @@
-//! More faults, on servers of their own where they break one. `make test-faults` runs them: together they take minutes.
+//! More faults, rows 24 to 50 of docs/FAULTS.md. `make test-faults` runs them: together they take minutes.
 
 #[path = "../support/mod.rs"]
 mod support;
+
+mod dead_letters;
+mod duplicates;
+mod limits;
+mod network;
+mod redis_refuses;
+mod redis_restarts;
+mod zombie;

@@ -133,11 +133,13 @@ impl Corner {
 
     /// Events loaded so far, by an uncapped stream.
     pub fn loaded(&self) -> usize {
-        let length: usize = redis::cmd("XLEN")
-            .arg(format!("{}:event-stream", self.namespace))
-            .query(&mut self.redis())
-            .unwrap();
-        length
+        self.try_loaded().unwrap()
+    }
+
+    /// The same, of a Redis that may not answer.
+    pub fn try_loaded(&self) -> redis::RedisResult<usize> {
+        let mut connection = redis::Client::open(self.redis_url.as_str())?.get_connection()?;
+        redis::cmd("XLEN").arg(format!("{}:event-stream", self.namespace)).query(&mut connection)
     }
 
     /// Messages ready in a queue.

@@ -31,8 +31,8 @@ struct Shared {
     stopped: AtomicBool,
     /// How many bytes the client of the next connection may send; it is broken then.
     next_may_send: AtomicU64,
-    /// Bytes forwarded at once, with a pause after them; 0 means as they come.
-    slice: AtomicU64,
+    /// Bytes forwarded at once, and the pause after them; 0 means as they come.
+    slice: Mutex<(usize, Duration)>,
     links: Mutex<Vec<Arc<Link>>>,
 }
 
@@ -47,9 +47,6 @@ struct Link {
     /// How many bytes the client may still send.
     may_send: AtomicU64,
 }
-
-/// The pause after each slice of a slow connection.
-const PAUSE: Duration = Duration::from_millis(5);
 
 impl Proxy {
     /// A proxy for the server in `url` that does not listen yet: connections to its port are refused.
@@ -86,6 +83,8 @@ impl Proxy {
                 }
                 // A server that is away closes its connections; so do we.
                 let (Ok(client), Ok(server)) = (client, TcpStream::connect(target)) else { continue };
+                // Slices go out as they are.
+                let _ = client.set_nodelay(true).and(server.set_nodelay(true));
                 shared.connect(client, server);
             }
         }));
@@ -127,9 +126,9 @@ impl Proxy {
         self.shared.next_may_send.load(Ordering::SeqCst) == u64::MAX
     }
 
-    /// Forwards so many bytes at once, 200 times a second; 0 ends that.
-    pub fn slow(&self, slice: u64) {
-        self.shared.slice.store(slice, Ordering::SeqCst);
+    /// Forwards so many bytes at once, and pauses so long after each; 0 bytes end that.
+    pub fn slow(&self, slice: usize, pause: Duration) {
+        *self.shared.slice.lock().unwrap() = (slice, pause);
     }
 
     fn links(&self) -> Vec<Arc<Link>> {
@@ -148,7 +147,7 @@ impl Default for Shared {
         Self {
             stopped: AtomicBool::new(false),
             next_may_send: AtomicU64::new(u64::MAX),
-            slice: AtomicU64::new(0),
+            slice: Mutex::default(),
             links: Mutex::default(),
         }
     }
@@ -174,7 +173,7 @@ impl Shared {
 }
 
 impl Link {
-    fn pump(&self, way: Way, slice: &AtomicU64) {
+    fn pump(&self, way: Way, slice: &Mutex<(usize, Duration)>) {
         let (mut from, mut to) = match way {
             Way::ToServer => (&self.client, &self.server),
             Way::ToClient => (&self.server, &self.client),
@@ -214,17 +213,14 @@ impl Link {
     }
 }
 
-fn forward(to: &mut &TcpStream, bytes: &[u8], slice: &AtomicU64) -> std::io::Result<()> {
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let at_once = match slice.load(Ordering::SeqCst) {
-            0 => rest.len(),
-            slice => rest.len().min(usize::try_from(slice).unwrap()),
-        };
-        to.write_all(&rest[..at_once])?;
-        rest = &rest[at_once..];
-        if slice.load(Ordering::SeqCst) > 0 {
-            std::thread::sleep(PAUSE);
+fn forward(to: &mut &TcpStream, mut bytes: &[u8], slice: &Mutex<(usize, Duration)>) -> std::io::Result<()> {
+    while !bytes.is_empty() {
+        let (slice, pause) = *slice.lock().unwrap();
+        let at_once = if slice == 0 { bytes.len() } else { slice.min(bytes.len()) };
+        to.write_all(&bytes[..at_once])?;
+        bytes = &bytes[at_once..];
+        if !pause.is_zero() {
+            std::thread::sleep(pause);
         }
     }
     Ok(())

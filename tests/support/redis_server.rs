@@ -56,11 +56,25 @@ impl RedisServer {
 
     /// Starts it again on the same port with the same files.
     pub fn restart(&mut self) {
-        self.child = spawn(self.port, &self.dir, &self.arguments);
+        self.restart_without_waiting();
         self.wait_until_up();
     }
 
-    fn wait_until_up(&self) {
+    /// The same, while it still reads its files.
+    pub fn restart_without_waiting(&mut self) {
+        self.child = spawn(self.port, &self.dir, &self.arguments);
+    }
+
+    pub fn connect(&self) -> redis::Connection {
+        redis::Client::open(self.url()).unwrap().get_connection().unwrap()
+    }
+
+    /// Runs a command over a connection of its own.
+    pub fn run(&self, words: &str) {
+        run(&mut self.connect(), words);
+    }
+
+    pub fn wait_until_up(&self) {
         let deadline = Instant::now() + Duration::from_secs(10);
         let client = redis::Client::open(self.url()).unwrap();
         while client.get_connection().and_then(|mut c| redis::cmd("PING").query::<String>(&mut c)).is_err() {
@@ -68,6 +82,13 @@ impl RedisServer {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
+}
+
+/// Runs a command given as words.
+pub fn run(redis: &mut redis::Connection, words: &str) {
+    let (name, arguments) = words.split_once(' ').unwrap_or((words, ""));
+    let arguments: Vec<_> = arguments.split_whitespace().map(|word| word.trim_matches('"')).collect();
+    redis::cmd(name).arg(arguments).query::<redis::Value>(redis).unwrap();
 }
 
 impl Drop for RedisServer {

@@ -33,8 +33,9 @@ pub struct Run {
 }
 
 /// A loader, and where it tells its health.
-pub struct Loader {
-    pub program: Program,
+struct Loader {
+    program: Program,
+    /// Where it listens for `/readyz` and `/metrics`.
     port: u16,
 }
 
@@ -98,6 +99,11 @@ impl Run {
         &self.loaders.last().expect("a loader was started").program
     }
 
+    /// Where the loader started last tells its health.
+    pub fn last_health_port(&self) -> u16 {
+        self.loaders.last().expect("a loader was started").port
+    }
+
     /// Takes the loader started last out of the run.
     pub fn take_last(&mut self) -> Program {
         self.loaders.pop().expect("a loader was started").program
@@ -132,6 +138,11 @@ impl Run {
         let events = self.events(count);
         self.corner.publish(&events);
         self.expect(events);
+    }
+
+    /// Publishes all of it once more.
+    pub fn publish_again(&mut self) {
+        self.corner.publish(&self.bodies);
     }
 
     /// These reach the queue otherwise, and must be loaded in the end.
@@ -193,8 +204,9 @@ impl Run {
         self.drains();
     }
 
+    /// Waits until all is loaded and the queue is empty, and compares with what a clean run leaves.
     #[track_caller]
-    fn drains(&self) {
+    pub fn drains(&self) {
         let distinct = self.distinct();
         eventually("all events are loaded", || self.corner.loaded() >= distinct);
         self.corner.wait_until_ready("load", 0);

@@ -21,7 +21,7 @@ fn while_rabbitmq_blocks_publishers_loaders_go_on_nobody_crashes_and_all_stop_wh
 
 /// The fetcher pauses, a loader acks and drains.
 fn memory(node: &RabbitNode, run: &mut Run) {
-    let recording = recording(2000);
+    let recording = recording(1000);
     let github = GitHub::recorded(&recording, &["--per-poll", "50"]);
     let fetcher = run.corner.fetcher(&github.url, &[]);
     github.until("some are fetched", |served| served.events.fetched >= 300);
@@ -46,7 +46,7 @@ fn memory(node: &RabbitNode, run: &mut Run) {
 /// Failures wait to be stored and hold up nothing else; SIGTERM ends everyone, and nothing is lost by that.
 fn disk(node: &RabbitNode, run: &mut Run) {
     run.publish_dead((0..3).map(|n| format!("no event {n}").into_bytes()).collect());
-    run.publish(1000);
+    run.publish(300);
     run.publish_dead((3..6).map(|n| format!("no event {n}").into_bytes()).collect());
     node.ctl(&["set_disk_free_limit", "100000GB"]);
     run.corner.reconnect();

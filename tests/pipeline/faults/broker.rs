@@ -25,7 +25,7 @@ fn whatever_a_broker_does_to_connections_they_are_built_anew_one_for_each_loader
 /// Work is under way, and the loaders hold what they may.
 fn load(run: &mut Run) {
     run.corner.reconnect();
-    run.publish(800);
+    run.publish(400);
     run.wait_for_more(20);
 }
 
@@ -42,7 +42,7 @@ fn healed(node: &RabbitNode, run: &mut Run, what: &str) {
 }
 
 fn closes_all_connections(node: &RabbitNode, run: &mut Run) {
-    for _ in 0..3 {
+    for _ in 0..2 {
         load(run);
         node.ctl(&["close_all_connections", "test"]);
         healed(node, run, "close_all_connections");

@@ -1,13 +1,13 @@
 //! The network between a loader and RabbitMQ.
 
 use crate::support::corner::amqp_url;
-use crate::support::proxy::{Proxy, Way};
+use crate::support::proxy::Proxy;
 use crate::support::run::{Run, SLOW};
 
 /// A run whose loader reaches RabbitMQ through the proxy, with work under way.
 fn running_through(proxy: &Proxy, story: &str) -> Run {
     let mut run = Run::new(story).rabbitmq_at(proxy.url(&amqp_url()));
-    run.publish(1500);
+    run.publish(1000);
     run.loader(&SLOW);
     run.wait_for_more(50);
     run
@@ -32,16 +32,5 @@ fn a_connection_that_is_reset_is_built_anew() {
         run.wait_until_unready();
         run.wait_until_ready();
     }
-    run.finish();
-}
-
-#[test]
-fn acks_and_heartbeats_that_vanish_are_noticed_within_two_heartbeats() {
-    let proxy = Proxy::up(&amqp_url());
-    let mut run = running_through(&proxy, "silence");
-    let started = std::time::Instant::now();
-    proxy.black_hole(&[Way::ToClient, Way::ToServer]);
-    run.last().wait_for("(consuming) is away");
-    assert!(started.elapsed().as_secs() <= 25, "{:?}", started.elapsed());
     run.finish();
 }

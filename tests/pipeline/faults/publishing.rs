@@ -10,7 +10,7 @@ use crate::support::github::GitHub;
 use crate::support::proxy::{Proxy, Way};
 use crate::support::rabbitmq::RabbitNode;
 use crate::support::run::Run;
-use crate::support::wait::block_on;
+use crate::support::wait::{block_on, eventually};
 
 const PAGES: [&str; 2] = ["--per-poll", "50"];
 
@@ -50,8 +50,9 @@ fn a_page_fetched_but_not_confirmed_when_the_fetcher_died_is_fetched_and_publish
     let fetcher = run.corner.polling("fetcher", &proxy.url(&run.corner.amqp_url), &github.url, &[]);
     github.until("some are fetched", |served| served.events.fetched >= 100);
     proxy.black_hole(&[Way::ToServer]);
-    let before = github.served().events.fetched;
-    github.until("a page more is fetched", |served| served.events.fetched > before);
+    eventually("a page is fetched that RabbitMQ does not have", || {
+        github.served().events.fetched > run.corner.ready("load").into()
+    });
     fetcher.kill();
     let fetcher = run.corner.fetcher(&github.url, &[]);
     github.until_all_fetched(recording.len());
@@ -64,7 +65,7 @@ fn a_page_fetched_but_not_confirmed_when_the_fetcher_died_is_fetched_and_publish
 fn a_rabbitmq_killed_while_the_fetcher_publishes_loses_nothing_that_was_confirmed() {
     let mut node = RabbitNode::start();
     let (mut run, recording) =
-        (Run::of(Corner::at("brokerdies", &node.url(), &redis_url())), recording(3000));
+        (Run::of(Corner::at("brokerdies", &node.url(), &redis_url())), recording(1500));
     run.expect(recording.clone());
     let github = GitHub::recorded(&recording, &PAGES);
     run.loader(&[]);

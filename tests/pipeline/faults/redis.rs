@@ -11,7 +11,7 @@ fn running_through(proxy: &Proxy, story: &str) -> Run {
     let run = Run::new(story);
     let url = proxy.url(&run.corner.redis_url);
     let mut run = run.redis_at(url);
-    run.publish(1500);
+    run.publish(1000);
     run.loader(&SLOW);
     run.wait_for_more(50);
     run
@@ -40,7 +40,7 @@ fn what_redis_did_without_its_answer_arriving_is_not_done_again() {
 fn a_redis_that_hangs_for_seconds_does_all_it_was_asked_once() {
     let redis = RedisServer::start(&[]);
     let mut run = Run::of(Corner::at("hangs", &amqp_url(), &redis.url()));
-    run.publish(1500);
+    run.publish(1000);
     run.loader(&SLOW);
     run.wait_for_more(50);
     signal(redis.pid(), "STOP");
