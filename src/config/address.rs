@@ -99,7 +99,8 @@ fn parse_url(text: &SecretString, what: &str, schemes: &[&str], example: &str) -
             url.scheme()
         )));
     }
-    if url.path().contains('@') {
+    // A password that begins with digits and is not encoded is taken for a port, and the rest of it for a path or a query.
+    if [Some(url.path()), url.query(), url.fragment()].into_iter().flatten().any(|part| part.contains('@')) {
         return Err(UsageError(format!(
             "{what}: there is an @ behind the host: any of :/?#[]@% in user or password must be percent-encoded, as in {example}"
         )));

@@ -127,7 +127,7 @@ fn no_mistake_in_an_address_or_a_file_shows_what_it_holds() {
     let file = dir.path().join("secret");
     std::fs::write(&file, "k4n4ry\nk4n4ry on two lines").unwrap();
     let file = file.to_str().unwrap();
-    let mistakes: [&[(&str, &str)]; 12] = [
+    let mistakes: [&[(&str, &str)]; 14] = [
         &[("AMQP_URL", "amqp://u:k4n4ry@h:99999/")],
         &[("AMQP_URL", "amqp://u:k4n4ry/x@h/")],
         &[("AMQP_URL", "amqp://u:1/k4n4ry@h/")],
@@ -136,6 +136,8 @@ fn no_mistake_in_an_address_or_a_file_shows_what_it_holds() {
         &[("AMQP_URL_FILE", file)],
         &[("REDIS_URL", "redis://:k4n4ry@h/first")],
         &[("REDIS_URL", "redis://:k4n4ry@h:x/")],
+        &[("REDIS_URL", "redis://k4n4ry:1234?5@h/")],
+        &[("AMQP_URL", "amqp://k4n4ry:1234#5@h/")],
         &[("REDIS_URL", "rediss:k4n4ry")],
         &[("REDIS_URL_FILE", file)],
         &[("RUST_LOG", "loader=shout"), ("REDIS_PASSWORD", "k4n4ry")],
