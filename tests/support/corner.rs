@@ -192,7 +192,9 @@ impl Drop for Corner {
             let _ = block_on(delete);
         }
         let Ok(client) = redis::Client::open(self.redis_url.as_str()) else { return };
-        let Ok(mut connection) = client.get_connection() else { return };
+        // A test that failed may have left it stopped.
+        let patience = std::time::Duration::from_secs(3);
+        let Ok(mut connection) = client.get_connection_with_timeout(patience) else { return };
         for chunk in dump::keys(&mut connection, &self.namespace).chunks(500) {
             let _ = redis::cmd("UNLINK").arg(chunk).query::<()>(&mut connection);
         }
