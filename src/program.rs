@@ -52,7 +52,8 @@ where
 {
     let environment = Environment::load()?;
     let args = parse::<A>(&environment)?;
-    telemetry::install_log(telemetry_args(&args).log_format, &environment)?;
+    // Kept to the end, so that the last lines stand before whatever `main` prints.
+    let _log = telemetry::install_log(telemetry_args(&args).log_format, &environment)?;
     install_tls();
     // One thread: measured against the multi-threaded runtime, this costs less CPU per event, and loaders scale as
     // processes anyway.

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -26,11 +27,15 @@ const SILENT: [&str; 2] = ["lapin", "amq_protocol"];
 /// How often recorded histograms are folded, so that they do not grow until somebody scrapes.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
-/// Sends log lines to stderr; stdout is for data.
+/// Lines that may wait for whoever reads stderr. When nobody does, later ones are dropped: a log must not hold up events.
+const LINES_WAITING_MAX: usize = 4096;
+
+/// Sends log lines to stderr, from a thread of their own; stdout is for data. The lines that wait are written when the guard
+/// is dropped, unless nobody reads them.
 ///
 /// # Errors
 /// [`UsageError`] when `RUST_LOG` is not a filter.
-pub fn install_log(format: LogFormat, environment: &Environment) -> anyhow::Result<()> {
+pub fn install_log(format: LogFormat, environment: &Environment) -> anyhow::Result<WorkerGuard> {
     let filter = match environment.lookup("RUST_LOG")? {
         Some(text) => EnvFilter::try_new(&text).map_err(|error| {
             UsageError(format!("RUST_LOG: '{text}' is not a filter such as info or debug: {error}"))
@@ -39,11 +44,11 @@ pub fn install_log(format: LogFormat, environment: &Environment) -> anyhow::Resu
     };
     // Not a directive of the filter: one of the user's for a part of the library would be more specific.
     let discreet = filter_fn(|metadata| !SILENT.iter().any(|library| metadata.target().starts_with(library)));
+    let (writer, guard) =
+        NonBlockingBuilder::default().buffered_lines_limit(LINES_WAITING_MAX).finish(std::io::stderr());
     // Telling that stderr is closed would need stderr; the attempt panics.
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .log_internal_errors(false);
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).log_internal_errors(false);
     match format {
         LogFormat::Text => {
             let lines = lines.with_target(false).with_ansi(std::io::stderr().is_terminal());
@@ -51,7 +56,7 @@ pub fn install_log(format: LogFormat, environment: &Environment) -> anyhow::Resu
         }
         LogFormat::Json => lines.json().flatten_event(true).finish().with(discreet).init(),
     }
-    Ok(())
+    Ok(guard)
 }
 
 /// Serves metrics and health in the background when an address is given; without one, recording metrics costs nothing.
