@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -35,7 +35,7 @@ const LINES_WAITING_MAX: usize = 4096;
 ///
 /// # Errors
 /// [`UsageError`] when `RUST_LOG` is not a filter.
-pub fn install_log(format: LogFormat, environment: &Environment) -> anyhow::Result<WorkerGuard> {
+pub fn install_log(format: LogFormat, environment: &Environment) -> anyhow::Result<LogGuard> {
     let filter = match environment.lookup("RUST_LOG")? {
         Some(text) => EnvFilter::try_new(&text).map_err(|error| {
             UsageError(format!("RUST_LOG: '{text}' is not a filter such as info or debug: {error}"))
@@ -46,6 +46,7 @@ pub fn install_log(format: LogFormat, environment: &Environment) -> anyhow::Resu
     let discreet = filter_fn(|metadata| !SILENT.iter().any(|library| metadata.target().starts_with(library)));
     let (writer, guard) =
         NonBlockingBuilder::default().buffered_lines_limit(LINES_WAITING_MAX).finish(std::io::stderr());
+    let dropped = writer.error_counter();
     // Telling that stderr is closed would need stderr; the attempt panics.
     let lines =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).log_internal_errors(false);
@@ -56,7 +57,22 @@ pub fn install_log(format: LogFormat, environment: &Environment) -> anyhow::Resu
         }
         LogFormat::Json => lines.json().flatten_event(true).finish().with(discreet).init(),
     }
-    Ok(guard)
+    Ok(LogGuard { worker: Some(guard), dropped })
+}
+
+/// Writes the lines that wait when it is dropped.
+pub struct LogGuard {
+    worker: Option<WorkerGuard>,
+    dropped: ErrorCounter,
+}
+
+impl Drop for LogGuard {
+    fn drop(&mut self) {
+        // Nobody reads the log: the worker's own end would wait, and say so on stdout, which is for data.
+        if self.dropped.dropped_lines() > 0 {
+            std::mem::forget(self.worker.take());
+        }
+    }
 }
 
 /// Serves metrics and health in the background when an address is given; without one, recording metrics costs nothing.

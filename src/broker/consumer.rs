@@ -54,7 +54,7 @@ impl Broker {
 /// Quorum queues count in a header (<https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling>).
 fn deliveries_before(delivery: &lapin::message::Delivery) -> u32 {
     let at_least = u32::from(delivery.redelivered);
-    envelope::count_in(&delivery.properties, "x-delivery-count").max(at_least)
+    envelope::count_in(&delivery.properties, envelope::DELIVERY_COUNT).max(at_least)
 }
 
 impl Consumer {

@@ -1,5 +1,7 @@
 //! A message's properties: what the field calls them, and our own headers for failures.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
@@ -9,6 +11,9 @@ const REASON: &str = "x-etl-reason";
 const ATTEMPTS: &str = "x-etl-attempts";
 const FIRST_FAILED_AT: &str = "x-etl-first-failed-at";
 const ORIGINAL_ROUTING_KEY: &str = "x-etl-original-routing-key";
+
+/// How often RabbitMQ has sent a message before, in quorum queues.
+pub(super) const DELIVERY_COUNT: &str = "x-delivery-count";
 
 /// Long reasons are cut: a header table over 128 KiB closes the connection.
 const REASON_BYTES_MAX: usize = 1024;
@@ -99,6 +104,10 @@ impl Envelope {
         if format!("{headers:?}").len() > FOREIGN_HEADERS_BYTES_MAX {
             headers = FieldTable::default();
         }
+        // RabbitMQ's count of redeliveries is of this delivery; the copy starts anew.
+        let foreign = headers.inner().iter().filter(|(name, _)| name.as_str() != DELIVERY_COUNT);
+        let mut headers: FieldTable =
+            foreign.map(|(name, value)| (name.clone(), value.clone())).collect::<BTreeMap<_, _>>().into();
         let reason = truncated(&failure.reason, REASON_BYTES_MAX);
         for (name, value) in [
             (REASON, reason),

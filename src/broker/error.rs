@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use lapin::ErrorKind;
 
+/// The operation that makes what we use exist.
+pub(super) const DECLARE: &str = "declare queues and exchanges";
+
 /// A broker session that could not be opened or has ended.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
@@ -48,8 +51,8 @@ impl BrokerError {
     pub(super) fn from_lapin(operation: &'static str, error: &lapin::Error) -> Self {
         let reason = reason(error);
         match code(error) {
-            // 403 is access-refused, 530 not-allowed (an unknown virtual host).
-            Some(403 | 530) => Self::Denied { operation, reason },
+            // 403 is access-refused, 530 not-allowed (an unknown virtual host, but also a limit of connections, which may pass).
+            Some(403 | 530) if !reason.contains("limit") => Self::Denied { operation, reason },
             _ => Self::Lost { operation, reason },
         }
     }
@@ -57,8 +60,10 @@ impl BrokerError {
     pub(super) fn declaring(object: &str, error: &lapin::Error) -> Self {
         match code(error) {
             // 406 is precondition-failed: RabbitMQ's text names the argument, what we asked for and what is there.
-            Some(406) => Self::Mismatch { object: object.to_owned(), reason: reason(error) },
-            _ => Self::from_lapin("declare queues and exchanges", error),
+            Some(406) if reason(error).contains("inequivalent arg") => {
+                Self::Mismatch { object: object.to_owned(), reason: reason(error) }
+            }
+            _ => Self::from_lapin(DECLARE, error),
         }
     }
 }

@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::BrokerError;
+use super::error::DECLARE;
 use crate::terminal::Escaped;
 
 /// The first bytes of AMQP 0-9-1; RabbitMQ answers with `connection.start`
@@ -27,10 +28,10 @@ const GREETING_BYTES_MAX: usize = 60;
 /// `error`, or the reason behind it: another server there, or a RabbitMQ that is too old.
 pub(super) async fn explain(error: BrokerError, uri: &AMQPUri) -> BrokerError {
     let is_in_doubt = match &error {
+        // One that is too old refuses our queues' arguments.
         BrokerError::Lost { operation, .. } | BrokerError::Timeout { operation, .. } => {
-            *operation == "connect"
+            *operation == "connect" || *operation == DECLARE
         }
-        BrokerError::Mismatch { .. } => true,
         _ => false,
     };
     if !is_in_doubt || uri.scheme != AMQPScheme::AMQP {
@@ -65,6 +66,10 @@ async fn answer_to(said: &[u8], uri: &AMQPUri) -> Option<Vec<u8>> {
 }
 
 fn judge(greeting: &[u8]) -> Option<BrokerError> {
+    // A first byte or two may come alone.
+    if METHOD_FRAME.starts_with(greeting) {
+        return None;
+    }
     if !greeting.starts_with(METHOD_FRAME) {
         let text = String::from_utf8_lossy(&greeting[..greeting.len().min(GREETING_BYTES_MAX)]);
         let line = text.lines().next().unwrap_or_default();
@@ -109,7 +114,7 @@ mod tests {
     #[test]
     fn a_greeting_cut_anywhere_is_no_version() {
         let whole = start("3.8.9");
-        for length in METHOD_FRAME.len()..whole.len() - 1 {
+        for length in 0..whole.len() - 1 {
             assert!(judge(&whole[..length]).is_none(), "{length}");
         }
     }

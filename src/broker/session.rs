@@ -7,7 +7,7 @@ use lapin::types::LongString;
 use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties};
 
-use super::error::BrokerError;
+use super::error::{BrokerError, DECLARE};
 use super::{Broker, identify, topology};
 use crate::config::{AmqpUrl, UsageError};
 
@@ -59,9 +59,9 @@ impl Session {
         let properties = ConnectionProperties::default().with_connection_name(name);
         let connection = within("connect", Connection::connect_uri(broker.uri.0.clone(), properties)).await?;
         let channel = within("open a channel", connection.create_channel()).await?;
-        tokio::time::timeout(DECLARE_TIMEOUT, topology::declare(&channel, &broker.names)).await.map_err(
-            |_| BrokerError::Timeout { operation: "declare queues and exchanges", after: DECLARE_TIMEOUT },
-        )??;
+        tokio::time::timeout(DECLARE_TIMEOUT, topology::declare(&channel, &broker.names))
+            .await
+            .map_err(|_| BrokerError::Timeout { operation: DECLARE, after: DECLARE_TIMEOUT })??;
         Ok(Self { connection, channel })
     }
 

@@ -73,6 +73,8 @@ async fn publish_failures(
 ) {
     let mut failures = Vec::with_capacity(BATCH);
     while outgoing.recv_many(&mut failures, BATCH).await > 0 {
+        // Of a session that has ended, the delivery is unacked and comes again, and so would its failure.
+        failures.retain(|failed| !failed.settled.is_closed());
         let (messages, tags): (Vec<_>, Vec<_>) = failures
             .drain(..)
             .map(|failed| {

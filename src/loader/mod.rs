@@ -17,13 +17,14 @@ mod waiting;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{ARCHIVE_RETENTION, Broker};
 use crate::config::{LoadArgs, Retention};
 use crate::health::{Dependency, Health};
 use crate::retry::{Backoff, Interrupted};
-use crate::store::{LoadPolicy, Store};
+use crate::store::{Fault, LoadPolicy, Store, Suspect};
 use counts::Counts;
 use failures::FailureLane;
 use rules::Rules;
@@ -43,6 +44,8 @@ struct Loader {
     prefetch: u16,
     batch_size: usize,
     concurrency: usize,
+    /// The suspect that may have a note of ours standing.
+    noted: Mutex<Option<Suspect>>,
     /// How long deliveries may wait unacked.
     hold_max: Duration,
     /// End once the queue is empty and all is acked.
@@ -73,6 +76,7 @@ pub async fn run(
         batch_size: usize::from(args.batch_size),
         concurrency: usize::from(args.concurrency),
         hold_max: args.hold_max,
+        noted: Mutex::const_new(None),
         drain,
         broker,
         store: store.with_connections(usize::from(args.concurrency)),
@@ -84,6 +88,9 @@ pub async fn run(
     reporter.abort();
     watcher.abort();
     lane.finish().await;
+    if !matches!(tokio::time::timeout(RETRACT_TIMEOUT, suspect::retract(&loader)).await, Ok(Ok(()))) {
+        tracing::debug!("a note about a crash suspect stands, as if this loader had died");
+    }
     progress::report(&loader.counts, "done");
     result
 }
@@ -96,11 +103,24 @@ async fn consume_until_done(
 ) -> anyhow::Result<()> {
     let mut backoff = Backoff::for_server();
     let mut was_open = false;
+    let mut fruitless = Backoff::between(Duration::from_secs(1), Duration::from_secs(3600));
+    let mut settled_before = 0;
     meet_redis(loader, shutdown).await?;
     while wait_for_redis(loader, shutdown).await.is_ok() {
         match session::run(loader, lane, shutdown, &mut backoff, &mut was_open).await {
             Ok(End::Drained | End::Stopped) => return Ok(()),
             Ok(End::Unfinished) => continue,
+            Ok(End::Released) => {
+                // Each release counts as a redelivery, and RabbitMQ has a limit for those: while none helps, they grow rare.
+                let settled = loader.counts.totals().settled();
+                if std::mem::replace(&mut settled_before, settled) != settled {
+                    fruitless.reset();
+                }
+                if fruitless.pause(shutdown).await.is_err() {
+                    return Ok(());
+                }
+                continue;
+            }
             Err(error) if error.waiting_cannot_help() && !was_open => return Err(error.into()),
             Err(error) => loader.rabbitmq.away(error),
         }
@@ -150,7 +170,7 @@ async fn wait_for_redis(loader: &Loader, shutdown: &CancellationToken) -> Result
     let mut backoff = Backoff::for_server();
     loop {
         let answer = tokio::select! {
-            answer = loader.store.probe() => answer,
+            answer = can_load(loader) => answer,
             () = shutdown.cancelled() => return Err(Interrupted),
         };
         match answer {
@@ -164,16 +184,29 @@ async fn wait_for_redis(loader: &Loader, shutdown: &CancellationToken) -> Result
     }
 }
 
-/// How often Redis is asked whether it is there while there may be nothing to load.
+/// Redis takes writes, runs the script, and holds no note of ours from before.
+async fn can_load(loader: &Loader) -> Result<(), Fault> {
+    loader.store.probe().await?;
+    suspect::retract(loader).await
+}
+
+/// How long the end may wait for Redis to take back a note.
+const RETRACT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often Redis is asked whether it can load while there is nothing to load.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
 
 /// Keeps readiness true while no event comes: then no batch would notice that Redis has gone. What a batch has found out is
 /// left to the batch.
 async fn watch_redis(loader: Arc<Loader>) {
     let mut found_away = false;
+    let mut settled_before = 0;
     loop {
         tokio::time::sleep(WATCH_EVERY).await;
-        match loader.store.ping().await {
+        let settled = loader.counts.totals().settled();
+        if std::mem::replace(&mut settled_before, settled) != settled {
+            continue;
+        }
+        match loader.store.probe().await {
             Ok(()) if found_away => {
                 loader.redis.up();
                 found_away = false;

@@ -23,8 +23,10 @@ pub(super) enum End {
     Drained,
     /// The program is to stop, and what was in flight is acked.
     Stopped,
-    /// Another session is needed: deliveries came while this one was ending, or it has let go of what it could not load.
+    /// Deliveries came while the session was ending: another session is needed.
     Unfinished,
+    /// It has let go of what it could not load for long: another session is needed when that may have changed.
+    Released,
 }
 
 /// How often a session looks at its connection, at holes in its acks and, while draining, at its queues.
@@ -207,7 +209,7 @@ impl Session<'_> {
                 self.loader.hold_max.as_secs(),
                 self.loader.broker.names().load()
             );
-            return Ok(Some(End::Unfinished));
+            return Ok(Some(End::Released));
         }
         if watch.hole_stays() {
             for tag in self.acks.take_beyond_hole() {

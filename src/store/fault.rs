@@ -56,7 +56,7 @@ impl Fault {
             // Busy, full, not writable, not the primary, or not ours to use until a person has changed something: none of it is
             // about this message, all of it may be over any moment.
             "OOM" | "BUSY" | "LOADING" | "MISCONF" | "READONLY" | "MASTERDOWN" | "NOREPLICAS"
-            | "CLUSTERDOWN" | "TRYAGAIN" | "MOVED" | "ASK" | "NOPERM" | "UNKILLABLE" => {
+            | "CLUSTERDOWN" | "TRYAGAIN" | "MOVED" | "ASK" | "NOPERM" | "UNKILLABLE" | "DENIED" => {
                 Self::ServerAway(text)
             }
             "NOAUTH" | "WRONGPASS" => {
@@ -103,6 +103,7 @@ mod tests {
             ("CLUSTERDOWN", ServerAway(text())),
             ("TRYAGAIN", ServerAway(text())),
             ("NOPERM", ServerAway(text())),
+            ("DENIED", ServerAway(text())),
             ("NOSCRIPT", ScriptMissing),
             ("WRONGTYPE", ThisMessage(text())),
             ("SOMETHINGNEW", ThisMessage(text())),

@@ -6,6 +6,7 @@
 mod connection;
 mod fault;
 mod keys;
+mod probe;
 mod read;
 mod script;
 mod settings;
@@ -74,17 +75,6 @@ impl Store {
         &self.keys
     }
 
-    /// Asks Redis whether it takes writes, with one that leaves nothing behind: a full, a read-only or a failing one still
-    /// answers `PING`.
-    ///
-    /// # Errors
-    /// [`Fault`] when it does not.
-    pub async fn probe(&self) -> Result<(), Fault> {
-        let mut set = redis::cmd("SET");
-        set.arg(self.keys.probe()).arg("").arg("PX").arg(1);
-        self.ask::<()>(&set).await
-    }
-
     /// Asks Redis whether it is there.
     ///
     /// # Errors
@@ -97,13 +87,6 @@ impl Store {
     async fn ask<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, Fault> {
         let mut connection = self.connection().await?;
         let answer = command.query_async(&mut connection.multiplexed).await;
-        self.look_at(answer, &connection).await
-    }
-
-    /// Runs several commands in one round trip; the first error is the answer.
-    async fn ask_all<T: redis::FromRedisValue>(&self, commands: &redis::Pipeline) -> Result<T, Fault> {
-        let mut connection = self.connection().await?;
-        let answer = commands.query_async(&mut connection.multiplexed).await;
         self.look_at(answer, &connection).await
     }
 

@@ -2,8 +2,6 @@
 
 use std::hash::{DefaultHasher, Hasher};
 
-use redis::Pipeline;
-
 use super::{Fault, Store};
 
 /// How long the journal remembers after its last entry: longer than any series of crashes worth a name.
@@ -30,10 +28,18 @@ impl Store {
     /// [`Fault`] when Redis does not take the note. It may have taken it nevertheless.
     pub async fn suspected(&self, suspect: &Suspect, loader: &str) -> Result<u32, Fault> {
         let key = self.keys.crash_suspect(&suspect.0);
-        let mut note = Pipeline::new();
-        note.sadd(&key, loader).ignore().expire(&key, REMEMBERED_S).ignore().scard(&key);
-        let (loaders,): (u32,) = self.ask_all(&note).await?;
-        Ok(loaders)
+        self.ask::<()>(redis::cmd("SADD").arg(&key).arg(loader)).await?;
+        self.ask::<()>(redis::cmd("EXPIRE").arg(&key).arg(REMEMBERED_S)).await?;
+        self.ask(redis::cmd("SCARD").arg(&key)).await
+    }
+
+    /// Takes back what `loader` noted: it lives, and has stopped loading `suspect` for another reason. Notes of others stand.
+    ///
+    /// # Errors
+    /// [`Fault`] when Redis does not take it.
+    pub async fn retracted(&self, suspect: &Suspect, loader: &str) -> Result<(), Fault> {
+        let key = self.keys.crash_suspect(&suspect.0);
+        self.ask(redis::cmd("SREM").arg(key).arg(loader)).await
     }
 
     /// Forgets `suspect`: its loader lived, or it is on its way to the dead letters.
@@ -41,8 +47,6 @@ impl Store {
     /// # Errors
     /// [`Fault`] when Redis does not take it.
     pub async fn cleared(&self, suspect: &Suspect) -> Result<(), Fault> {
-        let mut forget = redis::cmd("UNLINK");
-        forget.arg(self.keys.crash_suspect(&suspect.0));
-        self.ask(&forget).await
+        self.ask(redis::cmd("DEL").arg(self.keys.crash_suspect(&suspect.0))).await
     }
 }

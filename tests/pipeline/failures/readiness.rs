@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use crate::support::corner::Corner;
-use crate::support::dump::{assert_same, dump};
+use github_event_etl::store::Suspect;
+use lapin::types::{AMQPValue, FieldTable};
+
+use crate::support::corner::{Corner, properties};
+use crate::support::dump::{assert_same, dump, keys};
 use crate::support::events::event;
 use crate::support::oracle::Oracle;
 use crate::support::program::Program;
@@ -47,6 +50,11 @@ impl Scene {
         count.map_or(0, |count| count.trim().parse().unwrap())
     }
 
+    fn notes(&self) -> usize {
+        let keys = keys(&mut self.connection(), &self.corner.namespace);
+        keys.iter().filter(|key| key.contains("crash-suspect")).count()
+    }
+
     fn loaded(&self) -> usize {
         let key = format!("{}:event-stream", self.corner.namespace);
         redis::cmd("XLEN").arg(key).query(&mut self.connection()).unwrap()
@@ -66,6 +74,13 @@ impl Scene {
         assert_eq!(self.corner.ready("load.dead"), 0);
         assert_same("Redis", &dump(&mut connection, &self.corner.namespace), &Oracle::of(bodies).lines());
     }
+}
+
+/// Publishes what RabbitMQ has delivered twice before, to loaders who died, for all that a loader can tell.
+fn publish_suspects(corner: &Corner, bodies: &[Vec<u8>]) {
+    let mut headers = FieldTable::default();
+    headers.insert("x-delivery-count".into(), AMQPValue::LongLongInt(2));
+    corner.publish_with(&properties("m").with_headers(headers), bodies);
 }
 
 fn bodies(range: std::ops::Range<usize>) -> Vec<Vec<u8>> {
@@ -118,4 +133,44 @@ fn what_cannot_be_loaded_for_long_goes_back_to_the_queue_until_redis_takes_write
     assert_eq!(scene.corner.amqp().consumers(&queue), 0, "it waits for Redis before it takes them again");
     scene.fill_redis(false);
     scene.ends_well(&bodies);
+}
+
+#[test]
+fn a_redis_that_refused_the_note_of_a_suspect_is_called_back_when_it_takes_it() {
+    let scene = Scene::start("noteready", &[]);
+    scene.fill_redis(true);
+    let bodies = bodies(0..10);
+    publish_suspects(&scene.corner, &bodies);
+    scene.loader.wait_for("is away");
+    scene.fill_redis(false);
+    scene.ends_well(&bodies);
+}
+
+#[test]
+fn a_loader_that_lives_takes_back_its_note_of_a_suspect_that_it_could_not_load() {
+    let scene = Scene::start("retract", &[]);
+    scene.connection_do(&["ACL", "SETUSER", "default", "-evalsha"]);
+    publish_suspects(&scene.corner, &bodies(0..1));
+    eventually("the suspect is noted", || scene.notes() == 1);
+    scene.loader.wait_for("is away");
+    let mut connection = scene.connection();
+    assert_eq!(scene.loader.terminate(Duration::from_secs(10)).code, Some(0));
+    let left = keys(&mut connection, &scene.corner.namespace);
+    assert!(!left.iter().any(|key| key.contains("crash-suspect")), "{left:?}");
+    scene.corner.wait_until_ready("load", 1);
+}
+
+#[test]
+fn a_note_whose_key_is_somebody_elses_holds_up_nothing() {
+    let scene = Scene::start("notekey", &[]);
+    let bodies = bodies(0..3);
+    let name = format!("{:?}", Suspect::of(&bodies[1]));
+    let name = name.split('"').nth(1).unwrap();
+    let key = format!("{}:crash-suspect:{name}", scene.corner.namespace);
+    scene.connection_do(&["SET", &key, "mine"]);
+    publish_suspects(&scene.corner, &bodies);
+    eventually("all are loaded", || scene.loaded() == 3);
+    assert!(scene.status.is_ready());
+    scene.loader.wait_for("loading goes on without the note");
+    scene.corner.wait_until_ready("load", 0);
 }
