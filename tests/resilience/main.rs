@@ -5,6 +5,7 @@ mod support;
 
 mod dead_letters;
 mod duplicates;
+mod github;
 mod limits;
 mod network;
 mod redis_refuses;

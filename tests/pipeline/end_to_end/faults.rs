@@ -60,6 +60,7 @@ fn answers_that_lead_elsewhere_or_explode_are_no_answers() {
             "redirect-loop:after=2,first=1",
             "foreign-link:page=2",
             "gzip-bomb:after=3,first=1",
+            "huge:after=4,first=1",
         ],
     );
 }
