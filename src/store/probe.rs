@@ -1,5 +1,8 @@
 //! Whether Redis does what loading needs: a full, a read-only or a failing one still answers `PING`.
 
+use redis::{Pipeline, RedisResult, Value};
+
+use super::connection::Connection;
 use super::{Fault, Store};
 
 /// Ends up in nobody's counts: every key of the call is the probe's own.
@@ -8,31 +11,42 @@ const KEYS_OF_A_CALL: usize = 6;
 const ARGUMENTS: [&str; 7] = ["probe", "probe", "", "0", "0", "", "0"];
 /// What the script takes for the mark of an event that is loaded already.
 const MARK: &str = r#"{"created_at":"probe"}"#;
-/// Should we die before the key is deleted.
-const LIFETIME_MS: u32 = 60_000;
+/// Should Redis lose the last command, or its answer take long.
+const LIFETIME_MS: u32 = 5000;
 
 impl Store {
-    /// Asks Redis whether it takes writes and runs the script, with a mark and a call for it that changes nothing.
+    /// Asks Redis whether it takes writes and runs the script, with a mark and a call for it that changes nothing, in one
+    /// round trip that leaves nothing behind.
     ///
     /// # Errors
     /// [`Fault`] when it does not.
     pub async fn probe(&self) -> Result<(), Fault> {
-        let key = self.keys.probe();
-        self.ask::<()>(redis::cmd("SET").arg(&key).arg(MARK).arg("PX").arg(LIFETIME_MS)).await?;
         let mut connection = self.connection().await?;
-        let mut answer = self.call(&connection, &key).await;
-        if answer == Err(Fault::ScriptMissing) {
-            connection.load_script().await?;
-            answer = self.call(&connection, &key).await;
+        match self.try_probe(&connection).await {
+            Err(Fault::ScriptMissing) => {
+                connection.load_script().await?;
+                self.try_probe(&connection).await
+            }
+            answer => answer,
         }
-        answer?;
-        self.ask(redis::cmd("DEL").arg(&key)).await
     }
 
-    async fn call(&self, connection: &super::Connection, key: &str) -> Result<(), Fault> {
-        let mut call = redis::cmd("EVALSHA");
-        call.arg(&connection.script_sha).arg(KEYS_OF_A_CALL).arg(&[key; KEYS_OF_A_CALL]).arg(&ARGUMENTS);
-        let answer = call.query_async(&mut connection.multiplexed.clone()).await;
-        self.look_at(answer, connection).await
+    async fn try_probe(&self, connection: &Connection) -> Result<(), Fault> {
+        let key = &self.keys.probe();
+        let mut probe = Pipeline::new();
+        probe.cmd("SET").arg(key).arg(MARK).arg("PX").arg(LIFETIME_MS);
+        probe
+            .cmd("EVALSHA")
+            .arg(&connection.script_sha)
+            .arg(KEYS_OF_A_CALL)
+            .arg(&[key; KEYS_OF_A_CALL])
+            .arg(&ARGUMENTS);
+        probe.cmd("DEL").arg(key);
+        // Each answer keeps its code: without this, redis-rs hides it in an error of the whole.
+        probe.ignore_errors();
+        let answers: RedisResult<Vec<RedisResult<Value>>> =
+            probe.query_async(&mut connection.multiplexed.clone()).await;
+        let first_error = answers.and_then(|answers| answers.into_iter().collect::<RedisResult<Vec<_>>>());
+        self.look_at(first_error, connection).await.map(drop)
     }
 }
