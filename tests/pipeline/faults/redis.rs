@@ -24,7 +24,12 @@ fn a_connection_to_redis_that_is_dead_without_an_error_is_given_up_and_a_new_one
     proxy.black_hole(&[Way::ToServer, Way::ToClient]);
     let line = run.last().wait_for("is away");
     assert!(line.contains("no answer in time"), "{line}");
-    assert_eq!(run.finish().duplicates, run.copies(), "nothing was executed that had no answer");
+    // One event is in flight at a time, and its answer may have been on its way.
+    let (duplicates, copies) = (run.finish().duplicates, run.copies());
+    assert!(
+        (copies..=copies + 1).contains(&duplicates),
+        "{duplicates} duplicates, {copies} copies published"
+    );
 }
 
 #[test]
