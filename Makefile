@@ -47,7 +47,7 @@ fmt: ## format the code
 
 lint: ## clippy, warnings are errors
 	cargo clippy --locked --all-targets -- -D warnings
-	cargo clippy --locked --test soak -- -D warnings
+	cargo clippy --locked --test resilience --test soak -- -D warnings
 
 doc: ## the library's documentation in target/doc
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps

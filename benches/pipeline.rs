@@ -103,8 +103,7 @@ async fn round(
     (acking, loading)
 }
 
-/// Waits until RabbitMQ has written the backlog to its segment files: that work belongs to publishing, and in which side's
-/// seconds it fell was half of the noise between rounds.
+/// Waits until RabbitMQ has written the backlog to its segment files: that work belongs to publishing, not to either side.
 fn wait_until_quiet(rabbitmq: &RabbitNode) {
     const LOOK: Duration = Duration::from_millis(500);
     let mut before = process::cpu_seconds(rabbitmq.pid());

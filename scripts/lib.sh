@@ -72,3 +72,20 @@ stop() {
   if running "$1" "$2"; then stop_pid "$(cat "$1")" "$3"; fi
   rm -f "$1"
 }
+
+# start_test_servers: the test servers, and their URLs in the environment.
+start_test_servers() {
+  "$ROOT/scripts/servers.sh" up
+  eval "$("$ROOT/scripts/servers.sh" env)"
+}
+
+# stop_test_servers_at_exit: however the script ends. `make servers` may have started them before: then they stay.
+stop_test_servers_at_exit() {
+  if ! running "$ROOT/.data/test/rabbitmq/pid" "$ROOT/.data/test"; then trap stop_test_servers EXIT; fi
+  trap 'exit 130' INT TERM HUP
+}
+
+stop_test_servers() {
+  trap '' INT TERM HUP
+  "$ROOT/scripts/servers.sh" down
+}

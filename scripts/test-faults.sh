@@ -5,19 +5,9 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
-stop_servers() {
-  trap '' INT TERM HUP
-  if [ -z "$servers_were_there" ]; then scripts/servers.sh down; fi
-}
-
-# `make servers` may have started them: then they stay.
-servers_were_there=
-if running .data/test/rabbitmq/pid "$ROOT/.data/test"; then servers_were_there=1; fi
-trap stop_servers EXIT
-trap 'exit 130' INT TERM HUP
+stop_test_servers_at_exit
 
 scripts/ensure-tools.sh build
 scripts/ensure-servers.sh
-scripts/servers.sh up
-eval "$(scripts/servers.sh env)"
+start_test_servers
 cargo test --locked --test resilience

@@ -23,21 +23,11 @@ check_scripts() {
 check_docs() { RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps; }
 
 run_tests() {
-  scripts/servers.sh up
-  eval "$(scripts/servers.sh env)"
+  start_test_servers
   cargo test --locked
 }
 
-stop_servers() {
-  trap '' INT TERM HUP
-  if [ -z "$servers_were_there" ]; then scripts/servers.sh down; fi
-}
-
-# `make servers` may have started them: then they stay.
-servers_were_there=
-if running .data/test/rabbitmq/pid "$ROOT/.data/test"; then servers_were_there=1; fi
-trap stop_servers EXIT
-trap 'exit 130' INT TERM HUP
+stop_test_servers_at_exit
 
 scripts/ensure-tools.sh check
 scripts/ensure-servers.sh
@@ -45,7 +35,7 @@ step scripts check_scripts
 step format cargo fmt --check
 step clippy cargo clippy --locked --all-targets -- -D warnings
 # What no plain `cargo test` runs is none of all targets to cargo.
-step "clippy, soak" cargo clippy --locked --test soak -- -D warnings
+step "clippy, fault tests" cargo clippy --locked --test resilience --test soak -- -D warnings
 step docs check_docs
 step dependencies scripts/deny.sh
 step tests run_tests

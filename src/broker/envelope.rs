@@ -99,15 +99,13 @@ impl Envelope {
 
     /// Adds a failure's history; everything else stays as it was.
     pub fn with_failure(mut self, failure: &Failure) -> Self {
-        let mut headers = self.0.headers().clone().unwrap_or_default();
         // The debug form is never shorter than the encoded one.
-        if format!("{headers:?}").len() > FOREIGN_HEADERS_BYTES_MAX {
-            headers = FieldTable::default();
-        }
+        let fits = |headers: &&FieldTable| format!("{headers:?}").len() <= FOREIGN_HEADERS_BYTES_MAX;
+        let foreign = self.0.headers().as_ref().filter(fits).map(FieldTable::inner);
         // RabbitMQ's count of redeliveries is of this delivery; the copy starts anew.
-        let foreign = headers.inner().iter().filter(|(name, _)| name.as_str() != DELIVERY_COUNT);
+        let kept = foreign.into_iter().flatten().filter(|(name, _)| name.as_str() != DELIVERY_COUNT);
         let mut headers: FieldTable =
-            foreign.map(|(name, value)| (name.clone(), value.clone())).collect::<BTreeMap<_, _>>().into();
+            kept.map(|(name, value)| (name.clone(), value.clone())).collect::<BTreeMap<_, _>>().into();
         let reason = truncated(&failure.reason, REASON_BYTES_MAX);
         for (name, value) in [
             (REASON, reason),

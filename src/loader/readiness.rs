@@ -1,0 +1,105 @@
+//! Waiting for Redis before anything is consumed, and watching it while nothing comes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Loader, suspect};
+use crate::broker::ARCHIVE_RETENTION;
+use crate::config::Retention;
+use crate::retry::{Backoff, Interrupted};
+use crate::store::Fault;
+
+/// The first contact. What only a person can mend ends the program now, while that person is looking; settings that put
+/// loaded events at risk are told once, and loading goes on.
+pub(super) async fn meet_redis(loader: &Loader, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    let address = loader.store.address();
+    match ask_until_well(loader, shutdown, || loader.store.ping(), Fault::waiting_cannot_help).await {
+        Ok(Ok(())) => {}
+        Ok(Err(fault)) => anyhow::bail!("Redis at {address}: {fault}"),
+        Err(Interrupted) => return Ok(()),
+    }
+    match loader.store.risks().await {
+        Ok(risks) => risks.iter().for_each(|risk| tracing::warn!("Redis at {address}: {risk}")),
+        Err(fault) if fault.waiting_cannot_help() => anyhow::bail!("Redis at {address}: {fault}"),
+        Err(fault) => {
+            tracing::warn!("Redis at {address}: cannot tell whether its settings are safe: {fault}")
+        }
+    }
+    if matches!(loader.policy.retention, Retention::For(time) if time < ARCHIVE_RETENTION) {
+        tracing::warn!(
+            "--retention is shorter than the archive's 7 days: replaying events older than it would count them again"
+        );
+    }
+    Ok(())
+}
+
+/// Before anything is consumed, Redis must take writes: else deliveries would only wait here in place of in the queue.
+pub(super) async fn wait_until_redis_loads(
+    loader: &Loader,
+    shutdown: &CancellationToken,
+) -> Result<(), Interrupted> {
+    let nothing_is_final = |_: &Fault| false;
+    if ask_until_well(loader, shutdown, || can_load(loader), nothing_is_final).await?.is_ok() {
+        loader.redis.up();
+    }
+    Ok(())
+}
+
+/// Asks until Redis answers well, reporting it away meanwhile; only a fault that `is_final` ends that early.
+async fn ask_until_well<F: Future<Output = Result<(), Fault>>>(
+    loader: &Loader,
+    shutdown: &CancellationToken,
+    ask: impl Fn() -> F,
+    is_final: impl Fn(&Fault) -> bool,
+) -> Result<Result<(), Fault>, Interrupted> {
+    let mut backoff = Backoff::for_server();
+    loop {
+        let answer = tokio::select! {
+            answer = ask() => answer,
+            () = shutdown.cancelled() => return Err(Interrupted),
+        };
+        match answer {
+            Ok(()) => return Ok(Ok(())),
+            Err(fault) if is_final(&fault) => return Ok(Err(fault)),
+            Err(fault) => loader.redis.away(fault),
+        }
+        backoff.pause(shutdown).await?;
+    }
+}
+
+/// Redis takes writes, runs the script, and holds no note of ours from before.
+async fn can_load(loader: &Loader) -> Result<(), Fault> {
+    loader.store.probe().await?;
+    suspect::retract(loader).await
+}
+
+/// How often Redis is asked whether it can load while there is nothing to load.
+const WATCH_EVERY: Duration = Duration::from_secs(2);
+
+/// Keeps readiness true while no event comes: then no batch would notice that Redis has gone. What a batch has found out is
+/// left to the batch.
+pub(super) async fn watch_redis(loader: Arc<Loader>) {
+    let mut found_away = false;
+    let mut settled_before = 0;
+    loop {
+        tokio::time::sleep(WATCH_EVERY).await;
+        let settled = loader.counts.totals().settled();
+        if std::mem::replace(&mut settled_before, settled) != settled {
+            continue;
+        }
+        match loader.store.probe().await {
+            Ok(()) if found_away => {
+                loader.redis.up();
+                found_away = false;
+            }
+            Ok(()) => {}
+            Err(_) if loader.redis.is_away() => {}
+            Err(fault) => {
+                loader.redis.away(fault);
+                found_away = true;
+            }
+        }
+    }
+}
