@@ -217,7 +217,7 @@ fn measure(
 }
 
 fn connection(redis: &RedisServer) -> redis::Connection {
-    redis::Client::open(redis.url()).unwrap().get_connection().unwrap()
+    redis.connect()
 }
 
 /// Events ever added to the stream, 0 before the first.

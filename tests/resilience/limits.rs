@@ -19,8 +19,7 @@ fn a_loader_out_of_file_descriptors_goes_on_loading_and_recovers_when_they_come_
     run.wait_until_ready();
     let limit = ["--pid", &pid.to_string(), "--nofile=24:24"];
     assert!(Command::new("prlimit").args(limit).status().is_ok_and(|status| status.success()));
-    let idle: Vec<_> =
-        (0..40).map(|_| TcpStream::connect(("127.0.0.1", run.last_health_port())).unwrap()).collect();
+    let idle: Vec<_> = (0..40).map(|_| TcpStream::connect(&run.last_status().address).unwrap()).collect();
     let used = |fd: u32| std::path::Path::new(&format!("/proc/{pid}/fd/{fd}")).exists();
     eventually("it has no file left", || (0..24).all(used));
     run.publish(500);

@@ -6,7 +6,7 @@ use rand::RngExt as _;
 
 use crate::support::corner::{amqp_url, redis_url};
 use crate::support::proxy::{Proxy, Way};
-use crate::support::run::{Run, SLOW};
+use crate::support::run::Run;
 use crate::support::wait::eventually;
 
 /// Cuts connection after connection, each after another number of bytes from the loader, with some work in between.
@@ -56,9 +56,7 @@ fn bytes_that_come_one_by_one_or_slowly_are_still_the_same_bytes() {
 fn a_rabbitmq_that_falls_silent_is_noticed_within_two_heartbeats() {
     let proxy = Proxy::up(&amqp_url());
     let mut run = Run::new("silence").rabbitmq_at(proxy.url(&amqp_url()));
-    run.publish(1000);
-    run.loader(&SLOW);
-    run.wait_for_more(50);
+    run.begin(1000, &[]);
     let started = Instant::now();
     proxy.black_hole(&[Way::ToClient, Way::ToServer]);
     run.last().wait_for("(consuming) is away");

@@ -6,14 +6,12 @@ use std::time::Duration;
 use crate::support::corner::{Corner, amqp_url};
 use crate::support::process::cpu_seconds;
 use crate::support::redis_server::{RedisServer, run};
-use crate::support::run::{Run, SLOW};
+use crate::support::run::Run;
 
 /// A loader under load. With one attempt, whatever counted as a message's fault would become a dead letter at once.
 fn started(redis: &RedisServer, story: &str) -> Run {
     let mut run = Run::of(Corner::at(story, &amqp_url(), &redis.url()));
-    run.publish(1500);
-    run.loader(&[&SLOW[..], &["--max-attempts", "1"]].concat());
-    run.wait_for_more(50);
+    run.begin(1500, &["--max-attempts", "1"]);
     run
 }
 

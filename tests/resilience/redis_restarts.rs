@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use crate::support::corner::{Corner, amqp_url};
 use crate::support::redis_server::RedisServer;
-use crate::support::run::{Run, SLOW};
+use crate::support::run::Run;
 use crate::support::wait::eventually;
 
 fn started(redis: &RedisServer, story: &str) -> Run {
     let mut run = Run::of(Corner::at(story, &amqp_url(), &redis.url()));
-    run.publish(3000);
-    run.loader(&SLOW);
-    run.wait_for_more(50);
+    run.begin(3000, &[]);
     run
 }
 

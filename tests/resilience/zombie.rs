@@ -1,15 +1,13 @@
 //! Row 24: a loader that was thought dead wakes up.
 
 use crate::support::process::signal;
-use crate::support::run::{Run, SLOW};
+use crate::support::run::Run;
 use crate::support::wait::eventually;
 
 #[test]
 fn a_loader_that_slept_through_its_connections_death_does_no_harm_when_it_wakes() {
     let mut run = Run::new("zombie");
-    run.publish(2000);
-    let zombie = run.loader(&SLOW).pid();
-    run.wait_for_more(50);
+    let zombie = run.begin(2000, &[]).pid();
     signal(zombie, "STOP");
     let queue = run.corner.queue("load");
     // RabbitMQ gives it up after two heartbeats, and delivers what it held to the next.

@@ -131,7 +131,7 @@ impl World {
     }
 
     fn redis_connection(&self) -> redis::Connection {
-        redis::Client::open(self.redis.url()).unwrap().get_connection().unwrap()
+        self.redis.connect()
     }
 
     /// Events loaded so far.

@@ -1,7 +1,6 @@
 //! The tests' GitHub: the simulator in this process, on a port of its own.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::Write;
 
 use clap::Parser;
 use github_event_etl::config::SimulatorArgs;
@@ -10,6 +9,7 @@ use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::status::get;
 use super::wait::{DEADLINE, block_on};
 
 pub struct GitHub {
@@ -88,12 +88,7 @@ impl GitHub {
 
     /// The body of the answer to a plain request.
     fn get(&self, path: &str) -> String {
-        let address = self.url.trim_start_matches("http://");
-        let mut connection = TcpStream::connect(address).unwrap();
-        let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\nUser-Agent: test\r\n\r\n");
-        connection.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer).unwrap();
+        let answer = get(self.url.trim_start_matches("http://"), path).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.0 200"), "{head}");
         body.to_owned()

@@ -16,4 +16,5 @@ pub mod rabbitmq;
 pub mod redis_server;
 pub mod run;
 pub mod status;
+pub mod stranger;
 pub mod wait;

@@ -2,8 +2,6 @@
 //! more, compare again.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::Duration;
 
 use rand::rngs::Xoshiro256PlusPlus;
@@ -14,7 +12,7 @@ use super::dump::assert_same;
 use super::events::event;
 use super::oracle::Oracle;
 use super::program::Program;
-use super::redis_server::free_port;
+use super::status::Status;
 use super::wait::eventually;
 
 /// Several loads and faults in one corner, with the loaders that work on them.
@@ -35,8 +33,7 @@ pub struct Run {
 /// A loader, and where it tells its health.
 struct Loader {
     program: Program,
-    /// Where it listens for `/readyz` and `/metrics`.
-    port: u16,
+    status: Status,
 }
 
 /// What the loaders of a run say they have done, added up.
@@ -86,11 +83,10 @@ impl Run {
 
     /// Starts a loader.
     pub fn loader(&mut self, flags: &[&str]) -> &Program {
-        let port = free_port();
-        let listen = format!("127.0.0.1:{port}");
-        let flags = [&["--stream-maxlen", "0", "--metrics-listen", &listen], flags].concat();
+        let status = Status::new();
+        let flags = [&["--stream-maxlen", "0", "--metrics-listen", &status.address], flags].concat();
         let program = self.corner.loader_at(&self.amqp_url, &self.redis_url, &flags);
-        self.loaders.push(Loader { program, port });
+        self.loaders.push(Loader { program, status });
         self.last()
     }
 
@@ -100,8 +96,8 @@ impl Run {
     }
 
     /// Where the loader started last tells its health.
-    pub fn last_health_port(&self) -> u16 {
-        self.loaders.last().expect("a loader was started").port
+    pub fn last_status(&self) -> &Status {
+        &self.loaders.last().expect("a loader was started").status
     }
 
     /// Takes the loader started last out of the run.
@@ -140,6 +136,15 @@ impl Run {
         self.expect(events);
     }
 
+    /// Publishes that many events and starts a loader that is slow enough to be caught in the middle of them, as it is now.
+    #[track_caller]
+    pub fn begin(&mut self, count: usize, flags: &[&str]) -> &Program {
+        self.publish(count);
+        self.loader(&[&SLOW[..], flags].concat());
+        self.wait_for_more(50);
+        self.last()
+    }
+
     /// Publishes all of it once more.
     pub fn publish_again(&mut self) {
         self.corner.publish(&self.bodies);
@@ -176,7 +181,7 @@ impl Run {
 
     /// Waits until every loader says that it is ready.
     pub fn wait_until_ready(&self) {
-        eventually("all loaders are ready", || self.loaders.iter().all(Loader::is_ready));
+        eventually("all loaders are ready", || self.loaders.iter().all(|loader| loader.status.is_ready()));
     }
 
     /// Waits until no loader says so.
@@ -186,11 +191,7 @@ impl Run {
 
     /// Waits until every loader says that it is not, with these words among its reasons.
     pub fn wait_until_unready_because(&self, words: &str) {
-        let says = |loader: &Loader| {
-            loader
-                .get("/readyz")
-                .is_ok_and(|answer| answer.starts_with("HTTP/1.0 503") && answer.contains(words))
-        };
+        let says = |loader: &Loader| loader.status.is_unready_because(words);
         eventually(&format!("all loaders wait because of '{words}'"), || self.loaders.iter().all(says));
     }
 
@@ -259,21 +260,6 @@ impl Drop for Run {
             let lines: Vec<_> = log.lines().collect();
             eprintln!("loader {place} said last:\n{}", lines[lines.len().saturating_sub(15)..].join("\n"));
         }
-    }
-}
-
-impl Loader {
-    fn is_ready(&self) -> bool {
-        self.get("/readyz").is_ok_and(|answer| answer.starts_with("HTTP/1.0 200"))
-    }
-
-    fn get(&self, path: &str) -> std::io::Result<String> {
-        let mut connection = TcpStream::connect(("127.0.0.1", self.port))?;
-        connection.set_read_timeout(Some(Duration::from_secs(5)))?;
-        connection.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes())?;
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer)?;
-        Ok(answer)
     }
 }
 

@@ -1,13 +1,11 @@
 //! What waiting cannot mend ends the program with exit code 1 and a remedy.
 
-use std::io::{Read, Write};
-use std::net::TcpListener;
-
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 
 use crate::support::corner::Corner;
 use crate::support::redis_server::RedisServer;
+use crate::support::stranger::web_server;
 use crate::support::wait::block_on;
 
 #[test]
@@ -49,21 +47,8 @@ fn a_queue_that_exists_with_other_settings_ends_the_program_and_the_difference_i
     }
 }
 
-/// The address of a web server that takes no request for a good one.
-fn web_server() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    std::thread::spawn(move || {
-        for mut client in listener.incoming().map_while(Result::ok) {
-            std::thread::spawn(move || {
-                // As real ones do, it waits for the end of the line.
-                let mut byte = [0];
-                while client.read_exact(&mut byte).is_ok() && byte != *b"\n" {}
-                let _ = client.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
-            });
-        }
-    });
-    address
+fn web_server_address() -> String {
+    format!("127.0.0.1:{}", web_server())
 }
 
 #[test]
@@ -71,7 +56,7 @@ fn what_is_not_rabbitmq_is_told_by_what_it_says() {
     let corner = Corner::undeclared("notrabbit", &[]);
     let redis = RedisServer::start(&[]);
     for (address, says) in
-        [(web_server(), "HTTP/1.1 400 Bad Request"), (format!("127.0.0.1:{}", redis.port), "PONG")]
+        [(web_server_address(), "HTTP/1.1 400 Bad Request"), (format!("127.0.0.1:{}", redis.port), "PONG")]
     {
         let url = format!("amqp://guest:hunter2@{address}/%2f");
         let ended = corner.loader_at(&url, &corner.redis_url, &[]).wait();
@@ -88,7 +73,7 @@ fn what_is_not_redis_ends_the_program_with_the_remedy() {
     let corner = Corner::undeclared("notredis", &[]);
     let rabbitmq = url::Url::parse(&corner.amqp_url).unwrap();
     let rabbitmq = format!("127.0.0.1:{}", rabbitmq.port().unwrap());
-    for address in [web_server(), rabbitmq] {
+    for address in [web_server_address(), rabbitmq] {
         let ended = corner.loader_at(&corner.amqp_url, &format!("redis://:hunter2@{address}/"), &[]).wait();
         assert_eq!(ended.code, Some(1), "{}", ended.stderr);
         for text in [&address, "is not Redis", "check host and port in --redis-url (REDIS_URL)"] {
@@ -102,8 +87,7 @@ fn what_is_not_redis_ends_the_program_with_the_remedy() {
 fn a_redis_that_refuses_our_login_ends_the_program_with_the_remedy_and_without_the_password() {
     let corner = Corner::undeclared("redislogin", &[]);
     let redis = RedisServer::start(&[]);
-    let mut connection = redis::Client::open(redis.url()).unwrap().get_connection().unwrap();
-    redis::cmd("CONFIG").arg("SET").arg("requirepass").arg("right").query::<()>(&mut connection).unwrap();
+    redis.run("CONFIG SET requirepass right");
     for login in ["", ":hunter2@"] {
         let url = redis.url().replace("//", &format!("//{login}"));
         let ended = corner.loader_at(&corner.amqp_url, &url, &[]).wait();

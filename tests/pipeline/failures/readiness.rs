@@ -5,8 +5,8 @@ use std::time::Duration;
 use github_event_etl::store::Suspect;
 use lapin::types::{AMQPValue, FieldTable};
 
-use crate::support::corner::{Corner, properties};
-use crate::support::dump::{assert_same, dump, keys};
+use crate::support::corner::{Corner, amqp_url, properties};
+use crate::support::dump::{assert_same, keys};
 use crate::support::events::event;
 use crate::support::oracle::Oracle;
 use crate::support::program::Program;
@@ -24,55 +24,41 @@ struct Scene {
 
 impl Scene {
     fn start(story: &str, flags: &[&str]) -> Self {
-        let (corner, redis, status) = (Corner::new(story), RedisServer::start(&[]), Status::new());
+        let (redis, status) = (RedisServer::start(&[]), Status::new());
+        let corner = Corner::at(story, &amqp_url(), &redis.url());
         let own = ["--stream-maxlen", "0", "--metrics-listen", &status.address];
-        let loader = corner.loader_at(&corner.amqp_url, &redis.url(), &[&own, flags].concat());
+        let loader = corner.loader(&[&own, flags].concat());
         eventually("the loader is ready", || status.is_ready());
         Self { corner, redis, status, loader }
     }
 
     fn fill_redis(&self, is_full: bool) {
-        let maxmemory = u8::from(is_full).to_string();
-        self.connection_do(&["CONFIG", "SET", "maxmemory", &maxmemory]);
-    }
-
-    fn connection_do(&self, command: &[&str]) {
-        redis::cmd(command[0]).arg(&command[1..]).query::<()>(&mut self.connection()).unwrap();
-    }
-
-    fn connection(&self) -> redis::Connection {
-        redis::Client::open(self.redis.url()).unwrap().get_connection().unwrap()
+        self.redis.run(&format!("CONFIG SET maxmemory {}", u8::from(is_full)));
     }
 
     fn writes_refused(&self) -> usize {
-        let info: String = redis::cmd("INFO").arg("errorstats").query(&mut self.connection()).unwrap();
+        let info: String = redis::cmd("INFO").arg("errorstats").query(&mut self.redis.connect()).unwrap();
         let count = info.lines().find_map(|line| line.strip_prefix("errorstat_OOM:count="));
         count.map_or(0, |count| count.trim().parse().unwrap())
     }
 
     fn notes(&self) -> usize {
-        let keys = keys(&mut self.connection(), &self.corner.namespace);
+        let keys = keys(&mut self.redis.connect(), &self.corner.namespace);
         keys.iter().filter(|key| key.contains("crash-suspect")).count()
-    }
-
-    fn loaded(&self) -> usize {
-        let key = format!("{}:event-stream", self.corner.namespace);
-        redis::cmd("XLEN").arg(key).query(&mut self.connection()).unwrap()
     }
 
     /// Asserts that all is loaded and acked, and that the log tells one outage as one.
     #[track_caller]
     fn ends_well(self, bodies: &[Vec<u8>]) {
-        eventually("all is loaded", || self.loaded() == Oracle::of(bodies).distinct());
+        eventually("all is loaded", || self.corner.loaded() == Oracle::of(bodies).distinct());
         eventually("the loader is ready again", || self.status.is_ready());
-        let mut connection = self.connection();
         let ended = self.loader.terminate(Duration::from_secs(10));
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
         assert_eq!(ended.stderr.matches("is away").count(), 1, "{}", ended.stderr);
         assert_eq!(ended.stderr.matches("is back after").count(), 1, "{}", ended.stderr);
         self.corner.wait_until_ready("load", 0);
         assert_eq!(self.corner.ready("load.dead"), 0);
-        assert_same("Redis", &dump(&mut connection, &self.corner.namespace), &Oracle::of(bodies).lines());
+        assert_same("Redis", &self.corner.dump(), &Oracle::of(bodies).lines());
     }
 }
 
@@ -92,14 +78,18 @@ fn a_full_redis_that_still_answers_duplicates_is_not_called_back() {
     let scene = Scene::start("fullready", &[]);
     let (old, new) = (bodies(0..20), bodies(20..30));
     scene.corner.publish(&old);
-    eventually("the old ones are loaded", || scene.loaded() == 20);
+    eventually("the old ones are loaded", || scene.corner.loaded() == 20);
     scene.fill_redis(true);
     scene.corner.publish(&new);
     scene.loader.wait_for("is away");
     assert!(!scene.status.is_ready());
     scene.corner.publish(&old);
     eventually("the old ones are known as duplicates", || {
-        scene.status.get("/metrics").contains(r#"github_etl_loader_events_total{outcome="duplicate"} 20"#)
+        scene
+            .status
+            .get("/metrics")
+            .unwrap()
+            .contains(r#"github_etl_loader_events_total{outcome="duplicate"} 20"#)
     });
     assert!(!scene.status.is_ready(), "duplicates need no room, so they do not show that there is some");
     scene.fill_redis(false);
@@ -149,13 +139,12 @@ fn a_redis_that_refused_the_note_of_a_suspect_is_called_back_when_it_takes_it() 
 #[test]
 fn a_loader_that_lives_takes_back_its_note_of_a_suspect_that_it_could_not_load() {
     let scene = Scene::start("retract", &[]);
-    scene.connection_do(&["ACL", "SETUSER", "default", "-evalsha"]);
+    scene.redis.run("ACL SETUSER default -evalsha");
     publish_suspects(&scene.corner, &bodies(0..1));
     eventually("the suspect is noted", || scene.notes() == 1);
     scene.loader.wait_for("is away");
-    let mut connection = scene.connection();
     assert_eq!(scene.loader.terminate(Duration::from_secs(10)).code, Some(0));
-    let left = keys(&mut connection, &scene.corner.namespace);
+    let left = keys(&mut scene.redis.connect(), &scene.corner.namespace);
     assert!(!left.iter().any(|key| key.contains("crash-suspect")), "{left:?}");
     scene.corner.wait_until_ready("load", 1);
 }
@@ -167,9 +156,9 @@ fn a_note_whose_key_is_somebody_elses_holds_up_nothing() {
     let name = format!("{:?}", Suspect::of(&bodies[1]));
     let name = name.split('"').nth(1).unwrap();
     let key = format!("{}:crash-suspect:{name}", scene.corner.namespace);
-    scene.connection_do(&["SET", &key, "mine"]);
+    scene.redis.run(&format!("SET {key} mine"));
     publish_suspects(&scene.corner, &bodies);
-    eventually("all are loaded", || scene.loaded() == 3);
+    eventually("all are loaded", || scene.corner.loaded() == 3);
     assert!(scene.status.is_ready());
     scene.loader.wait_for("loading goes on without the note");
     scene.corner.wait_until_ready("load", 0);

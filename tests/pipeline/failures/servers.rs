@@ -66,7 +66,7 @@ fn a_redis_that_is_away_at_start_is_named_and_waited_for() {
     tries_again_and_again(redis.port);
     redis.restart();
     ends_well(loader, "Redis");
-    let mut connection = redis::Client::open(redis.url()).unwrap().get_connection().unwrap();
+    let mut connection = redis.connect();
     assert_same("Redis", &dump(&mut connection, &corner.namespace), &Oracle::of(&bodies).lines());
 }
 
@@ -78,7 +78,7 @@ fn a_redis_killed_in_mid_run_loses_nothing_and_sends_nothing_to_the_dead_letters
     let flags = ["--drain", "--stream-maxlen", "0", "--batch-size", "1", "--concurrency", "1"];
     let loader = corner.loader_at(&corner.amqp_url, &redis.url(), &flags);
     let length = |redis: &RedisServer| -> usize {
-        let mut connection = redis::Client::open(redis.url()).unwrap().get_connection().unwrap();
+        let mut connection = redis.connect();
         let key = format!("{}:event-stream", corner.namespace);
         redis::cmd("XLEN").arg(key).query(&mut connection).unwrap()
     };
@@ -88,7 +88,7 @@ fn a_redis_killed_in_mid_run_loses_nothing_and_sends_nothing_to_the_dead_letters
     loader.wait_for(&format!("Redis at 127.0.0.1:{} is away", redis.port));
     redis.restart();
     ends_well(loader, "Redis");
-    let mut connection = redis::Client::open(redis.url()).unwrap().get_connection().unwrap();
+    let mut connection = redis.connect();
     assert_same("Redis", &dump(&mut connection, &corner.namespace), &Oracle::of(&bodies).lines());
     assert_eq!(corner.ready("load.dead"), 0);
 }
@@ -121,7 +121,7 @@ fn a_full_redis_spends_no_attempt_and_loads_when_there_is_room() {
     let flags = ["--drain", "--stream-maxlen", "0", "--max-attempts", "1"];
     let loader = corner.loader_at(&corner.amqp_url, &redis.url(), &flags);
     assert!(loader.wait_for("is away").contains("OOM"));
-    let mut connection = redis::Client::open(redis.url()).unwrap().get_connection().unwrap();
+    let mut connection = redis.connect();
     redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(0).query::<()>(&mut connection).unwrap();
     ends_well(loader, "Redis");
     assert_same("Redis", &dump(&mut connection, &corner.namespace), &Oracle::of(&bodies).lines());

@@ -34,9 +34,7 @@ fn loaders_killed_again_and_again_lose_nothing_and_load_nothing_twice() {
 fn a_second_sigterm_while_redis_hangs_ends_a_loader_at_once_and_loses_nothing() {
     let redis = RedisServer::start(&[]);
     let mut run = Run::of(Corner::at("twice", &amqp_url(), &redis.url()));
-    run.publish(2000);
-    run.loader(&SLOW);
-    run.wait_for_more(50);
+    run.begin(2000, &[]);
     signal(redis.pid(), "STOP");
     let loader = run.take_last();
     signal(loader.pid(), "TERM");

@@ -2,14 +2,12 @@
 
 use crate::support::corner::amqp_url;
 use crate::support::proxy::Proxy;
-use crate::support::run::{Run, SLOW};
+use crate::support::run::Run;
 
 /// A run whose loader reaches RabbitMQ through the proxy, with work under way.
 fn running_through(proxy: &Proxy, story: &str) -> Run {
     let mut run = Run::new(story).rabbitmq_at(proxy.url(&amqp_url()));
-    run.publish(1000);
-    run.loader(&SLOW);
-    run.wait_for_more(50);
+    run.begin(1000, &[]);
     run
 }
 

@@ -4,16 +4,14 @@ use crate::support::corner::{Corner, amqp_url, redis_url};
 use crate::support::process::signal;
 use crate::support::proxy::{Proxy, Way};
 use crate::support::redis_server::RedisServer;
-use crate::support::run::{Run, SLOW};
+use crate::support::run::Run;
 
 /// A run whose loader reaches the shared Redis through the proxy, with work under way.
 fn running_through(proxy: &Proxy, story: &str) -> Run {
     let run = Run::new(story);
     let url = proxy.url(&run.corner.redis_url);
     let mut run = run.redis_at(url);
-    run.publish(1000);
-    run.loader(&SLOW);
-    run.wait_for_more(50);
+    run.begin(1000, &[]);
     run
 }
 
@@ -45,9 +43,7 @@ fn what_redis_did_without_its_answer_arriving_is_not_done_again() {
 fn a_redis_that_hangs_for_seconds_does_all_it_was_asked_once() {
     let redis = RedisServer::start(&[]);
     let mut run = Run::of(Corner::at("hangs", &amqp_url(), &redis.url()));
-    run.publish(1000);
-    run.loader(&SLOW);
-    run.wait_for_more(50);
+    run.begin(1000, &[]);
     signal(redis.pid(), "STOP");
     run.wait_until_unready();
     signal(redis.pid(), "CONT");

@@ -1,32 +1,14 @@
 //! Something else than the server listens where a server should be: it is said within seconds. At start what says that it is
 //! something else ends the program; what may still become the server is waited for.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use crate::support::corner::{Corner, amqp_url, redis_url};
 use crate::support::proxy::Proxy;
 use crate::support::run::Run;
-
-/// Listens, and answers whatever comes as `answer` says; without one it is silent.
-fn listen(answer: Option<&'static [u8]>) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        let mut silent = Vec::new();
-        for client in listener.incoming() {
-            let mut client = client.unwrap();
-            let Some(answer) = answer else {
-                silent.push(client);
-                continue;
-            };
-            let _ = client.read(&mut [0; 1024]);
-            let _ = client.write_all(answer);
-        }
-    });
-    port.to_string()
-}
+use crate::support::stranger::{answering, mute};
 
 fn port(url: &str) -> String {
     url::Url::parse(url).unwrap().port().unwrap().to_string()
@@ -47,13 +29,18 @@ fn a_stranger_on_the_port_is_named_within_ten_seconds_without_showing_a_password
     let (amqp, redis) = (amqp_url(), redis_url());
     let tls = |url: &str| url.replacen("amqp:", "amqps:", 1).replacen("redis:", "rediss:", 1);
     let cases = [
-        ("HTTP for RabbitMQ", "RabbitMQ at", at(&amqp, &listen(Some(HTTP))), redis.clone()),
+        (
+            "HTTP for RabbitMQ",
+            "RabbitMQ at",
+            at(&amqp, &answering(|_| HTTP.to_vec()).to_string()),
+            redis.clone(),
+        ),
         ("Redis for RabbitMQ", "RabbitMQ at", at(&amqp, &port(&redis)), redis.clone()),
-        ("silence for RabbitMQ", "RabbitMQ at", at(&amqp, &listen(None)), redis.clone()),
+        ("silence for RabbitMQ", "RabbitMQ at", at(&amqp, &mute().to_string()), redis.clone()),
         ("TLS to a plain RabbitMQ", "RabbitMQ at", tls(&amqp), redis.clone()),
-        ("HTTP for Redis", "Redis at", amqp.clone(), at(&redis, &listen(Some(HTTP)))),
+        ("HTTP for Redis", "Redis at", amqp.clone(), at(&redis, &answering(|_| HTTP.to_vec()).to_string())),
         ("RabbitMQ for Redis", "Redis at", amqp.clone(), at(&redis, &port(&amqp))),
-        ("silence for Redis", "Redis at", amqp.clone(), at(&redis, &listen(None))),
+        ("silence for Redis", "Redis at", amqp.clone(), at(&redis, &mute().to_string())),
         ("TLS to a plain Redis", "Redis at", amqp.clone(), tls(&redis)),
     ];
     let started = Instant::now();

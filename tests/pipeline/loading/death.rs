@@ -147,6 +147,6 @@ fn what_is_stuck_in_redis_is_not_acked_and_does_not_hold_up_what_is_behind_it() 
     let back = corner.ready("load");
     assert!((10..=11).contains(&back), "{back} messages are back: ten events, and at most the last other");
     corner.loader_at(&corner.amqp_url, &redis.url(), &DRAIN).succeed();
-    let mut connection = redis::Client::open(redis.url()).unwrap().get_connection().unwrap();
+    let mut connection = redis.connect();
     assert_same("Redis", &dump(&mut connection, &corner.namespace), &Oracle::of(&good).lines());
 }

@@ -77,7 +77,7 @@ fn one_feed_serves_two_redis_servers_each_through_a_queue_of_its_own() {
     there.succeed();
     let expected = Oracle::of(&feed).lines();
     assert_same("the first Redis", &corner.dump(), &expected);
-    let mut eu = redis::Client::open(eu.url()).unwrap().get_connection().unwrap();
+    let mut eu = eu.connect();
     assert_same("the second Redis", &dump(&mut eu, &corner.namespace), &expected);
 }
 

@@ -42,7 +42,7 @@ impl Bench {
     pub fn on(server: RedisServer) -> Self {
         let url = RedisUrl::parse(&server.url().into(), None).unwrap();
         let store = Store::new(&url, &NAMESPACE.parse().unwrap()).unwrap();
-        let redis = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
+        let redis = server.connect();
         Self { server, store, redis, policy: POLICY, weight: 1 }
     }
 

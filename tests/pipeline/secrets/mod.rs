@@ -6,12 +6,12 @@ mod servers;
 mod working;
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use crate::support::program::Program;
 use crate::support::redis_server::{RedisServer, free_port};
+use crate::support::status::Status;
+use crate::support::stranger::{answering, mute};
 
 /// Stands at the front of every secret here, so that no form of it goes unnoticed.
 const CANARY: &str = "k4n4ry";
@@ -28,22 +28,18 @@ const TALKATIVE: &str =
 struct Suspect {
     what: String,
     program: Program,
-    metrics_port: u16,
+    status: Status,
 }
 
 impl Suspect {
     fn start(what: &str, program: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Self {
-        let metrics_port = free_port();
-        let listen = format!("127.0.0.1:{metrics_port}");
+        let status = Status::new();
         // No test asks the real GitHub.
         let nobody = ("GITHUB_API_URL", "http://127.0.0.1:9/");
-        let mut all = vec![("RUST_LOG", TALKATIVE), ("METRICS_LISTEN", listen.as_str()), nobody];
+        let mut all = vec![("RUST_LOG", TALKATIVE), ("METRICS_LISTEN", status.address.as_str()), nobody];
         all.extend(variables);
-        Self {
-            what: format!("{program}: {what}"),
-            program: Program::start(program, &all, arguments),
-            metrics_port,
-        }
+        let program_started = Program::start(program, &all, arguments);
+        Self { what: format!("{program}: {what}"), program: program_started, status }
     }
 
     /// Waits until it has met its trouble; then nothing that it shows may hold a secret.
@@ -52,7 +48,9 @@ impl Suspect {
         self.program.wait_for(text);
         let pid = self.program.pid();
         for path in ["/metrics", "/readyz", "/healthz"] {
-            is_clean(&self.what, path, &get(self.metrics_port, path));
+            let answer = self.status.get(path).unwrap();
+            assert!(answer.starts_with("HTTP/1.0 "), "{answer}");
+            is_clean(&self.what, path, &answer);
         }
         let command_line = fs::read(format!("/proc/{pid}/cmdline")).unwrap();
         assert!(!command_line.is_empty());
@@ -102,34 +100,8 @@ fn with_password(url: &str, user: &str, password: &str) -> String {
 /// A Redis that wants this password.
 fn redis_with_password(password: &str) -> RedisServer {
     let redis = RedisServer::start(&[]);
-    let mut connection = redis::Client::open(redis.url()).unwrap().get_connection().unwrap();
-    redis::cmd("CONFIG").arg("SET").arg("requirepass").arg(password).exec(&mut connection).unwrap();
+    redis::cmd("CONFIG").arg("SET").arg("requirepass").arg(password).exec(&mut redis.connect()).unwrap();
     redis
-}
-
-/// The body of an answer, with its head.
-fn get(port: u16, path: &str) -> String {
-    let mut connection = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    write!(connection, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.0 "), "{answer}");
-    answer
-}
-
-/// A server on a port of its own that reads what comes first and answers each connection by `answer`, for as long as the tests run.
-fn answering(answer: impl Fn(&[u8]) -> Vec<u8> + Send + 'static) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for mut client in listener.incoming().flatten() {
-            let mut buffer = [0; 64 * 1024];
-            let count = client.read(&mut buffer).unwrap_or(0);
-            // Whoever has left is not answered.
-            let _ = client.write_all(&answer(&buffer[..count]));
-        }
-    });
-    port
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! What answers where RabbitMQ or Redis should be: nothing, silence, something else, or a refusal.
 
-use std::net::TcpListener;
-
 use super::*;
 use crate::support::corner::{Corner, redis_url};
 use crate::support::rabbitmq::RabbitNode;
@@ -24,17 +22,9 @@ fn redis_without_auth() -> u16 {
     })
 }
 
-/// Takes connections and never says a word.
-fn mute() -> (TcpListener, u16) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    (listener, port)
-}
-
 #[test]
 fn no_trouble_with_rabbitmq_shows_its_password() {
-    let (_mute, mute_port) = mute();
-    let suspects: Vec<_> = [("nothing listens", free_port()), ("silence", mute_port), ("HTTP", http())]
+    let suspects: Vec<_> = [("nothing listens", free_port()), ("silence", mute()), ("HTTP", http())]
         .into_iter()
         .flat_map(|(what, port)| EVERY_USER_OF_RABBITMQ.map(|program| (what, port, program)))
         .map(|(what, port, program)| {
@@ -88,13 +78,12 @@ fn no_filter_for_a_part_of_the_amqp_client_shows_the_password() {
 
 #[test]
 fn no_trouble_with_redis_shows_its_password() {
-    let (_mute, mute_port) = mute();
     let corner = Corner::new("redis-secrets");
     let other = redis_with_password("another");
     let open = RedisServer::start(&[]);
     let places = [
         ("nothing listens", free_port()),
-        ("silence", mute_port),
+        ("silence", mute()),
         ("HTTP", http()),
         ("wrong password", other.port),
         ("no password wanted", open.port),
