@@ -1,7 +1,5 @@
 //! GitHub answers a byte at a time (row 16): the answer is given up, and asked for again.
 
-use std::time::Duration;
-
 use crate::support::corner::Corner;
 use crate::support::dump::assert_same;
 use crate::support::events::feed;
@@ -17,7 +15,7 @@ fn an_answer_that_trickles_is_given_up_after_half_a_minute_and_asked_for_again()
     fetcher.wait_for("30 s");
     let served = github.until_all_fetched(recording.len());
     assert!(served.struck("trickle") > 0, "{served:?}");
-    assert_eq!(fetcher.terminate(Duration::from_secs(10)).code, Some(0));
+    fetcher.stop();
     corner.loader(&["--drain", "--stream-maxlen", "0"]).succeed();
     assert_same("Redis", &corner.dump(), &Oracle::of(&recording).lines());
 }

@@ -22,8 +22,6 @@ use crate::support::wait::block_on;
 
 pub const NAMESPACE: &str = "soak";
 const LOADERS: usize = 3;
-/// A loader told to end has this long, as supervisors give it.
-const GOODBYE_MAX: Duration = Duration::from_secs(10);
 /// The promise is 25 s on an idle machine; this one may be busy, and the slowest is in the report.
 const RECOVERY_MAX: Duration = Duration::from_secs(60);
 const DRAIN_MAX: Duration = Duration::from_secs(300);
@@ -99,8 +97,7 @@ impl World {
     }
 
     pub fn terminate(&mut self, program: Program) {
-        let ended = program.terminate(GOODBYE_MAX);
-        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        let ended = program.stop();
         self.tally.heard(&ended.stderr);
     }
 

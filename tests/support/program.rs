@@ -10,6 +10,9 @@ use tempfile::TempDir;
 use super::process::signal;
 use super::wait::DEADLINE;
 
+/// What a program may take to end when asked: what supervisors give it.
+const GOODBYE_MAX: Duration = Duration::from_secs(10);
+
 /// A running program. Killed when dropped.
 pub struct Program {
     child: Child,
@@ -84,6 +87,14 @@ impl Program {
     pub fn terminate(self, within: Duration) -> Ended {
         signal(self.pid(), "TERM");
         self.ended(within)
+    }
+
+    /// Asks it to end as a supervisor does, and asserts that it does so in time and says that it went well.
+    #[track_caller]
+    pub fn stop(self) -> Ended {
+        let ended = self.terminate(GOODBYE_MAX);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        ended
     }
 
     /// Kills it as the machine's death would.

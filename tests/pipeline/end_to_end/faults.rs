@@ -1,7 +1,5 @@
 //! GitHub on a bad day: the fetcher goes on, and nothing is lost or published twice.
 
-use std::time::Duration;
-
 use super::{PAGES, recording};
 use crate::loading::DRAIN;
 use crate::support::corner::Corner;
@@ -21,8 +19,7 @@ fn survives(story: &str, faults: &[&str]) {
         let kind = fault.split(':').next().unwrap();
         assert!(served.struck(kind) > 0, "{kind} did not strike: {served:?}");
     }
-    let ended = fetcher.terminate(Duration::from_secs(10));
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let ended = fetcher.stop();
     corner.loader(&DRAIN).succeed();
     assert_same("Redis", &corner.dump(), &Oracle::of(&recording).lines());
     assert_eq!((corner.ready("load.dead"), corner.ready("gaps")), (0, 0), "{}", ended.stderr);
@@ -79,7 +76,7 @@ fn garbage_within_a_page_goes_to_the_dead_letters_and_the_events_around_it_load(
     github.until("garbage was served", |served| {
         served.struck("not-an-event") > 0 && served.with_status(304) > 0
     });
-    assert_eq!(fetcher.terminate(Duration::from_secs(10)).code, Some(0));
+    fetcher.stop();
     corner.loader(&DRAIN).succeed();
     assert_same("Redis", &corner.dump(), &Oracle::of(&recording).lines());
     let dead = corner.take_all("load.dead");

@@ -1,7 +1,6 @@
 //! What the fetcher asks, and what it publishes.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -48,7 +47,7 @@ fn a_feed_without_news_is_asked_by_its_etag_and_costs_nothing() {
     assert_eq!(last.headers["accept"], "application/vnd.github+json");
     assert!(last.headers.contains_key("x-github-api-version"));
     assert!(!served.recent[0].headers.contains_key("if-none-match"), "there is none to send at first");
-    assert_eq!(fetcher.terminate(Duration::from_secs(10)).code, Some(0));
+    fetcher.stop();
     assert_eq!(corner.ready("load") as usize, recording.len());
 }
 
@@ -63,7 +62,7 @@ fn what_polling_missed_is_recorded_as_a_gap() {
     let fetcher = corner.fetcher(&github.url, &[]);
     github.until_all_fetched(recording.len());
     fetcher.wait_for("a gap of");
-    assert_eq!(fetcher.terminate(Duration::from_secs(10)).code, Some(0));
+    fetcher.stop();
     let gaps: Vec<BTreeMap<String, Value>> = corner
         .take_all("gaps")
         .iter()
@@ -109,8 +108,7 @@ fn a_token_is_sent_to_github_and_never_shown() {
     ];
     let fetcher = Program::start("fetcher", &variables, &["--poll-interval", "100ms"]);
     github.until("all are fetched", |served| served.events.fetched == 50);
-    let ended = fetcher.terminate(Duration::from_secs(10));
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let ended = fetcher.stop();
     assert!(!ended.stderr.contains("hunter2"), "the token is in the log");
     let own = github.url.trim_start_matches("http://");
     for seen in github.served().recent {

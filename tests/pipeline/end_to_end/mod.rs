@@ -4,8 +4,6 @@ mod faults;
 mod fetching;
 mod outage;
 
-use std::time::Duration;
-
 use crate::loading::DRAIN;
 use crate::support::corner::Corner;
 use crate::support::dump::assert_same;
@@ -31,8 +29,7 @@ fn a_recorded_feed_stands_in_redis_as_the_model_says_and_fetching_it_again_chang
     let github = GitHub::recorded(&recording, &PAGES);
     let fetcher = corner.fetcher(&github.url, &[]);
     github.until_all_fetched(recording.len());
-    let ended = fetcher.terminate(Duration::from_secs(10));
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    fetcher.stop();
     assert_eq!(corner.ready("load") as usize, recording.len(), "each event is published once");
     corner.loader(&DRAIN).succeed();
     let expected = Oracle::of(&recording).lines();
@@ -66,8 +63,7 @@ fn the_standalone_pipeline_loads_the_feed_and_stops_as_one() {
     let flags = ["--loaders", "2", "--stream-maxlen", "0"];
     let standalone = corner.polling("standalone", &corner.amqp_url, &github.url, &flags);
     eventually("all events are loaded", || corner.loaded() == recording.len());
-    let ended = standalone.terminate(Duration::from_secs(10));
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    standalone.stop();
     assert_same("Redis", &corner.dump(), &Oracle::of(&recording).lines());
     assert_eq!((corner.ready("load"), corner.ready("load.dead"), corner.ready("gaps")), (0, 0, 0));
 }
@@ -85,8 +81,7 @@ fn fetcher_and_loaders_work_at_the_same_time_and_a_killed_fetcher_loses_nothing(
     github.until_all_fetched(recording.len());
     eventually("all events are loaded", || corner.loaded() == recording.len());
     for program in loaders.into_iter().chain([fetcher]) {
-        let ended = program.terminate(Duration::from_secs(10));
-        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        program.stop();
     }
     assert_same("Redis", &corner.dump(), &Oracle::of(&recording).lines());
     assert_eq!(corner.ready("load.dead"), 0);

@@ -1,8 +1,6 @@
 //! RabbitMQ goes away between GitHub's answer and the confirms: the page is published in the end, and not asked for again
 //! before that.
 
-use std::time::Duration;
-
 use super::recording;
 use crate::loading::DRAIN;
 use crate::support::corner::Corner;
@@ -28,8 +26,7 @@ fn a_page_whose_confirms_were_lost_is_published_when_rabbitmq_is_back() {
     fetcher.wait_for("is back after");
     assert!(github.served().requests <= asked + 2, "it went on polling while RabbitMQ was away");
     github.until_all_fetched(recording.len());
-    let ended = fetcher.terminate(Duration::from_secs(10));
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let ended = fetcher.stop();
     corner.loader(&DRAIN).succeed();
     assert_same("Redis", &corner.dump(), &Oracle::of(&recording).lines());
     assert_eq!((corner.ready("load.dead"), corner.ready("gaps")), (0, 0), "{}", ended.stderr);
@@ -51,7 +48,7 @@ fn what_was_sent_but_never_arrived_is_sent_again() {
     proxy.start();
     fetcher.wait_for("is back after");
     github.until_all_fetched(recording.len());
-    assert_eq!(fetcher.terminate(Duration::from_secs(10)).code, Some(0));
+    fetcher.stop();
     corner.loader(&DRAIN).succeed();
     assert_same("Redis", &corner.dump(), &Oracle::of(&recording).lines());
     assert_eq!(corner.ready("gaps"), 0);

@@ -1,7 +1,5 @@
 //! Readiness tells the truth about Redis, and what cannot be loaded does not stay in our hands.
 
-use std::time::Duration;
-
 use github_event_etl::store::Suspect;
 use lapin::types::{AMQPValue, FieldTable};
 
@@ -52,8 +50,7 @@ impl Scene {
     fn ends_well(self, bodies: &[Vec<u8>]) {
         eventually("all is loaded", || self.corner.loaded() == Oracle::of(bodies).distinct());
         eventually("the loader is ready again", || self.status.is_ready());
-        let ended = self.loader.terminate(Duration::from_secs(10));
-        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        let ended = self.loader.stop();
         assert_eq!(ended.stderr.matches("is away").count(), 1, "{}", ended.stderr);
         assert_eq!(ended.stderr.matches("is back after").count(), 1, "{}", ended.stderr);
         self.corner.wait_until_ready("load", 0);
@@ -143,7 +140,7 @@ fn a_loader_that_lives_takes_back_its_note_of_a_suspect_that_it_could_not_load()
     publish_suspects(&scene.corner, &bodies(0..1));
     eventually("the suspect is noted", || scene.notes() == 1);
     scene.loader.wait_for("is away");
-    assert_eq!(scene.loader.terminate(Duration::from_secs(10)).code, Some(0));
+    scene.loader.stop();
     let left = keys(&mut scene.redis.connect(), &scene.corner.namespace);
     assert!(!left.iter().any(|key| key.contains("crash-suspect")), "{left:?}");
     scene.corner.wait_until_ready("load", 1);

@@ -1,7 +1,6 @@
 //! Servers that are away are named and waited for, without end and without loss.
 
 use std::net::TcpListener;
-use std::time::Duration;
 
 use crate::support::corner::Corner;
 use crate::support::dump::{assert_same, dump};
@@ -108,7 +107,7 @@ fn a_connection_to_rabbitmq_that_breaks_in_mid_run_is_built_anew_and_nothing_is_
     loader.wait_for("is back after");
     eventually("all events are loaded", || corner.loaded() == bodies.len());
     corner.wait_until_ready("load", 0);
-    assert_eq!(loader.terminate(Duration::from_secs(10)).code, Some(0));
+    loader.stop();
     assert_same("Redis", &corner.dump(), &Oracle::of(&bodies).lines());
     assert_eq!(corner.ready("load.dead"), 0);
 }

@@ -1,7 +1,5 @@
 //! RabbitMQ runs low on memory or disk and makes publishers wait.
 
-use std::time::Duration;
-
 use crate::end_to_end::recording;
 use crate::support::corner::{Corner, redis_url};
 use crate::support::github::GitHub;
@@ -34,8 +32,7 @@ fn memory(node: &RabbitNode, run: &mut Run) {
     node.ctl(&["set_vm_memory_high_watermark", "0.4"]);
     fetcher.wait_for("is back after");
     github.until_all_fetched(recording.len());
-    let ended = fetcher.terminate(Duration::from_secs(10));
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let ended = fetcher.stop();
     let said = ended.stderr.lines().filter(|line| line.contains(BLOCKED)).count();
     assert_eq!(said, 1, "once, not each time it looks:\n{}", ended.stderr);
     run.expect(recording);
@@ -59,8 +56,7 @@ fn disk(node: &RabbitNode, run: &mut Run) {
     fetcher.wait_for(BLOCKED);
     let loader = run.take_last();
     for program in [loader, fetcher] {
-        let ended = program.terminate(Duration::from_secs(10));
-        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        program.stop();
     }
     node.ctl(&["set_disk_free_limit", "1MB"]);
     run.corner.reconnect();

@@ -1,7 +1,5 @@
 //! The way from GitHub's answer to RabbitMQ's confirm.
 
-use std::time::Duration;
-
 use lapin::types::FieldTable;
 
 use crate::end_to_end::recording;
@@ -36,7 +34,7 @@ fn what_no_queue_takes_is_not_counted_as_published_and_is_published_when_one_doe
     let line = fetcher.wait_for("is away");
     assert!(line.contains("messages were returned or refused"), "{line}");
     github.until_all_fetched(recording.len());
-    assert_eq!(fetcher.terminate(Duration::from_secs(10)).code, Some(0));
+    fetcher.stop();
     run.loader(&[]);
     run.finish();
 }
@@ -56,7 +54,7 @@ fn a_page_fetched_but_not_confirmed_when_the_fetcher_died_is_fetched_and_publish
     fetcher.kill();
     let fetcher = run.corner.fetcher(&github.url, &[]);
     github.until_all_fetched(recording.len());
-    assert_eq!(fetcher.terminate(Duration::from_secs(10)).code, Some(0));
+    fetcher.stop();
     run.loader(&[]);
     run.finish();
 }
@@ -79,6 +77,6 @@ fn a_rabbitmq_killed_while_the_fetcher_publishes_loses_nothing_that_was_confirme
     assert!(github.served().requests <= asked + 1, "it polled although nothing was confirmed");
     run.corner.reconnect();
     github.until_all_fetched(recording.len());
-    assert_eq!(fetcher.terminate(Duration::from_secs(10)).code, Some(0));
+    fetcher.stop();
     run.finish();
 }
