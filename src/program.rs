@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::{Command, CommandFactory, FromArgMatches};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Environment, TelemetryArgs, UsageError};
@@ -71,7 +71,23 @@ where
 
 /// Parses the command line, with `.env` and `*_FILE` values as defaults, so that flag > environment > `.env` > default.
 fn parse<A: CommandFactory + FromArgMatches>(environment: &Environment) -> anyhow::Result<A> {
-    let mut command = A::command();
+    let matches = with_environment(A::command(), environment)?.get_matches();
+    Ok(A::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+}
+
+/// Gives every argument of `command` and its subcommands that has a variable the value that we see for it.
+fn with_environment(mut command: Command, environment: &Environment) -> anyhow::Result<Command> {
+    let subcommands: Vec<_> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    for name in subcommands {
+        let mut result = Ok(());
+        command = command.mut_subcommand(name, |sub| {
+            with_environment(sub.clone(), environment).unwrap_or_else(|error| {
+                result = Err(error);
+                sub
+            })
+        });
+        result?;
+    }
     let variables: Vec<_> = command
         .get_arguments()
         .filter_map(|arg| Some((arg.get_id().clone(), arg.get_env()?.to_str()?.to_owned())))
@@ -88,8 +104,7 @@ fn parse<A: CommandFactory + FromArgMatches>(environment: &Environment) -> anyho
             None => arg,
         });
     }
-    let matches = command.get_matches();
-    Ok(A::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+    Ok(command)
 }
 
 /// Picks the TLS implementation once for every client in the process.

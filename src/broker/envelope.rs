@@ -12,6 +12,25 @@ const ATTEMPTS: &str = "x-etl-attempts";
 const FIRST_FAILED_AT: &str = "x-etl-first-failed-at";
 const ORIGINAL_ROUTING_KEY: &str = "x-etl-original-routing-key";
 
+/// How often it was sent back from the dead letters.
+const REDRIVES: &str = "x-etl-redrives";
+
+/// RabbitMQ's own notes on a message: true of that message only, not of a copy.
+const OF_RABBITMQ: [&str; 8] = [
+    DELIVERY_COUNT,
+    STREAM_OFFSET,
+    "x-death",
+    FIRST_DEATH_REASON,
+    "x-first-death-queue",
+    "x-first-death-exchange",
+    "x-last-death-reason",
+    "x-acquired-count",
+];
+const FIRST_DEATH_REASON: &str = "x-first-death-reason";
+
+/// A message's number in a stream.
+pub(super) const STREAM_OFFSET: &str = "x-stream-offset";
+
 /// How often RabbitMQ has sent a message before, in quorum queues.
 pub(super) const DELIVERY_COUNT: &str = "x-delivery-count";
 
@@ -119,6 +138,41 @@ impl Envelope {
         self
     }
 
+    /// Why it is a dead letter: what we wrote, or what RabbitMQ says where it dead-lettered the message on its own.
+    pub fn reason(&self) -> Option<String> {
+        self.text(REASON).or_else(|| Some(format!("rabbitmq: {}", self.text(FIRST_DEATH_REASON)?)))
+    }
+
+    /// How often it was sent back from the dead letters; a hint, like [`Self::attempts`].
+    pub fn redrives(&self) -> u32 {
+        count_in(&self.0, REDRIVES)
+    }
+
+    /// The envelope of a copy that is published anew: without RabbitMQ's own notes on the original.
+    pub fn copied(self) -> Self {
+        self.without(&OF_RABBITMQ)
+    }
+
+    /// The envelope of a dead letter that is sent back: all attempts before it, the redrive counted, the rest of its history
+    /// as it was.
+    pub fn redriven(self) -> Self {
+        let redrives = self.redrives().saturating_add(1);
+        let mut envelope = self.copied().without(&[REASON, ATTEMPTS]);
+        let mut headers = envelope.0.headers().clone().unwrap_or_default();
+        headers.insert(REDRIVES.into(), AMQPValue::LongLongInt(i64::from(redrives)));
+        envelope.0 = envelope.0.with_headers(headers);
+        envelope
+    }
+
+    fn without(mut self, names: &[&str]) -> Self {
+        if let Some(headers) = self.0.headers() {
+            let kept = headers.inner().iter().filter(|(name, _)| !names.contains(&name.as_str()));
+            let kept: BTreeMap<_, _> = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
+            self.0 = self.0.with_headers(kept.into());
+        }
+        self
+    }
+
     fn text(&self, name: &str) -> Option<String> {
         match self.header(name)? {
             AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok().map(str::to_owned),
@@ -134,6 +188,14 @@ impl Envelope {
 
 fn header<'a>(properties: &'a BasicProperties, name: &str) -> Option<&'a AMQPValue> {
     properties.headers().as_ref().map(FieldTable::inner)?.get(name)
+}
+
+/// A message's number in its stream.
+pub(super) fn offset_in(properties: &BasicProperties) -> u64 {
+    match header(properties, STREAM_OFFSET) {
+        Some(AMQPValue::LongLongInt(offset)) => u64::try_from(*offset).unwrap_or(0),
+        _ => 0,
+    }
 }
 
 /// The number in a header, brought between 0 and the largest; 0 when it is missing or is not a whole number.
@@ -197,6 +259,23 @@ mod tests {
         let failed =
             Envelope(BasicProperties::default().with_headers(headers)).with_failure(&failure("bad", 1));
         assert_eq!((failed.attempts(), failed.header("x-huge")), (1, None));
+    }
+
+    #[test]
+    fn a_dead_letter_sent_back_has_all_attempts_before_it_and_keeps_its_history() {
+        let mut failed = Envelope::json("x").with_message_id("42").with_failure(&failure("wrong-type", 5));
+        let mut headers = failed.0.headers().clone().unwrap();
+        headers.insert("x-death".into(), AMQPValue::Void);
+        headers.insert("traceparent".into(), AMQPValue::LongString("00-1".into()));
+        failed.0 = failed.0.with_headers(headers);
+        assert_eq!(failed.reason().as_deref(), Some("wrong-type"));
+        let again = failed.redriven();
+        assert_eq!((again.attempts(), again.redrives(), again.reason()), (0, 1, None));
+        assert_eq!(again.first_failed_at().as_deref(), Some("2026-01-01T00:00:00Z"));
+        assert_eq!(again.original_routing_key().as_deref(), Some("PushEvent"));
+        assert!(again.header("x-death").is_none() && again.header("traceparent").is_some());
+        let dead_again = again.with_failure(&failure("not-json", 1)).redriven();
+        assert_eq!((dead_again.redrives(), dead_again.message_id()), (2, "42"));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! publishing use connections of their own, because RabbitMQ blocks a publishing connection under memory pressure, and acks
 //! on it would be stuck too.
 
+mod archive;
 mod consumer;
 mod envelope;
 mod error;
@@ -13,13 +14,16 @@ mod identify;
 mod names;
 mod publisher;
 mod session;
+mod taker;
 mod topology;
 
+pub use archive::{ArchiveReader, ArchiveStart, Archived};
 pub use consumer::{Consumer, Delivery};
 pub use envelope::{Envelope, Failure};
 pub use error::BrokerError;
 pub use names::Names;
 pub use publisher::{Outgoing, PublishError, Publisher, Route};
+pub use taker::{Depth, Taken, Taker};
 pub use topology::ARCHIVE_RETENTION;
 
 use crate::config::{AmqpUrl, UsageError};

@@ -46,6 +46,12 @@ impl Names {
         format!("{}.dead", self.load)
     }
 
+    /// The fanout exchange in front of the load queue alone. What is published through it keeps its routing key, which a publish
+    /// straight to the queue would replace by the queue's name.
+    pub fn replay(&self) -> String {
+        format!("{}.replay", self.load)
+    }
+
     /// The stream of every event published.
     pub fn archive(&self) -> String {
         format!("{}.archive", self.namespace)

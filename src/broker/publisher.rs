@@ -1,5 +1,6 @@
 //! Publishing that counts only when confirmed.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::future::Future;
 use std::time::Duration;
@@ -17,6 +18,8 @@ use crate::retry::{Backoff, Interrupted};
 /// Messages and bytes that wait for their confirms at once: bounds memory, and RabbitMQ gains nothing from more.
 const WINDOW_MESSAGES: usize = 256;
 const WINDOW_BYTES: usize = 8 * 1024 * 1024;
+/// AMQP's limit for routing keys.
+const SHORT_STRING_BYTES_MAX: usize = 255;
 /// How long a confirm may take while RabbitMQ is not blocking us. Quorum queues flush to disk before they confirm.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a publish in flight may take to end once the program is told to stop.
@@ -41,6 +44,11 @@ pub enum Route {
         /// The event's type; anything that cannot be a plain routing key becomes [`Route::KIND_OTHER`].
         kind: String,
     },
+    /// To the load queue alone.
+    LoadQueue {
+        /// The routing key it is to have; one that is too long to be one becomes [`Route::KIND_OTHER`].
+        routing_key: String,
+    },
     /// To one queue by its whole name.
     Queue(String),
 }
@@ -49,13 +57,17 @@ impl Route {
     /// The routing key of events whose type cannot be one, and of what is not an event.
     pub const KIND_OTHER: &str = "other";
 
-    fn exchange_and_key<'a>(&'a self, names: &'a super::Names) -> (&'a str, &'a str) {
+    fn exchange_and_key<'a>(&'a self, names: &'a super::Names) -> (Cow<'a, str>, &'a str) {
         match self {
-            Self::Queue(name) => ("", name),
+            Self::Queue(name) => ("".into(), name),
+            Self::LoadQueue { routing_key } => {
+                let fits = routing_key.len() <= SHORT_STRING_BYTES_MAX;
+                (names.replay().into(), if fits { routing_key } else { Self::KIND_OTHER })
+            }
             Self::Event { kind } => {
                 let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
                 let fits = (1..=64).contains(&kind.len()) && kind.chars().all(plain);
-                (names.exchange(), if fits { kind } else { Self::KIND_OTHER })
+                (names.exchange().into(), if fits { kind } else { Self::KIND_OTHER })
             }
         }
     }
@@ -244,7 +256,7 @@ async fn send(
     // Without `mandatory`, publishing to a queue that does not exist is confirmed as if stored.
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
     let publish = session.channel.basic_publish(
-        exchange.into(),
+        exchange.as_ref().into(),
         routing_key.into(),
         options,
         &message.body,
@@ -330,6 +342,13 @@ mod tests {
         for odd in ["", "a.b", "#", "*", "a b", "é", &"x".repeat(300)] {
             assert_eq!(key(odd), "other", "{odd}");
         }
-        assert_eq!(Route::Queue("a.b".into()).exchange_and_key(&names), ("", "a.b"));
+        let pair = |route: Route| {
+            let (exchange, key) = route.exchange_and_key(&names);
+            (exchange.into_owned(), key.to_owned())
+        };
+        assert_eq!(pair(Route::Queue("a.b".into())), (String::new(), "a.b".into()));
+        let replay = |key: &str| pair(Route::LoadQueue { routing_key: key.into() });
+        assert_eq!(replay("a.#"), ("ns.load.replay".into(), "a.#".into()));
+        assert_eq!(replay(&"x".repeat(256)).1, "other");
     }
 }

@@ -34,7 +34,7 @@ pub(super) async fn declare(channel: &Channel, names: &Names) -> Result<(), Brok
     declare_load(channel, names).await
 }
 
-/// The load queue with its own dead letters and retry queues.
+/// The load queue with its own dead letters and retry queues, and the exchange by which replay reaches it alone.
 async fn declare_load(channel: &Channel, names: &Names) -> Result<(), BrokerError> {
     queue(channel, &names.dead(), kept_until_taken()).await?;
     let mut load = dead_lettering_to(&names.dead());
@@ -47,6 +47,8 @@ async fn declare_load(channel: &Channel, names: &Names) -> Result<(), BrokerErro
         retry.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DELIVERY_LIMIT_NONE));
         queue(channel, &name, retry).await?;
     }
+    exchange(channel, &names.replay(), ExchangeKind::Fanout, FieldTable::default()).await?;
+    bind(channel, names.load(), &names.replay(), "").await?;
     bind(channel, names.load(), names.exchange(), "#").await
 }
 

@@ -155,7 +155,7 @@ impl fmt::Display for Retention {
 }
 
 /// An event type in a list, where people write spaces. An empty one would silently load nothing.
-fn event_type(text: &str) -> Result<String, String> {
+pub(super) fn event_type(text: &str) -> Result<String, String> {
     let kind = text.trim();
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if !(1..=64).contains(&kind.len()) || !kind.chars().all(plain) {
@@ -165,7 +165,7 @@ fn event_type(text: &str) -> Result<String, String> {
 }
 
 /// A queue's name below the namespace: short, and never one of the names that the pipeline uses for something else.
-fn queue_name(text: &str) -> Result<String, String> {
+pub(super) fn queue_name(text: &str) -> Result<String, String> {
     const TAKEN: [&str; 4] = ["archive", "gaps", "status", "unrouted"];
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
     if text.is_empty() || text.len() > 64 || !text.chars().all(plain) {

@@ -4,6 +4,7 @@ mod address;
 mod environment;
 mod fetcher;
 mod loader;
+mod replay;
 mod shared;
 mod simulator;
 mod standalone;
@@ -12,6 +13,10 @@ pub use address::{AmqpUrl, Namespace, RedisUrl};
 pub use environment::Environment;
 pub use fetcher::{FetchArgs, FetcherArgs, Source};
 pub use loader::{Bots, LoadArgs, LoaderArgs, Retention, ScoreWeight};
+pub use replay::{
+    ArchiveArgs, BaseUrl, DeadArgs, GapsArgs, GhArchiveArgs, ListFormat, PaceArgs, Position, PublishArgs,
+    ReplayArgs, ReplaySource, SelectArgs, StateArgs,
+};
 pub use shared::{LogFormat, ServerArgs, TelemetryArgs};
 pub use simulator::{SimulateArgs, SimulatorArgs};
 pub use standalone::StandaloneArgs;

@@ -10,11 +10,11 @@ use super::{AmqpUrl, Environment, Namespace, RedisUrl, UsageError};
 #[derive(clap::Args, Clone)]
 pub struct TelemetryArgs {
     /// Log lines on stderr as text for people or JSON for machines; RUST_LOG filters them
-    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    #[arg(long, global = true, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     pub log_format: LogFormat,
 
     /// Serve /metrics, /healthz and /readyz at this address, such as 127.0.0.1:9100 [off when not given]
-    #[arg(long, env = "METRICS_LISTEN", value_name = "IP:PORT")]
+    #[arg(long, global = true, env = "METRICS_LISTEN", value_name = "IP:PORT")]
     pub metrics_listen: Option<SocketAddr>,
 }
 
@@ -31,17 +31,17 @@ pub enum LogFormat {
 #[derive(clap::Args, Clone)]
 pub struct ServerArgs {
     /// RabbitMQ; amqps:// for TLS. Prefer AMQP_URL or AMQP_URL_FILE: a command line is visible to every user
-    #[arg(long, env = "AMQP_URL", hide_env_values = true, value_parser = secret, value_name = "URL",
+    #[arg(long, global = true, env = "AMQP_URL", hide_env_values = true, value_parser = secret, value_name = "URL",
           default_value = "amqp://guest:guest@127.0.0.1:5672/%2f")]
     amqp_url: SecretString,
 
     /// Redis; rediss:// for TLS. REDIS_PASSWORD fills in a missing password. Prefer REDIS_URL or REDIS_URL_FILE
-    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_parser = secret, value_name = "URL",
+    #[arg(long, global = true, env = "REDIS_URL", hide_env_values = true, value_parser = secret, value_name = "URL",
           default_value = "redis://127.0.0.1:6379/")]
     redis_url: SecretString,
 
     /// Prefix of the exchange, every queue and every key
-    #[arg(long, env = "ETL_NAMESPACE", default_value = "github-events", value_name = "NAME")]
+    #[arg(long, global = true, env = "ETL_NAMESPACE", default_value = "github-events", value_name = "NAME")]
     pub namespace: Namespace,
 }
 

@@ -186,7 +186,9 @@ impl Drop for Corner {
             let queue = self.queue(&name);
             let _ = block_on(amqp.channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()));
         }
-        for exchange in ["", ".status", ".unrouted"].map(|end| format!("{}{end}", self.namespace)) {
+        let replays = self.queues.iter().map(|queue| format!(".{queue}.replay"));
+        let ends = ["", ".status", ".unrouted"].map(str::to_owned).into_iter().chain(replays);
+        for exchange in ends.map(|end| format!("{}{end}", self.namespace)) {
             let delete =
                 amqp.channel.exchange_delete(exchange.as_str().into(), ExchangeDeleteOptions::default());
             let _ = block_on(delete);

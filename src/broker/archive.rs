@@ -1,0 +1,164 @@
+//! Reading the archive stream. A stream keeps what is read, so an ack is only a credit for more, and where we are is ours to
+//! remember (<https://www.rabbitmq.com/docs/streams#consuming>).
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures_util::StreamExt as _;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+
+use super::session::{Session, within};
+use super::{Broker, BrokerError, Envelope, envelope};
+
+/// Messages RabbitMQ may send ahead of our acks.
+const PREFETCH: u16 = 512;
+/// At the end of a stream nothing comes any more, and RabbitMQ says nothing about it.
+const QUIET: Duration = Duration::from_secs(1);
+/// The last chunk of a busy stream grows while it is read: an end is as good as another.
+const END_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArchiveStart {
+    /// The oldest message there is.
+    First,
+    /// The beginning of the last chunk.
+    LastChunk,
+    /// This message, or the oldest one if it has been removed.
+    Offset(u64),
+    /// The chunk that was being written at this time, so perhaps a second or so before.
+    Time(DateTime<Utc>),
+}
+
+/// A message of the archive.
+pub struct Archived {
+    /// Its number in the stream.
+    pub offset: u64,
+    /// Its number on this session.
+    pub tag: u64,
+    /// The bytes as published.
+    pub body: Vec<u8>,
+    /// The routing key it was published with.
+    pub routing_key: String,
+    /// Properties and headers, as they were published.
+    pub envelope: Envelope,
+}
+
+/// A session that reads the archive. Any error means: drop it, and open another behind the last message taken.
+pub struct ArchiveReader {
+    session: Session,
+    deliveries: lapin::Consumer,
+    queue: String,
+}
+
+impl Broker {
+    /// Opens a session that reads the archive from `start`.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when RabbitMQ cannot be reached or does not serve the stream. For some seconds after a restart it answers
+    /// that the stream is not there.
+    pub async fn read_archive(&self, start: ArchiveStart) -> Result<ArchiveReader, BrokerError> {
+        let session = Session::open(self, "reading the archive").await?;
+        let queue = self.names.archive();
+        let qos = session.channel.basic_qos(PREFETCH, BasicQosOptions::default());
+        within("limit the prefetch", qos).await?;
+        let mut arguments = FieldTable::default();
+        arguments.insert(envelope::STREAM_OFFSET.into(), start.argument());
+        let subscribe = session.channel.basic_consume(
+            queue.as_str().into(),
+            ShortString::from(""),
+            BasicConsumeOptions::default(),
+            arguments,
+        );
+        let deliveries = within("read the archive", subscribe).await?;
+        Ok(ArchiveReader { session, deliveries, queue })
+    }
+
+    /// The offset of the first message at or behind `start`; nothing when there is none (yet).
+    ///
+    /// # Errors
+    /// As [`Self::read_archive`].
+    pub async fn archive_offset(&self, start: ArchiveStart) -> Result<Option<u64>, BrokerError> {
+        let mut reader = self.read_archive(start).await?;
+        let first = reader.next_soon().await?.map(|message| message.offset);
+        reader.close().await;
+        Ok(first)
+    }
+
+    /// The offset of the last message; nothing when the archive is empty.
+    ///
+    /// # Errors
+    /// As [`Self::read_archive`].
+    pub async fn archive_end(&self) -> Result<Option<u64>, BrokerError> {
+        let mut reader = self.read_archive(ArchiveStart::LastChunk).await?;
+        let mut last = None;
+        let reading = async {
+            while let Some(message) = reader.next_soon().await? {
+                last = Some(message.offset);
+                reader.ack_through(message.tag).await?;
+            }
+            Ok::<_, BrokerError>(())
+        };
+        if let Ok(ended) = tokio::time::timeout(END_TIMEOUT, reading).await {
+            ended?;
+        }
+        reader.close().await;
+        Ok(last)
+    }
+}
+
+impl ArchiveStart {
+    fn argument(self) -> AMQPValue {
+        match self {
+            Self::First => AMQPValue::LongString("first".into()),
+            Self::LastChunk => AMQPValue::LongString("last".into()),
+            Self::Offset(offset) => AMQPValue::LongLongInt(i64::try_from(offset).unwrap_or(i64::MAX)),
+            Self::Time(time) => AMQPValue::Timestamp(u64::try_from(time.timestamp()).unwrap_or(0)),
+        }
+    }
+}
+
+impl ArchiveReader {
+    /// The next message, whenever it comes. Safe to drop while waiting.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when the session has ended.
+    pub async fn next(&mut self) -> Result<Archived, BrokerError> {
+        match self.deliveries.next().await {
+            Some(Ok(delivery)) => Ok(Archived {
+                offset: envelope::offset_in(&delivery.properties),
+                tag: delivery.delivery_tag,
+                body: delivery.data,
+                routing_key: delivery.routing_key.into(),
+                envelope: Envelope(delivery.properties).copied(),
+            }),
+            Some(Err(error)) => Err(BrokerError::from_lapin("read the archive", &error)),
+            None => Err(BrokerError::Cancelled { queue: self.queue.clone() }),
+        }
+    }
+
+    /// The next message, or nothing when none comes within a second.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when the session has ended.
+    pub async fn next_soon(&mut self) -> Result<Option<Archived>, BrokerError> {
+        match tokio::time::timeout(QUIET, self.next()).await {
+            Ok(next) => next.map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Lets RabbitMQ send as many more as have come up to `tag`.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when the session has ended.
+    pub async fn ack_through(&self, tag: u64) -> Result<(), BrokerError> {
+        within("ack", self.session.channel.basic_ack(tag, BasicAckOptions { multiple: true })).await
+    }
+
+    /// Ends the session.
+    pub async fn close(self) {
+        self.session.close().await;
+    }
+}

@@ -1,0 +1,270 @@
+//! Downloading a file to disk, through whatever the network does.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use reqwest::header::{CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_RANGE, RANGE, RETRY_AFTER};
+use reqwest::{Response, StatusCode};
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt as _;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::{Fetched, Hour};
+use crate::health::{Dependency, Health};
+use crate::retry::{self, Backoff, Interrupted};
+
+const USER_AGENT: &str = concat!("github-event-etl/", env!("CARGO_PKG_VERSION"));
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Without a single byte for this long, the connection is taken for dead. A whole file may take hours.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// An hour of 2025 has about 0.1 GB; this only keeps an endless answer from filling the disk.
+const FILE_BYTES_MAX: u64 = 8 << 30;
+/// The longest that a server's `Retry-After` is heeded.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+
+/// Why a file did not come.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The program is to stop.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+    /// The local disk refuses.
+    #[error("store the download in {}: {error}; make room, or choose another --state-dir", path.display())]
+    Disk { path: PathBuf, error: std::io::Error },
+}
+
+/// Downloads hours from one web server, one request at a time each.
+pub(super) struct Downloader {
+    http: reqwest::Client,
+    base: Url,
+    server: Dependency,
+}
+
+/// What one request brought.
+enum Attempt {
+    Done(Fetched),
+    /// Worth repeating, perhaps not before some time.
+    Again {
+        reason: String,
+        after: Duration,
+    },
+}
+
+/// A file that is being downloaded.
+struct Part {
+    path: PathBuf,
+    /// Names the version of the file of which `path` holds the beginning.
+    etag: Option<HeaderValue>,
+}
+
+impl Downloader {
+    pub(super) fn new(base: Url, health: &Health) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(SILENCE_MAX)
+            // The file itself is gzip: it must come as it is, whatever the server calls its encoding.
+            .no_gzip();
+        // Without TLS no certificates are needed.
+        let http = if base.scheme() == "http" { http.tls_certs_only([]) } else { http };
+        let http = http.build().context("set up TLS for GH Archive (are CA certificates installed?)")?;
+        let host = base.host_str().unwrap_or_default();
+        let port = base.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let server = health.dependency(format!("GH Archive at {host}{port}"));
+        server.up();
+        Ok(Self { http, base, server })
+    }
+
+    fn url(&self, hour: Hour) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}/{hour}.json.gz", self.base.path().trim_end_matches('/')));
+        url
+    }
+
+    pub(super) async fn fetch(
+        &self,
+        hour: Hour,
+        folder: &Path,
+        shutdown: &CancellationToken,
+    ) -> Result<Fetched, FetchError> {
+        let path = folder.join(format!("{hour}.json.gz"));
+        // Whole, of a run that was stopped: the last thing that happens to a download is getting this name.
+        if path.is_file() {
+            return Ok(Fetched::File { path, is_ours: true });
+        }
+        let mut part = Part { path: path.with_extension("gz.part"), etag: None };
+        let mut backoff = retrying();
+        let fetched = loop {
+            let attempted = unless_stopped(shutdown, self.try_fetch(hour, &mut part)).await??;
+            if let Some(fetched) = self.settle(attempted, &mut backoff, shutdown).await? {
+                break fetched;
+            }
+        };
+        if let Fetched::File { .. } = fetched {
+            tokio::fs::rename(&part.path, &path)
+                .await
+                .map_err(|error| FetchError::Disk { path: path.clone(), error })?;
+            return Ok(Fetched::File { path, is_ours: true });
+        }
+        Ok(fetched)
+    }
+
+    pub(super) async fn has(&self, hour: Hour, shutdown: &CancellationToken) -> Result<bool, FetchError> {
+        let mut backoff = retrying();
+        loop {
+            let attempted = unless_stopped(shutdown, self.look(hour)).await?;
+            if let Some(fetched) = self.settle(attempted, &mut backoff, shutdown).await? {
+                return Ok(matches!(fetched, Fetched::File { .. }));
+            }
+        }
+    }
+
+    /// What an attempt brought, or nothing after the wait before the next one.
+    async fn settle(
+        &self,
+        attempted: Attempt,
+        backoff: &mut Backoff,
+        shutdown: &CancellationToken,
+    ) -> Result<Option<Fetched>, Interrupted> {
+        match attempted {
+            Attempt::Done(fetched) => {
+                self.server.up();
+                Ok(Some(fetched))
+            }
+            Attempt::Again { reason, after } => {
+                self.server.away(reason);
+                retry::sleep(backoff.next_delay().max(after), shutdown).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn look(&self, hour: Hour) -> Attempt {
+        let url = self.url(hour);
+        match self.http.head(url.clone()).timeout(SILENCE_MAX).send().await {
+            Ok(response) if response.status().is_success() => {
+                Attempt::Done(Fetched::File { path: PathBuf::new(), is_ours: false })
+            }
+            Ok(response) => refusal(&url, response.status(), response.headers()),
+            Err(error) => again(explain(error)),
+        }
+    }
+
+    async fn try_fetch(&self, hour: Hour, part: &mut Part) -> Result<Attempt, FetchError> {
+        let url = self.url(hour);
+        let have = part.bytes().await;
+        let mut request = self.http.get(url.clone());
+        if let (Some(etag), 1..) = (&part.etag, have) {
+            request = request.header(RANGE, format!("bytes={have}-")).header(IF_RANGE, etag.clone());
+        }
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => return Ok(again(explain(error))),
+        };
+        match response.status() {
+            StatusCode::OK => part.receive(response, 0).await,
+            StatusCode::PARTIAL_CONTENT if begins_at(response.headers(), have) => {
+                part.receive(response, have).await
+            }
+            StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
+                part.etag = None;
+                Ok(again("it does not continue where it broke off".into()))
+            }
+            status => Ok(refusal(&url, status, response.headers())),
+        }
+    }
+}
+
+impl Part {
+    async fn bytes(&self) -> u64 {
+        tokio::fs::metadata(&self.path).await.map_or(0, |metadata| metadata.len())
+    }
+
+    /// Writes the answer's body behind the first `from` bytes.
+    async fn receive(&mut self, mut response: Response, from: u64) -> Result<Attempt, FetchError> {
+        // A weak one does not promise the same bytes (RFC 9110, 13.1.5).
+        self.etag = response.headers().get(ETAG).filter(|etag| !etag.as_bytes().starts_with(b"W/")).cloned();
+        let disk = |error| FetchError::Disk { path: self.path.clone(), error };
+        let mut file =
+            File::options().create(true).write(true).truncate(false).open(&self.path).await.map_err(disk)?;
+        file.set_len(from).await.map_err(disk)?;
+        tokio::io::AsyncSeekExt::seek(&mut file, std::io::SeekFrom::End(0)).await.map_err(disk)?;
+        let mut bytes = from;
+        loop {
+            let chunk = match response.chunk().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                Err(error) => {
+                    // What has come is of use to the next attempt.
+                    file.flush().await.map_err(disk)?;
+                    return Ok(again(explain(error)));
+                }
+            };
+            bytes += chunk.len() as u64;
+            if bytes > FILE_BYTES_MAX {
+                return Ok(Attempt::Done(Fetched::Refused {
+                    reason: format!("it is larger than {FILE_BYTES_MAX} bytes"),
+                }));
+            }
+            file.write_all(&chunk).await.map_err(disk)?;
+        }
+        file.flush().await.map_err(disk)?;
+        Ok(Attempt::Done(Fetched::File { path: self.path.clone(), is_ours: true }))
+    }
+}
+
+/// A server in the internet is asked again after half a second, later after up to a minute.
+fn retrying() -> Backoff {
+    Backoff::between(Duration::from_millis(500), Duration::from_secs(60))
+}
+
+async fn unless_stopped<T>(
+    shutdown: &CancellationToken,
+    work: impl Future<Output = T>,
+) -> Result<T, Interrupted> {
+    tokio::select! {
+        done = work => Ok(done),
+        () = shutdown.cancelled() => Err(Interrupted),
+    }
+}
+
+fn begins_at(headers: &HeaderMap, byte: u64) -> bool {
+    let range = headers.get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
+    range.is_some_and(|range| range.starts_with(&format!("bytes {byte}-")))
+}
+
+/// What an answer without a file means.
+fn refusal(url: &Url, status: StatusCode, headers: &HeaderMap) -> Attempt {
+    match status {
+        StatusCode::NOT_FOUND | StatusCode::GONE => {
+            Attempt::Done(Fetched::Missing { place: url.to_string() })
+        }
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
+            Attempt::Again { reason: format!("it answered {status}"), after: retry_after(headers) }
+        }
+        status if status.is_server_error() => {
+            Attempt::Again { reason: format!("it answered {status}"), after: retry_after(headers) }
+        }
+        status => Attempt::Done(Fetched::Refused { reason: format!("{url} answered {status}") }),
+    }
+}
+
+fn retry_after(headers: &HeaderMap) -> Duration {
+    let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    Duration::from_secs(seconds.unwrap_or(0)).min(RETRY_AFTER_MAX)
+}
+
+fn again(reason: String) -> Attempt {
+    Attempt::Again { reason, after: Duration::ZERO }
+}
+
+/// The error with its causes, in words for the log.
+fn explain(error: reqwest::Error) -> String {
+    if error.is_timeout() {
+        let limit = if error.is_connect() { CONNECT_TIMEOUT } else { SILENCE_MAX };
+        return format!("nothing came within {} s", limit.as_secs());
+    }
+    format!("{:#}", anyhow::Error::from(error.without_url()))
+}

@@ -1,0 +1,106 @@
+//! Where the files come from: a web server, or a folder.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Hour;
+use super::download::{Downloader, FetchError};
+use crate::config::BaseUrl;
+use crate::health::Health;
+
+/// GH Archive itself, a mirror of it, or a folder with its files. Cheap to clone.
+#[derive(Clone)]
+pub struct Mirror(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Web(Arc<Downloader>),
+    Folder(PathBuf),
+}
+
+/// What became of an hour.
+#[derive(Debug)]
+pub enum Fetched {
+    /// Here is its file. `is_ours` when it was downloaded for us, so that we should delete it after use.
+    File { path: PathBuf, is_ours: bool },
+    /// There is no such file (yet); this says where it was looked for.
+    Missing { place: String },
+    /// There may be one, but it is not to be had.
+    Refused { reason: String },
+}
+
+impl Mirror {
+    /// A mirror that has not been asked anything yet.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn new(base: &BaseUrl, health: &Health) -> anyhow::Result<Self> {
+        Ok(Self(match base {
+            BaseUrl::Web(url) => Kind::Web(Arc::new(Downloader::new(url.clone(), health)?)),
+            BaseUrl::Folder(path) => Kind::Folder(path.clone()),
+        }))
+    }
+
+    /// Brings the hour's file to this machine, below `folder` if it has to be downloaded. A web server that does not answer
+    /// is asked again without end; what has been downloaded before it broke off is kept.
+    ///
+    /// # Errors
+    /// [`FetchError`] when the program is to stop, or the disk does not take the file.
+    pub async fn fetch(
+        &self,
+        hour: Hour,
+        folder: &Path,
+        shutdown: &CancellationToken,
+    ) -> Result<Fetched, FetchError> {
+        match &self.0 {
+            Kind::Web(web) => web.fetch(hour, folder, shutdown).await,
+            Kind::Folder(path) => Ok(find_in(path, hour)),
+        }
+    }
+
+    /// Whether the hour's file exists. Asked without end, too.
+    ///
+    /// # Errors
+    /// [`FetchError::Interrupted`] when the program is to stop.
+    pub async fn has(&self, hour: Hour, shutdown: &CancellationToken) -> Result<bool, FetchError> {
+        match &self.0 {
+            Kind::Web(web) => web.has(hour, shutdown).await,
+            Kind::Folder(path) => Ok(matches!(find_in(path, hour), Fetched::File { .. })),
+        }
+    }
+}
+
+/// Folders are filled by hand: with a leading zero, or decompressed.
+fn find_in(folder: &Path, hour: Hour) -> Fetched {
+    let name = hour.to_string();
+    let (day, number) = name.split_at(11);
+    let names = [name.clone(), format!("{day}{number:0>2}")];
+    let candidates =
+        names.iter().flat_map(|name| [".json.gz", ".json"].map(|end| folder.join(format!("{name}{end}"))));
+    candidates.clone().find(|path| path.is_file()).map_or_else(
+        || Fetched::Missing { place: folder.join(format!("{name}.json.gz")).display().to_string() },
+        |path| Fetched::File { path, is_ours: false },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_searched_for_the_names_that_people_give() {
+        let folder = tempfile::tempdir().unwrap();
+        let hour: Hour = "2015-01-01-3".parse().unwrap();
+        assert!(
+            matches!(find_in(folder.path(), hour), Fetched::Missing { place } if place.ends_with("2015-01-01-3.json.gz"))
+        );
+        for name in ["2015-01-01-03.json", "2015-01-01-3.json.gz"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+            assert!(
+                matches!(find_in(folder.path(), hour), Fetched::File { path, is_ours: false } if path.ends_with(name))
+            );
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! A file's events in batches, with everything that was none.
+
+use std::io::{BufRead, Read};
+
+use chrono::{DateTime, Utc};
+
+use super::lines::Lines;
+use super::open::{Meter, open};
+use super::records;
+use crate::event::{BODY_BYTES_MAX, Event};
+
+/// A batch is handed out when it has this many events or bytes, at the end of a line.
+const BATCH_EVENTS: usize = 256;
+const BATCH_BYTES: usize = 1024 * 1024;
+
+/// Of a scrap that is too long to be kept whole, this much is.
+const SCRAP_BYTES_MAX: usize = 1024;
+
+/// An event with its exact bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Named {
+    pub id: String,
+    pub kind: String,
+    pub created: DateTime<Utc>,
+    pub body: Vec<u8>,
+}
+
+/// Something that was no event, or the reason why a file cannot be read any further.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Reject {
+    /// Where it stands, from 1; 0 for a file that cannot be read at all.
+    pub line: u64,
+    /// Why, as a dead letter would say it: `code: explanation`.
+    pub reason: String,
+    /// Its bytes; only the first ones of what is larger than an event may be.
+    pub scrap: Vec<u8>,
+    /// How many bytes it has.
+    pub bytes: u64,
+}
+
+/// What was found since the last batch.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Those that are wanted, in the order of the file.
+    pub events: Vec<Named>,
+    /// Events that are not wanted.
+    pub unwanted: u64,
+    pub rejects: Vec<Reject>,
+    /// All of this batch stands in the lines up to this one.
+    pub through_line: u64,
+    /// Bytes of the file, as it is on disk, read for this batch and all before it.
+    pub bytes_read: u64,
+    event_bytes: usize,
+}
+
+/// Reads a file, or whatever has the same form. Blocking. The iteration ends with the file, or where it cannot be read any
+/// further; then the last batch's last reject says why.
+pub struct Reader<F> {
+    state: State,
+    meter: Meter,
+    /// Lines up to this one have been taken before.
+    skip: u64,
+    wanted: F,
+}
+
+enum State {
+    Open(Lines<Box<dyn BufRead + Send>>),
+    Unreadable(Reject),
+    Ended,
+}
+
+impl<F: Fn(&Event) -> bool> Reader<F> {
+    /// Reads `raw` behind line `skip` and picks the events that are `wanted`.
+    pub fn new(raw: impl Read + Send + 'static, skip: u64, wanted: F) -> Self {
+        let meter = Meter::default();
+        let state = match open(raw, &meter) {
+            Ok(text) => State::Open(Lines::new(text)),
+            Err(error) => State::Unreadable(unreadable(0, &error)),
+        };
+        Self { state, meter, skip, wanted }
+    }
+
+    fn fill(&mut self, batch: &mut Batch) {
+        let State::Open(lines) = &mut self.state else { return };
+        let error = loop {
+            match lines.next() {
+                Ok(Some(line)) if line.number <= self.skip => continue,
+                Ok(Some(line)) if !line.is_whole() => batch.rejects.push(too_long(&line)),
+                Ok(Some(line)) => take(&line, &self.wanted, batch),
+                Ok(None) => break None,
+                Err(error) => break Some(unreadable(lines.number() + 1, &error)),
+            }
+            batch.through_line = lines.number();
+            if batch.is_full() {
+                return;
+            }
+        };
+        batch.through_line = lines.number();
+        batch.rejects.extend(error);
+        self.state = State::Ended;
+    }
+}
+
+impl<F: Fn(&Event) -> bool> Iterator for Reader<F> {
+    type Item = Batch;
+
+    fn next(&mut self) -> Option<Batch> {
+        let mut batch = Batch::default();
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Ended => return None,
+            State::Unreadable(reject) => batch.rejects.push(reject),
+            open @ State::Open(_) => {
+                self.state = open;
+                self.fill(&mut batch);
+            }
+        }
+        batch.bytes_read = self.meter.bytes();
+        Some(batch)
+    }
+}
+
+impl Reject {
+    /// A whole file that cannot be had or read.
+    pub fn of_file(reason: String) -> Self {
+        Self { line: 0, reason, scrap: Vec::new(), bytes: 0 }
+    }
+}
+
+impl Batch {
+    /// The only batch of a file that cannot be read.
+    pub fn unreadable(reason: String) -> Self {
+        Self { rejects: vec![Reject::of_file(reason)], ..Self::default() }
+    }
+
+    fn is_full(&self) -> bool {
+        let scraps = self.rejects.iter().map(|reject| reject.scrap.len()).sum::<usize>();
+        self.events.len() + self.rejects.len() >= BATCH_EVENTS || self.event_bytes + scraps >= BATCH_BYTES
+    }
+}
+
+fn take(line: &super::lines::Line<'_>, wanted: impl Fn(&Event) -> bool, batch: &mut Batch) {
+    records::split(line.text, |record, bytes| match record {
+        Ok(event) if wanted(&event) => {
+            batch.event_bytes += bytes.len();
+            batch.events.push(Named {
+                id: event.id.to_string(),
+                kind: event.kind.to_string(),
+                created: event.created(),
+                body: bytes.to_vec(),
+            });
+        }
+        Ok(_) => batch.unwanted += 1,
+        Err((reason, scrap)) => {
+            let old = if reason.code() == "missing-field" { " (before 2015 events had no id)" } else { "" };
+            batch.rejects.push(Reject {
+                line: line.number,
+                reason: format!("{reason}{old}"),
+                bytes: scrap.len() as u64,
+                scrap: scrap.to_vec(),
+            });
+        }
+    });
+}
+
+fn too_long(line: &super::lines::Line<'_>) -> Reject {
+    Reject {
+        line: line.number,
+        reason: format!("too-large: a line of {} bytes, an event has at most {BODY_BYTES_MAX}", line.bytes),
+        scrap: line.text[..SCRAP_BYTES_MAX].to_vec(),
+        bytes: line.bytes,
+    }
+}
+
+fn unreadable(line: u64, error: &std::io::Error) -> Reject {
+    let reason = match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => {
+            "truncated: the file ends in the middle of its gzip data".to_owned()
+        }
+        _ => format!("unreadable: {error}"),
+    };
+    Reject { line, reason, scrap: Vec::new(), bytes: 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Write as _};
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn event(id: usize) -> String {
+        format!(
+            r#"{{"id":"{id}","type":"PushEvent","created_at":"2015-01-01T00:00:00Z","x":"{}"}}"#,
+            "y".repeat(id % 50)
+        )
+    }
+
+    fn read(raw: &[u8], skip: u64) -> Vec<Batch> {
+        Reader::new(Cursor::new(raw.to_vec()), skip, |event| event.kind == "PushEvent").collect()
+    }
+
+    fn reasons(batches: &[Batch]) -> Vec<(u64, &str)> {
+        let rejects = batches.iter().flat_map(|batch| &batch.rejects);
+        rejects.map(|reject| (reject.line, reject.reason.split(':').next().unwrap())).collect()
+    }
+
+    #[test]
+    fn all_events_come_in_order_and_batches_are_bounded() {
+        let lines: Vec<String> = (0..1000).map(event).collect();
+        let batches = read(lines.join("\n").as_bytes(), 0);
+        let bodies: Vec<_> =
+            batches.iter().flat_map(|batch| &batch.events).map(|event| event.body.clone()).collect();
+        assert_eq!(bodies, lines.iter().map(|line| line.clone().into_bytes()).collect::<Vec<_>>());
+        assert_eq!(batches.iter().map(|batch| batch.through_line).collect::<Vec<_>>(), [256, 512, 768, 1000]);
+        assert_eq!(batches[3].bytes_read, lines.join("\n").len() as u64);
+    }
+
+    #[test]
+    fn reading_goes_on_behind_any_line() {
+        let text: String = (0..1000).map(|id| event(id) + "\n").collect();
+        let batches = read(text.as_bytes(), 700);
+        let ids: Vec<_> =
+            batches.iter().flat_map(|batch| &batch.events).map(|event| event.id.as_str()).collect();
+        assert_eq!((ids.len(), ids[0], ids[299]), (300, "700", "999"));
+        assert_eq!(batches.last().unwrap().through_line, 1000);
+    }
+
+    #[test]
+    fn what_is_no_event_is_told_with_its_line_and_never_ends_the_rest() {
+        let huge = "x".repeat(5 * 1024 * 1024);
+        let old = r#"{"type":"PushEvent","created_at":"2012-01-01T00:00:00-08:00"}"#;
+        let other = event(7).replace("PushEvent", "ForkEvent");
+        let text = format!("{}\nnot json\n{huge}\n\r\n{old}\r\n{other}\n{}\n", event(1), event(2));
+        let batches = read(text.as_bytes(), 0);
+        assert_eq!(reasons(&batches), [(2, "not-json"), (3, "too-large"), (5, "missing-field")]);
+        assert_eq!(batches.iter().map(|batch| batch.events.len()).sum::<usize>(), 2);
+        assert_eq!(batches.iter().map(|batch| batch.unwanted).sum::<u64>(), 1);
+        let rejects: Vec<_> = batches.iter().flat_map(|batch| &batch.rejects).collect();
+        assert_eq!((rejects[0].scrap.as_slice(), rejects[0].bytes), (&b"not json"[..], 8));
+        assert_eq!((rejects[1].scrap.len(), rejects[1].bytes), (1024, 5 * 1024 * 1024));
+    }
+
+    #[test]
+    fn of_a_file_that_breaks_off_the_whole_lines_are_taken() {
+        let text: String = (0..3000).map(|id| event(id) + "\n").collect();
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(text.as_bytes()).unwrap();
+        let whole = encoder.finish().unwrap();
+        let batches = read(&whole[..whole.len() * 2 / 3], 0);
+        let events = batches.iter().map(|batch| batch.events.len()).sum::<usize>();
+        assert!((100..2999).contains(&events), "{events}");
+        assert_eq!(reasons(&batches), [(events as u64 + 1, "truncated")]);
+    }
+
+    #[test]
+    fn a_file_that_is_something_else_is_one_reject() {
+        assert_eq!(reasons(&read(b"<html>\n<body>\n", 0)), [(0, "unreadable")]);
+        assert_eq!(reasons(&read(b"", 0)), []);
+    }
+}

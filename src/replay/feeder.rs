@@ -1,0 +1,189 @@
+//! Publishing old events: where to, how fast, and not faster than loaders take them away.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::{Broker, Depth, Envelope, Outgoing, PublishError, Publisher, Route, Taker};
+use crate::config::PaceArgs;
+use crate::gharchive::Named;
+use crate::health::Health;
+use crate::retry::{self, Interrupted};
+
+/// Where replayed events go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// To the exchange: every load queue and the archive.
+    Everywhere,
+    /// To the load queue of the broker's names alone.
+    LoadQueue,
+}
+
+/// Publishes with confirms at a bounded rate while the load queue is not too long.
+pub(super) struct Feeder {
+    publisher: Publisher,
+    program: &'static str,
+    target: Target,
+    pace: Pace,
+    gate: Gate,
+    shutdown: CancellationToken,
+}
+
+impl Feeder {
+    pub(super) fn new(
+        broker: &Broker,
+        target: Target,
+        pace: &PaceArgs,
+        health: &Health,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self {
+            publisher: broker.publisher(health, true),
+            program: broker.program(),
+            target,
+            pace: Pace::new(pace.rate.map(u32::from)),
+            gate: Gate { broker: broker.clone(), ready_max: pace.max_queue, taker: None, looked_at: None },
+            shutdown,
+        }
+    }
+
+    /// Connects, however long RabbitMQ takes to be there.
+    pub(super) async fn open(&mut self) -> Result<(), PublishError> {
+        self.publisher.open(&self.shutdown).await
+    }
+
+    /// The message of an event from GH Archive.
+    pub(super) fn message(&self, event: Named) -> Outgoing {
+        let envelope = Envelope::json(self.program).of_event(&event.id, &event.kind, event.created);
+        Outgoing { route: self.route(event.kind), body: event.body, envelope }
+    }
+
+    /// Where an event of type `kind` goes.
+    pub(super) fn route(&self, kind: String) -> Route {
+        match self.target {
+            Target::Everywhere => Route::Event { kind },
+            Target::LoadQueue => Route::LoadQueue { routing_key: kind },
+        }
+    }
+
+    /// Publishes all of `messages`; every one is confirmed when this returns.
+    pub(super) async fn publish(&mut self, messages: &[Outgoing]) -> Result<(), PublishError> {
+        for some in messages.chunks(self.pace.at_once()) {
+            self.gate.wait(&self.shutdown).await?;
+            retry::sleep(self.pace.delay(some.len(), Instant::now()), &self.shutdown).await?;
+            self.publisher.publish_all(some, &self.shutdown).await?;
+        }
+        Ok(())
+    }
+
+    /// Says goodbye to RabbitMQ.
+    pub(super) async fn close(&mut self) {
+        if let Some(taker) = self.gate.taker.take() {
+            taker.close().await;
+        }
+        self.publisher.close().await;
+    }
+}
+
+/// Events a second, spread evenly.
+struct Pace {
+    rate: Option<u32>,
+    /// When the next event may leave.
+    due: Instant,
+}
+
+/// A pause is not caught up by a burst.
+const BEHIND_MAX: Duration = Duration::from_secs(1);
+
+impl Pace {
+    fn new(rate: Option<u32>) -> Self {
+        Self { rate, due: Instant::now() }
+    }
+
+    /// How many may leave together: a tenth of a second's worth.
+    fn at_once(&self) -> usize {
+        self.rate.map_or(usize::MAX, |rate| (rate as usize / 10).max(1))
+    }
+
+    /// How long the next `count` events have to wait at `now`.
+    fn delay(&mut self, count: usize, now: Instant) -> Duration {
+        let Some(rate) = self.rate else { return Duration::ZERO };
+        let leaves = self.due.max(now.checked_sub(BEHIND_MAX).unwrap_or(now));
+        #[allow(clippy::cast_precision_loss)]
+        let takes = Duration::from_secs_f64(count as f64 / f64::from(rate));
+        self.due = leaves + takes;
+        leaves.saturating_duration_since(now)
+    }
+}
+
+/// Closed while the load queue is too long.
+struct Gate {
+    broker: Broker,
+    /// 0: never closed.
+    ready_max: u32,
+    taker: Option<Taker>,
+    looked_at: Option<Instant>,
+}
+
+/// A queue grows by some ten thousand messages in this time.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+impl Gate {
+    async fn wait(&mut self, shutdown: &CancellationToken) -> Result<(), Interrupted> {
+        if self.ready_max == 0 || self.looked_at.is_some_and(|at| at.elapsed() < LOOK_EVERY) {
+            return Ok(());
+        }
+        let mut limit = self.ready_max;
+        while let Some(Depth { ready, consumers }) = self.look().await.filter(|depth| depth.ready > limit) {
+            if limit == self.ready_max {
+                let queue = self.broker.names().load();
+                let advice = if consumers == 0 { "; nobody consumes it: start loaders" } else { "" };
+                tracing::info!(
+                    ready,
+                    consumers,
+                    "waiting: {queue} holds {ready} messages (--max-queue {limit}){advice}"
+                );
+                // Once closed, it stays so for a while, else every second would bring a handful.
+                limit /= 2;
+            }
+            retry::sleep(LOOK_EVERY, shutdown).await?;
+        }
+        self.looked_at = Some(Instant::now());
+        Ok(())
+    }
+
+    /// What the load queue holds. A RabbitMQ that does not answer is for the publisher to deal with.
+    async fn look(&mut self) -> Option<Depth> {
+        let taker = match self.taker.take() {
+            Some(taker) => taker,
+            None => self.broker.taker().await.ok()?,
+        };
+        let depth = taker.depth(self.broker.names().load()).await.ok()?;
+        self.taker = Some(taker);
+        Some(depth)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_spreads_events_evenly_and_a_pause_is_not_caught_up() {
+        let mut pace = Pace::new(Some(100));
+        assert_eq!(pace.at_once(), 10);
+        let start = pace.due;
+        // Each ten leave 100 ms after the ten before.
+        let mut now = start;
+        for tens in 0..50 {
+            now += pace.delay(10, now);
+            assert_eq!(now, start + Duration::from_millis(100) * tens);
+        }
+        now += Duration::from_secs(60);
+        let without_waiting = (0..50).take_while(|_| pace.delay(10, now).is_zero()).count();
+        assert_eq!(without_waiting, 11, "a second's worth, and those that are due");
+        assert_eq!((Pace::new(Some(3)).at_once(), Pace::new(None).at_once()), (1, usize::MAX));
+        assert_eq!(Pace::new(None).delay(1000, now), Duration::ZERO);
+    }
+}

@@ -1,0 +1,279 @@
+//! `replay gharchive`: hours and files, event by event, to the loaders.
+
+use std::path::Path;
+
+use anyhow::bail;
+use futures_util::StreamExt as _;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use super::feeder::{Feeder, Target};
+use super::inputs::{Input, Ready, make_ready};
+use super::progress::Progress;
+use super::reading;
+use super::rejects::Rejects;
+use super::state::StateFolder;
+use super::tally::{Size, Tally, thousands};
+use super::{Ended, say};
+use crate::broker::{Broker, Outgoing};
+use crate::config::GhArchiveArgs;
+use crate::gharchive::{Batch, Fetched, Mirror, Reject};
+use crate::health::Health;
+
+/// Everything before this has been published and confirmed, rejected, or was not wanted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Position {
+    /// Which input, by its place in the command.
+    input: usize,
+    /// Its size in bytes: another one means another file, which is read from its beginning.
+    size: u64,
+    /// Lines of it that are done.
+    line: u64,
+    tally: Tally,
+    /// The file of rejects.
+    rejects: String,
+}
+
+/// A replay under way.
+struct Job<'a> {
+    args: &'a GhArchiveArgs,
+    inputs: Vec<Input>,
+    /// Nothing in a dry run.
+    feeder: Option<Feeder>,
+    folder: StateFolder,
+    position: Position,
+    rejects: Rejects,
+    progress: Progress,
+}
+
+/// Why an input's reading ended.
+enum End {
+    /// With the input.
+    Whole,
+    /// The limit is reached.
+    Enough,
+}
+
+/// Publishes everything that `args` names.
+///
+/// # Errors
+/// For bad usage, a local disk that refuses, a RabbitMQ that refuses us for good at the start; and when something was
+/// rejected, unless `--keep-going`.
+pub(super) async fn run(
+    args: &GhArchiveArgs,
+    broker: &Broker,
+    health: &Health,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let inputs = Input::expand(&args.what)?;
+    let mirror = Mirror::new(&args.mirror.base_url()?, health)?;
+    let mut job = Job::begin(args, inputs, broker, health, &shutdown)?;
+    let ended = job.work(&mirror, &shutdown).await;
+    if let Some(feeder) = &mut job.feeder {
+        feeder.close().await;
+    }
+    job.end(ended)
+}
+
+impl<'a> Job<'a> {
+    fn begin(
+        args: &'a GhArchiveArgs,
+        inputs: Vec<Input>,
+        broker: &Broker,
+        health: &Health,
+        shutdown: &CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let target = if args.publish.queue.is_some() { Target::LoadQueue } else { Target::Everywhere };
+        let identity = (
+            (broker.address(), broker.names().load(), &args.publish.queue, args.select.dry_run),
+            (&args.select.types, args.select.limit, args.mirror.base_url()?.to_string(), &inputs),
+        );
+        let folder = StateFolder::open(&args.state.state_dir, "gharchive", &identity)?;
+        let anew =
+            Position { input: 0, size: 0, line: 0, tally: Tally::default(), rejects: Rejects::new_name() };
+        let saved = if args.select.dry_run || inputs.contains(&Input::Stdin) {
+            None
+        } else {
+            folder.load::<Position>()
+        };
+        let position = match saved.filter(|position| position.input < inputs.len()) {
+            Some(position) => {
+                let (events, input) = (thousands(position.tally.events), &inputs[position.input]);
+                tracing::info!(
+                    "going on behind line {} of {input}; {events} events are published",
+                    position.line
+                );
+                position
+            }
+            None => anew,
+        };
+        #[allow(clippy::cast_precision_loss)]
+        let fraction = position.input as f64 / inputs.len() as f64;
+        Ok(Self {
+            feeder: (!args.select.dry_run)
+                .then(|| Feeder::new(broker, target, &args.publish.pace, health, shutdown.clone())),
+            rejects: Rejects::into(&args.state.state_dir, &position.rejects),
+            progress: Progress::start(&position.tally, fraction),
+            args,
+            inputs,
+            folder,
+            position,
+        })
+    }
+
+    async fn work(&mut self, mirror: &Mirror, shutdown: &CancellationToken) -> anyhow::Result<()> {
+        if let Some(feeder) = &mut self.feeder {
+            feeder.open().await?;
+        }
+        let left = self.inputs[self.position.input..].to_vec();
+        let mut coming = std::pin::pin!(make_ready(left, mirror, self.folder.path(), shutdown));
+        while let Some(ready) = coming.next().await {
+            if matches!(self.take(ready?, shutdown).await?, End::Enough) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one input whole.
+    async fn take(&mut self, ready: Ready, shutdown: &CancellationToken) -> anyhow::Result<End> {
+        self.rejects.begin();
+        let mut end = End::Whole;
+        match ready.fetched {
+            Fetched::File { path, is_ours } => {
+                end = self.file(&ready.input, &path, shutdown).await?;
+                if is_ours && let Err(error) = std::fs::remove_file(&path) {
+                    tracing::warn!("remove {}: {error}", path.display());
+                }
+            }
+            Fetched::Missing { place } => self.lack(&ready.input, &format!("missing: no {place}"))?,
+            Fetched::Refused { reason } => self.lack(&ready.input, &format!("refused: {reason}"))?,
+        }
+        self.position =
+            Position { input: self.position.input + 1, size: 0, line: 0, ..self.position.clone() };
+        self.save(true)?;
+        Ok(end)
+    }
+
+    fn lack(&mut self, input: &Input, reason: &str) -> anyhow::Result<()> {
+        self.position.tally.rejected += 1;
+        self.rejects.keep(&input.to_string(), &Reject::of_file(reason.into()))
+    }
+
+    async fn file(
+        &mut self,
+        input: &Input,
+        path: &Path,
+        shutdown: &CancellationToken,
+    ) -> anyhow::Result<End> {
+        let size = path.metadata().map_or(0, |metadata| metadata.len());
+        if size != self.position.size {
+            self.position.size = size;
+            self.position.line = 0;
+        }
+        let select = self.args.select.clone();
+        let mut batches =
+            reading::start(input, path, self.position.line, move |event| select.wants(&event.kind));
+        loop {
+            let batch = tokio::select! {
+                batch = batches.recv() => batch,
+                () = shutdown.cancelled() => return Err(crate::retry::Interrupted.into()),
+            };
+            let Some(batch) = batch else { return Ok(End::Whole) };
+            self.batch(input, batch).await?;
+            if self.args.select.limit.is_some_and(|limit| self.position.tally.events >= limit) {
+                return Ok(End::Enough);
+            }
+        }
+    }
+
+    /// Publishes a batch and keeps its rejects; only then does the position move.
+    async fn batch(&mut self, input: &Input, mut batch: Batch) -> anyhow::Result<()> {
+        let tally = &mut self.position.tally;
+        let room = self.args.select.limit.map_or(u64::MAX, |limit| limit.saturating_sub(tally.events));
+        batch.events.truncate(usize::try_from(room).unwrap_or(usize::MAX));
+        let kinds: Vec<_> = batch.events.iter().map(|event| (event.kind.clone(), event.body.len())).collect();
+        if let Some(feeder) = &mut self.feeder {
+            let messages: Vec<Outgoing> =
+                batch.events.into_iter().map(|event| feeder.message(event)).collect();
+            feeder.publish(&messages).await?;
+        }
+        let tally = &mut self.position.tally;
+        kinds.iter().for_each(|(kind, bytes)| tally.event(kind, *bytes));
+        tally.unwanted += batch.unwanted;
+        tally.rejected += batch.rejects.len() as u64;
+        for reject in &batch.rejects {
+            self.rejects.keep(&input.to_string(), reject)?;
+        }
+        self.position.line = batch.through_line.max(self.position.line);
+        self.save(false)?;
+        self.show(input, batch.bytes_read);
+        Ok(())
+    }
+
+    fn show(&mut self, input: &Input, bytes_read: u64) {
+        let Position { input: index, size, ref tally, .. } = self.position;
+        #[allow(clippy::cast_precision_loss)]
+        let fraction = (size > 0 && *input != Input::Stdin)
+            .then(|| (index as f64 + bytes_read as f64 / size as f64) / self.inputs.len() as f64);
+        let place = match self.inputs.len() {
+            1 => input.to_string(),
+            count => format!("{input} ({} of {count})", index + 1),
+        };
+        self.progress.show(tally, fraction, &place);
+    }
+
+    fn save(&mut self, now: bool) -> anyhow::Result<()> {
+        self.rejects.flush()?;
+        if self.args.select.dry_run {
+            return Ok(());
+        }
+        if now {
+            self.folder.save(&self.position)
+        } else {
+            self.folder.save_if_due(&self.position)
+        }
+        Ok(())
+    }
+
+    /// Says what was done, and remembers or forgets the position.
+    fn end(mut self, ended: anyhow::Result<()>) -> anyhow::Result<()> {
+        let took = self.progress.finish();
+        let is_whole = Ended::of(&ended);
+        // Every position that was taken is true, whatever ended the work.
+        self.save(true)?;
+        let Tally { events, bytes, unwanted, rejected, .. } = self.position.tally;
+        let verb = if self.feeder.is_some() { "published" } else { "would publish" };
+        let rate = thousands(self.progress.rate(&self.position.tally));
+        say(&format!(
+            "{verb} {} events ({}) of {} inputs in {} ({rate}/s)\n{}",
+            thousands(events),
+            Size(bytes),
+            self.position.input,
+            humantime::format_duration(took),
+            self.position.tally.table()
+        ));
+        if unwanted > 0 {
+            say(&format!("left out {} of other types\n", thousands(unwanted)));
+        }
+        if rejected > 0 {
+            say(&format!("rejected {}: see {}\n", thousands(rejected), self.rejects.path().display()));
+        }
+        match is_whole {
+            Ended::Whole => self.folder.forget(),
+            Ended::Stopped => {
+                say("stopped: the same command goes on from here\n");
+                return Ok(());
+            }
+            Ended::Failed => return ended,
+        }
+        if rejected > 0 && !self.args.keep_going {
+            bail!(
+                "{} were rejected, see {} (--keep-going takes this for success)",
+                thousands(rejected),
+                self.rejects.path().display()
+            );
+        }
+        Ok(())
+    }
+}

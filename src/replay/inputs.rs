@@ -1,0 +1,130 @@
+//! What `replay gharchive` reads, one after the other, with the next hours downloading meanwhile.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use futures_util::stream::{self, Stream, StreamExt as _};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::UsageError;
+use crate::gharchive::{Fetched, Hour, Mirror, What};
+
+/// So many inputs are made ready ahead of the one that is read. Each hour of today takes about 0.1 GB of disk.
+const AHEAD: usize = 3;
+
+/// One thing to read.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Input {
+    Hour(Hour),
+    File(PathBuf),
+    Stdin,
+}
+
+impl Input {
+    /// All that `what` names, in order.
+    ///
+    /// # Errors
+    /// [`UsageError`] for a file that is not there: better said before the first event is published than after hours.
+    pub(super) fn expand(what: &[What]) -> Result<Vec<Self>, UsageError> {
+        let mut inputs = Vec::new();
+        for one in what {
+            match one {
+                What::Hours { first, last } => inputs.extend(first.through(*last).map(Self::Hour)),
+                What::File(path) => inputs.push(Self::File(check(path)?)),
+                What::Stdin => inputs.push(Self::Stdin),
+            }
+        }
+        Ok(inputs)
+    }
+}
+
+/// The file by its whole path, which names it wherever the command is run.
+fn check(path: &Path) -> Result<PathBuf, UsageError> {
+    let refuse = |why: String| UsageError(format!("{}: {why}", path.display()));
+    let metadata = path.metadata().map_err(|error| {
+        refuse(format!(
+            "{error}: it must be a file of JSON lines, or hours such as 2025-08-10-12 (see --help)"
+        ))
+    })?;
+    if metadata.is_dir() {
+        return Err(refuse(
+            "it is a folder: name its files, or give it as --base-url with the hours to read".into(),
+        ));
+    }
+    if !metadata.is_file() {
+        return Err(refuse("it is not a plain file: pipe it in (replay gharchive - < FILE)".into()));
+    }
+    path.canonicalize().map_err(|error| refuse(error.to_string()))
+}
+
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hour(hour) => hour.fmt(f),
+            Self::File(path) => {
+                path.file_name().map_or(path.display(), |name| Path::new(name).display()).fmt(f)
+            }
+            Self::Stdin => f.write_str("standard input"),
+        }
+    }
+}
+
+/// An input that can be read now, or not at all.
+pub(super) struct Ready {
+    pub(super) input: Input,
+    pub(super) fetched: Fetched,
+}
+
+/// Makes `inputs` ready in order, some ahead: downloads go on while the one before is published.
+pub(super) fn make_ready(
+    inputs: Vec<Input>,
+    mirror: &Mirror,
+    folder: &Path,
+    shutdown: &CancellationToken,
+) -> impl Stream<Item = anyhow::Result<Ready>> + use<> {
+    let context = Arc::new((mirror.clone(), folder.to_owned(), shutdown.clone()));
+    stream::iter(inputs)
+        .map(move |input| tokio::spawn(one(input, Arc::clone(&context))))
+        .buffered(AHEAD)
+        .map(|joined| joined?)
+}
+
+async fn one(input: Input, context: Arc<(Mirror, PathBuf, CancellationToken)>) -> anyhow::Result<Ready> {
+    let (mirror, folder, shutdown) = &*context;
+    let fetched = match &input {
+        Input::Hour(hour) => {
+            mirror.fetch(*hour, folder, shutdown).await.with_context(|| format!("hour {hour}"))?
+        }
+        Input::File(path) => Fetched::File { path: path.clone(), is_ours: false },
+        Input::Stdin => Fetched::File { path: PathBuf::new(), is_ours: false },
+    };
+    Ok(Ready { input, fetched })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_become_hours_and_files_are_looked_for_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.json");
+        std::fs::write(&file, "").unwrap();
+        let what = |text: &str| text.parse::<What>().unwrap();
+        let inputs =
+            Input::expand(&[what("2015-01-01-22..2015-01-02-0"), what(file.to_str().unwrap()), what("-")])
+                .unwrap();
+        let names: Vec<_> = inputs.iter().map(Input::to_string).collect();
+        assert_eq!(names, ["2015-01-01-22", "2015-01-01-23", "2015-01-02-0", "x.json", "standard input"]);
+        for (bad, why) in [
+            ("/no/such/file.json", "must be a file"),
+            (folder.path().to_str().unwrap(), "is a folder"),
+            ("/dev/zero", "not a plain file"),
+        ] {
+            let error = Input::expand(&[what(bad)]).unwrap_err().to_string();
+            assert!(error.contains(bad) && error.contains(why), "{error}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Backfill: publishes old events again, and nothing else. The loaders and the mark of each event do the rest, so publishing
+//! something twice is harmless, and every replay may be killed and repeated.
+//!
+//! Four sources: GH Archive, the archive stream, the dead letters, and the gaps that the fetcher recorded. `feeder`
+//! publishes for all of them; `state` remembers how far a replay is; `inputs` and `reading` bring GH Archive's files.
+
+mod feeder;
+mod gharchive;
+mod inputs;
+mod progress;
+mod reading;
+mod rejects;
+mod state;
+mod tally;
+
+use std::io::Write as _;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::{Broker, PublishError};
+use crate::config::ReplaySource;
+use crate::gharchive::FetchError;
+use crate::health::Health;
+use crate::retry::Interrupted;
+
+/// Replays from `source` until all of it is published, or `shutdown`.
+///
+/// # Errors
+/// When it failed, or did not do all that was asked for; the text says what and where to look.
+pub async fn run(
+    source: ReplaySource,
+    broker: Broker,
+    health: &Health,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    match source {
+        ReplaySource::GhArchive(args) => gharchive::run(&args, &broker, health, shutdown).await,
+        _ => todo!(),
+    }
+}
+
+/// How a replay ended.
+enum Ended {
+    Whole,
+    /// By whoever told the program to stop.
+    Stopped,
+    Failed,
+}
+
+impl Ended {
+    fn of<T>(result: &anyhow::Result<T>) -> Self {
+        let Err(error) = result else { return Self::Whole };
+        let is_stop = error.chain().any(|cause| {
+            cause.is::<Interrupted>()
+                || matches!(cause.downcast_ref(), Some(PublishError::Interrupted(_)))
+                || matches!(cause.downcast_ref(), Some(FetchError::Interrupted(_)))
+        });
+        if is_stop { Self::Stopped } else { Self::Failed }
+    }
+}
+
+/// Prints data. Nobody reading it any more is no reason to fail.
+fn say(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}

@@ -1,0 +1,146 @@
+//! What was rejected: every piece in a file of its own, the first ones of each input in the log.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use chrono::Utc;
+use serde::Serialize;
+
+use crate::gharchive::Reject;
+use crate::terminal::Escaped;
+
+/// Of each input so many are named in the log; the rest is in the file.
+const NAMED_IN_LOG: u64 = 3;
+
+/// A line of the file.
+///
+/// ```json
+/// {"input":"2015-01-01-12","line":17,"reason":"not-json: …","bytes":8,"text":"not json"}
+/// ```
+///
+/// `text` is what stood there, of more than 4 MiB only the beginning; where it is not UTF-8, `hex` has its bytes.
+#[derive(Serialize)]
+struct Entry<'a> {
+    input: &'a str,
+    line: u64,
+    reason: &'a str,
+    bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hex: Option<String>,
+}
+
+/// The file of rejects, made when the first one comes.
+pub(super) struct Rejects {
+    path: PathBuf,
+    file: Option<BufWriter<File>>,
+    /// Of the input that is read now.
+    of_input: u64,
+}
+
+impl Rejects {
+    /// The name of a new file of rejects.
+    pub(super) fn new_name() -> String {
+        format!("rejects-{}-{}.jsonl", Utc::now().format("%Y%m%dT%H%M%SZ"), std::process::id())
+    }
+
+    /// Rejects that go into the file `name` of `folder`, behind what it holds.
+    pub(super) fn into(folder: &Path, name: &str) -> Self {
+        Self { path: folder.join(name), file: None, of_input: 0 }
+    }
+
+    /// Where they are.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Begins a new input.
+    pub(super) fn begin(&mut self) {
+        self.of_input = 0;
+    }
+
+    /// Keeps one.
+    ///
+    /// # Errors
+    /// When the disk does not take it: going on would lose it.
+    pub(super) fn keep(&mut self, input: &str, reject: &Reject) -> anyhow::Result<()> {
+        self.of_input += 1;
+        if self.of_input <= NAMED_IN_LOG {
+            tracing::warn!(
+                input,
+                line = reject.line,
+                "rejected: {input}, line {}: {}",
+                reject.line,
+                Escaped(&reject.reason)
+            );
+        } else if self.of_input == NAMED_IN_LOG + 1 {
+            tracing::warn!("more of {input} is rejected: see {}", self.path.display());
+        }
+        self.write(input, reject).with_context(|| {
+            let path = self.path.display();
+            format!("keep a rejected line in {path} (make room, or choose another --state-dir)")
+        })
+    }
+
+    fn write(&mut self, input: &str, reject: &Reject) -> anyhow::Result<()> {
+        let text = std::str::from_utf8(&reject.scrap).ok();
+        let hex = || reject.scrap.iter().map(|byte| format!("{byte:02x}")).collect();
+        let entry = Entry {
+            input,
+            line: reject.line,
+            reason: &reject.reason,
+            bytes: reject.bytes,
+            text,
+            hex: text.is_none().then(hex),
+        };
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => {
+                fs::create_dir_all(self.path.parent().unwrap_or(Path::new(".")))?;
+                let file = File::options().create(true).append(true).open(&self.path)?;
+                self.file.insert(BufWriter::new(file))
+            }
+        };
+        serde_json::to_writer(&mut *file, &entry)?;
+        file.write_all(b"\n")?;
+        Ok(())
+    }
+
+    /// Sees to it that everything kept so far is in the file, before a position behind it is remembered.
+    pub(super) fn flush(&mut self) -> anyhow::Result<()> {
+        match &mut self.file {
+            Some(file) => file.flush().with_context(|| format!("write {}", self.path.display())),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reject_is_a_line_with_its_place_and_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut rejects = Rejects::into(&folder.path().join("deep"), "rejects.jsonl");
+        let reject = |line, scrap: &[u8]| Reject {
+            line,
+            reason: "not-json: x".into(),
+            scrap: scrap.to_vec(),
+            bytes: scrap.len() as u64,
+        };
+        rejects.flush().unwrap();
+        assert!(!rejects.path().exists());
+        rejects.keep("a.json", &reject(3, b"say \"hi\"")).unwrap();
+        rejects.keep("a.json", &reject(4, b"\xff\0")).unwrap();
+        rejects.flush().unwrap();
+        assert_eq!(
+            fs::read_to_string(rejects.path()).unwrap(),
+            "{\"input\":\"a.json\",\"line\":3,\"reason\":\"not-json: x\",\"bytes\":8,\"text\":\"say \\\"hi\\\"\"}\n\
+             {\"input\":\"a.json\",\"line\":4,\"reason\":\"not-json: x\",\"bytes\":2,\"hex\":\"ff00\"}\n"
+        );
+    }
+}

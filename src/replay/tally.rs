@@ -1,0 +1,102 @@
+//! What a replay has done so far, over all its runs.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Events by type, and everything else that was met.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Tally {
+    /// Published, or in a dry run what would have been.
+    pub(super) events: u64,
+    /// Bytes of their bodies.
+    pub(super) bytes: u64,
+    /// Not of the types that were asked for, or outside of the gaps.
+    pub(super) unwanted: u64,
+    /// What was no event, could not be read, or is missing.
+    pub(super) rejected: u64,
+    kinds: BTreeMap<String, u64>,
+}
+
+/// GitHub has about 20 types; a hostile file must not make this grow without end.
+const KINDS_MAX: usize = 100;
+const OTHER: &str = "(other types)";
+
+impl Tally {
+    /// Counts an event.
+    pub(super) fn event(&mut self, kind: &str, bytes: usize) {
+        self.events += 1;
+        self.bytes += bytes as u64;
+        let is_new = !self.kinds.contains_key(kind);
+        let kind = if is_new && self.kinds.len() >= KINDS_MAX { OTHER } else { kind };
+        match self.kinds.get_mut(kind) {
+            Some(count) => *count += 1,
+            None => drop(self.kinds.insert(kind.to_owned(), 1)),
+        }
+    }
+
+    /// A table of the types, the most frequent first.
+    pub(super) fn table(&self) -> String {
+        let mut kinds: Vec<_> = self.kinds.iter().collect();
+        kinds.sort_by_key(|(kind, count)| (std::cmp::Reverse(**count), kind.as_str()));
+        let line = |(kind, count): &(&String, &u64)| {
+            format!("{:>12}  {}\n", thousands(**count), crate::terminal::Escaped(kind))
+        };
+        kinds.iter().map(line).collect()
+    }
+}
+
+/// A number as people read it: `8,273`.
+pub(super) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Bytes as people read them.
+pub(super) struct Size(pub(super) u64);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        indicatif::BinaryBytes(self.0).fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_are_counted_and_shown_the_most_frequent_first() {
+        let mut tally = Tally::default();
+        for kind in ["ForkEvent", "PushEvent", "PushEvent", "Evil\u{1b}[2J"] {
+            tally.event(kind, 10);
+        }
+        assert_eq!((tally.events, tally.bytes), (4, 40));
+        assert_eq!(
+            tally.table(),
+            "           2  PushEvent\n           1  Evil\\u{1b}[2J\n           1  ForkEvent\n"
+        );
+    }
+
+    #[test]
+    fn types_without_end_are_counted_together() {
+        let mut tally = Tally::default();
+        (0..500).for_each(|n| tally.event(&format!("Type{n}"), 1));
+        assert!(tally.table().contains(" 400  (other types)"), "{}", tally.table());
+    }
+
+    #[test]
+    fn numbers_have_their_thousands_apart() {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(thousands(number), text);
+        }
+    }
+}
