@@ -18,6 +18,7 @@ pub mod broker;
 pub mod config;
 pub mod event;
 pub mod fetcher;
+pub mod gap;
 pub mod gharchive;
 pub mod github;
 pub mod health;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
@@ -147,6 +147,11 @@ impl ArchiveReader {
             Ok(next) => next.map(Some),
             Err(_) => Ok(None),
         }
+    }
+
+    /// A message that has arrived already, without waiting.
+    pub fn next_arrived(&mut self) -> Option<Result<Archived, BrokerError>> {
+        self.next().now_or_never()
     }
 
     /// Lets RabbitMQ send as many more as have come up to `tag`.

@@ -101,6 +101,11 @@ impl Envelope {
         self.0.message_id().as_ref().map_or("", ShortString::as_str)
     }
 
+    /// The event's type, if the message says it.
+    pub fn kind(&self) -> Option<String> {
+        self.0.kind().as_ref().map(ShortString::to_string)
+    }
+
     /// Failed attempts so far, 0 when the header is missing or is not a number: a hint by whoever sent it.
     pub fn attempts(&self) -> u32 {
         count_in(&self.0, ATTEMPTS)

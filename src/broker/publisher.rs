@@ -16,7 +16,7 @@ use crate::health::{Dependency, Health};
 use crate::retry::{Backoff, Interrupted};
 
 /// Messages and bytes that wait for their confirms at once: bounds memory, and RabbitMQ gains nothing from more.
-const WINDOW_MESSAGES: usize = 256;
+const WINDOW_MESSAGES: usize = 1024;
 const WINDOW_BYTES: usize = 8 * 1024 * 1024;
 /// AMQP's limit for routing keys.
 const SHORT_STRING_BYTES_MAX: usize = 255;
@@ -321,14 +321,14 @@ mod tests {
 
     #[test]
     fn windows_are_bounded_by_count_and_bytes_and_lose_nothing() {
-        let small: Vec<_> = (0..600).map(|_| message(10)).collect();
+        let small: Vec<_> = (0..2600).map(|_| message(10)).collect();
         let big: Vec<_> = (0..5).map(|_| message(3 * 1024 * 1024)).collect();
         let huge = [message(9 * 1024 * 1024), message(1)];
         let lengths = |messages: &[Outgoing]| {
             let refs: Vec<_> = messages.iter().collect();
             windows(&refs).map(<[_]>::len).collect::<Vec<_>>()
         };
-        assert_eq!(lengths(&small), [256, 256, 88]);
+        assert_eq!(lengths(&small), [1024, 1024, 552]);
         assert_eq!(lengths(&big), [2, 2, 1]);
         assert_eq!(lengths(&huge), [1, 1]);
         assert_eq!(lengths(&[]), [0; 0]);

@@ -23,14 +23,14 @@ impl Headline {
         Self {
             kind: text("type"),
             created_at: text("created_at"),
-            actor: field("actor").and_then(|json| name_in(json, "login")).unwrap_or_default(),
-            repo: field("repo").and_then(|json| name_in(json, "name")).unwrap_or_default(),
+            actor: field("actor").and_then(|json| name_in(json, "login")).unwrap_or_default().into_owned(),
+            repo: field("repo").and_then(|json| name_in(json, "name")).unwrap_or_default().into_owned(),
         }
     }
 }
 
-/// The string `name` of the object `json`.
-fn name_in(json: &str, name: &str) -> Option<String> {
+/// The string `name` (`login` or `name`) of the object `json`.
+pub(super) fn name_in<'a>(json: &'a str, name: &str) -> Option<Cow<'a, str>> {
     #[derive(Deserialize)]
     struct Named<'a> {
         #[serde(borrow)]
@@ -40,7 +40,7 @@ fn name_in(json: &str, name: &str) -> Option<String> {
     }
     let named: Named<'_> = serde_json::from_str(json).ok()?;
     let value = if name == "login" { named.login } else { named.name };
-    fields::unquote(value?.get()).map(Cow::into_owned)
+    fields::unquote(value?.get())
 }
 
 #[cfg(test)]

@@ -99,14 +99,22 @@ impl<'a> Event<'a> {
 
     /// The login of whoever acted, if the event names one.
     pub fn actor_login(&self) -> Option<Cow<'a, str>> {
-        #[derive(serde::Deserialize)]
-        struct Actor<'a> {
-            #[serde(borrow)]
-            login: &'a RawValue,
-        }
-        let (_, actor) = self.fields.iter().find(|(name, _)| name == "actor")?;
-        let Actor { login } = serde_json::from_str(actor.get()).ok()?;
-        fields::unquote(login.get()).filter(|login| !login.is_empty())
+        self.name_in("actor", "login")
+    }
+
+    /// The repository as `owner/name`, if the event names one.
+    pub fn repo_name(&self) -> Option<Cow<'a, str>> {
+        self.name_in("repo", "name")
+    }
+
+    /// The login of the organisation it happened in, if in any.
+    pub fn org_login(&self) -> Option<Cow<'a, str>> {
+        self.name_in("org", "login")
+    }
+
+    fn name_in(&self, field: &str, name: &str) -> Option<Cow<'a, str>> {
+        let (_, object) = self.fields.iter().find(|(known, _)| known == field)?;
+        headline::name_in(object.get(), name).filter(|name| !name.is_empty())
     }
 }
 

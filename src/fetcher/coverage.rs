@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
-use serde::Serialize;
+use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use crate::config::Source;
+use crate::gap::GapRecord;
 
 /// A stretch of a feed that polling missed: between two polls more happened than GitHub shows.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,53 +19,23 @@ pub(super) struct Gap {
     pub events_in_poll: usize,
 }
 
-/// The message in the queue of gaps: the contract with `replay gaps`. Fields are only ever added.
-///
-/// ```json
-/// {"source":"events","from":"2026-01-01T12:00:09Z","to":"2026-01-01T12:01:40Z","seconds":91,
-///  "detected_at":"2026-01-01T12:02:00Z","events_in_poll":300}
-/// ```
-///
-/// Events created from `from` to `to`, both included (a second holds many events), may be missing. `from` ≤ `to`, and
-/// `seconds` is their difference, which may be 0. The same gap may be recorded twice; its `message_id` is then the same.
-#[derive(Serialize)]
-struct GapRecord<'a> {
-    source: &'a str,
-    from: String,
-    to: String,
-    seconds: u64,
-    detected_at: String,
-    events_in_poll: usize,
-}
-
 impl Gap {
     /// Seconds of the feed that were missed.
     pub(super) fn seconds(&self) -> u64 {
         u64::try_from((self.to - self.from).num_seconds()).unwrap_or(0)
     }
 
-    /// The record's JSON.
-    pub(super) fn record(&self, source: &Source, detected_at: DateTime<Utc>) -> Vec<u8> {
-        let record = GapRecord {
-            source: &source.to_string(),
-            from: text(self.from),
-            to: text(self.to),
+    /// The record for the queue of gaps.
+    pub(super) fn record(&self, source: &Source, detected_at: DateTime<Utc>) -> GapRecord {
+        GapRecord {
+            source: source.to_string(),
+            from: self.from,
+            to: self.to,
             seconds: self.seconds(),
-            detected_at: text(detected_at),
+            detected_at,
             events_in_poll: self.events_in_poll,
-        };
-        // Strings and numbers into memory: this cannot fail.
-        serde_json::to_vec(&record).unwrap_or_default()
+        }
     }
-
-    /// What tells this gap from all others.
-    pub(super) fn id(&self, source: &Source) -> String {
-        format!("gap {source} {} {}", text(self.from), text(self.to))
-    }
-}
-
-fn text(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// Seconds of a feed seen / elapsed, since its first whole poll.
@@ -106,18 +76,6 @@ mod tests {
 
     fn gap(from: &str, to: &str) -> Gap {
         Gap { from: from.parse().unwrap(), to: to.parse().unwrap(), events_in_poll: 300 }
-    }
-
-    #[test]
-    fn a_record_is_the_documented_json() {
-        let source = "repos/a/b".parse().unwrap();
-        let gap = gap("2026-01-01T12:00:09Z", "2026-01-01T12:01:40Z");
-        let record = gap.record(&source, "2026-01-01T12:02:00.123Z".parse().unwrap());
-        assert_eq!(
-            String::from_utf8(record).unwrap(),
-            r#"{"source":"repos/a/b","from":"2026-01-01T12:00:09Z","to":"2026-01-01T12:01:40Z","seconds":91,"detected_at":"2026-01-01T12:02:00Z","events_in_poll":300}"#
-        );
-        assert_eq!(gap.id(&source), "gap repos/a/b 2026-01-01T12:00:09Z 2026-01-01T12:01:40Z");
     }
 
     #[test]

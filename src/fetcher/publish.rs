@@ -22,6 +22,7 @@ pub(super) fn of_element(element: Element, broker: &Broker) -> Outgoing {
 
 /// A gap's message, to the queue of gaps.
 pub(super) fn of_gap(gap: &Gap, source: &Source, broker: &Broker, now: DateTime<Utc>) -> Outgoing {
-    let envelope = Envelope::json(broker.program()).with_message_id(&gap.id(source));
-    Outgoing { route: Route::Queue(broker.names().gaps()), body: gap.record(source, now), envelope }
+    let record = gap.record(source, now);
+    let envelope = Envelope::json(broker.program()).with_message_id(&record.id());
+    Outgoing { route: Route::Queue(broker.names().gaps()), body: record.json(), envelope }
 }

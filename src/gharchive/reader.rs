@@ -10,8 +10,8 @@ use super::records;
 use crate::event::{BODY_BYTES_MAX, Event};
 
 /// A batch is handed out when it has this many events or bytes, at the end of a line.
-const BATCH_EVENTS: usize = 256;
-const BATCH_BYTES: usize = 1024 * 1024;
+const BATCH_EVENTS: usize = 1024;
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// Of a scrap that is too long to be kept whole, this much is.
 const SCRAP_BYTES_MAX: usize = 1024;
@@ -208,12 +208,13 @@ mod tests {
 
     #[test]
     fn all_events_come_in_order_and_batches_are_bounded() {
-        let lines: Vec<String> = (0..1000).map(event).collect();
+        let lines: Vec<String> = (0..4000).map(event).collect();
         let batches = read(lines.join("\n").as_bytes(), 0);
         let bodies: Vec<_> =
             batches.iter().flat_map(|batch| &batch.events).map(|event| event.body.clone()).collect();
         assert_eq!(bodies, lines.iter().map(|line| line.clone().into_bytes()).collect::<Vec<_>>());
-        assert_eq!(batches.iter().map(|batch| batch.through_line).collect::<Vec<_>>(), [256, 512, 768, 1000]);
+        let through: Vec<_> = batches.iter().map(|batch| batch.through_line).collect();
+        assert_eq!(through, [1024, 2048, 3072, 4000]);
         assert_eq!(batches[3].bytes_read, lines.join("\n").len() as u64);
     }
 

@@ -20,6 +20,16 @@ pub(super) enum Target {
     LoadQueue,
 }
 
+impl Target {
+    /// The route of an event of type `kind`.
+    pub(super) fn route(self, kind: String) -> Route {
+        match self {
+            Self::Everywhere => Route::Event { kind },
+            Self::LoadQueue => Route::LoadQueue { routing_key: kind },
+        }
+    }
+}
+
 /// Publishes with confirms at a bounded rate while the load queue is not too long.
 pub(super) struct Feeder {
     publisher: Publisher,
@@ -56,15 +66,7 @@ impl Feeder {
     /// The message of an event from GH Archive.
     pub(super) fn message(&self, event: Named) -> Outgoing {
         let envelope = Envelope::json(self.program).of_event(&event.id, &event.kind, event.created);
-        Outgoing { route: self.route(event.kind), body: event.body, envelope }
-    }
-
-    /// Where an event of type `kind` goes.
-    pub(super) fn route(&self, kind: String) -> Route {
-        match self.target {
-            Target::Everywhere => Route::Event { kind },
-            Target::LoadQueue => Route::LoadQueue { routing_key: kind },
-        }
+        Outgoing { route: self.target.route(event.kind), body: event.body, envelope }
     }
 
     /// Publishes all of `messages`; every one is confirmed when this returns.

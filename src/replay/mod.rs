@@ -4,24 +4,32 @@
 //! Four sources: GH Archive, the archive stream, the dead letters, and the gaps that the fetcher recorded. `feeder`
 //! publishes for all of them; `state` remembers how far a replay is; `inputs` and `reading` bring GH Archive's files.
 
+mod archive;
+mod dead;
+mod dead_list;
 mod feeder;
+mod gap_list;
+mod gap_plan;
+mod gap_queue;
+mod gaps;
 mod gharchive;
 mod inputs;
 mod progress;
 mod reading;
 mod rejects;
 mod state;
+mod table;
 mod tally;
 
 use std::io::Write as _;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{Broker, PublishError};
+use crate::broker::{Broker, BrokerError, PublishError};
 use crate::config::ReplaySource;
 use crate::gharchive::FetchError;
-use crate::health::Health;
-use crate::retry::Interrupted;
+use crate::health::{Dependency, Health};
+use crate::retry::{Backoff, Interrupted};
 
 /// Replays from `source` until all of it is published, or `shutdown`.
 ///
@@ -35,7 +43,9 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     match source {
         ReplaySource::GhArchive(args) => gharchive::run(&args, &broker, health, shutdown).await,
-        _ => todo!(),
+        ReplaySource::Archive(args) => archive::run(&args, &broker, health, shutdown).await,
+        ReplaySource::Dead(args) => dead::run(&args, &broker, health, shutdown).await,
+        ReplaySource::Gaps(args) => gaps::run(&args, &broker, health, shutdown).await,
     }
 }
 
@@ -56,6 +66,30 @@ impl Ended {
                 || matches!(cause.downcast_ref(), Some(FetchError::Interrupted(_)))
         });
         if is_stop { Self::Stopped } else { Self::Failed }
+    }
+}
+
+/// Asks RabbitMQ until it answers.
+async fn patiently<T>(
+    server: &Dependency,
+    shutdown: &CancellationToken,
+    ask: impl AsyncFn() -> Result<T, BrokerError>,
+) -> Result<T, Interrupted> {
+    let mut backoff = Backoff::for_server();
+    loop {
+        let asked = tokio::select! {
+            asked = ask() => asked,
+            () = shutdown.cancelled() => return Err(Interrupted),
+        };
+        match asked {
+            Ok(answer) => {
+                server.up();
+                return Ok(answer);
+            }
+            // Also "no such queue": after a restart, RabbitMQ says so for some seconds.
+            Err(error) => server.away(error),
+        }
+        backoff.pause(shutdown).await?;
     }
 }
 

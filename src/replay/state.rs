@@ -30,9 +30,7 @@ impl StateFolder {
     /// # Errors
     /// When it cannot be written, or the same command is running.
     pub(super) fn open(root: &Path, name: &str, identity: &impl Hash) -> anyhow::Result<Self> {
-        let mut hasher = DefaultHasher::new();
-        identity.hash(&mut hasher);
-        let path = root.join(format!("{name}-{:016x}", hasher.finish()));
+        let path = root.join(self::name(name, identity));
         let remedy = "(choose another folder with --state-dir, REPLAY_STATE_DIR)";
         fs::create_dir_all(&path).with_context(|| format!("create {} {remedy}", path.display()))?;
         // Beside the folder, which is removed in the end.
@@ -94,9 +92,26 @@ impl StateFolder {
         if let Err(error) = fs::remove_dir_all(&self.path) {
             tracing::warn!("remove {}: {error}", self.path.display());
         }
-        // The lock's file goes last: until then nobody else may begin. Nothing depends on its being gone.
-        let _ = fs::remove_file(self.path.with_extension("lock"));
     }
+}
+
+impl Drop for StateFolder {
+    /// Leaves nothing behind where there is nothing to remember.
+    fn drop(&mut self) {
+        // Fails where the folder is not empty.
+        let _ = fs::remove_dir(&self.path);
+        if !self.path.exists() {
+            // Last: until then nobody else may begin. Nothing depends on its being gone.
+            let _ = fs::remove_file(self.path.with_extension("lock"));
+        }
+    }
+}
+
+/// `name` with what tells `identity` from all others.
+pub(super) fn name(name: &str, identity: &impl Hash) -> String {
+    let mut hasher = DefaultHasher::new();
+    identity.hash(&mut hasher);
+    format!("{name}-{:016x}", hasher.finish())
 }
 
 /// Writes a file whole or not at all, whenever the machine stops.
@@ -129,6 +144,7 @@ mod tests {
         assert_eq!(open("two").load::<u64>(), None);
         open("one").forget();
         assert_eq!(open("one").load::<u64>(), None);
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
     }
 
     #[test]

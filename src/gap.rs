@@ -1,0 +1,93 @@
+//! A record of what polling missed: what the fetcher writes into the queue of gaps, and `replay gaps` reads. Pure.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
+
+/// The message in the queue of gaps. Fields are only ever added.
+///
+/// ```json
+/// {"source":"events","from":"2026-01-01T12:00:09Z","to":"2026-01-01T12:01:40Z","seconds":91,
+///  "detected_at":"2026-01-01T12:02:00Z","events_in_poll":300}
+/// ```
+///
+/// Events created from `from` to `to`, both included (a second holds many events), may be missing. `from` ≤ `to`, and
+/// `seconds` is their difference, which may be 0. The same gap may be recorded twice; its `message_id` is then the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GapRecord {
+    /// The feed, as `--source` names it.
+    pub source: String,
+    /// When the newest event known before was created.
+    #[serde(with = "seconds")]
+    pub from: DateTime<Utc>,
+    /// When the oldest event of the poll that found the gap was created.
+    #[serde(with = "seconds")]
+    pub to: DateTime<Utc>,
+    pub seconds: u64,
+    #[serde(with = "seconds")]
+    pub detected_at: DateTime<Utc>,
+    /// Events that this poll brought, whether new or not.
+    pub events_in_poll: usize,
+}
+
+impl GapRecord {
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// When it is none, with the reason.
+    pub fn parse(body: &[u8]) -> Result<Self, String> {
+        let record: Self = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        if record.to < record.from { Err("it ends before it begins".into()) } else { Ok(record) }
+    }
+
+    /// Its JSON.
+    pub fn json(&self) -> Vec<u8> {
+        // Strings and numbers into memory: this cannot fail.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// What tells this gap from all others: its `message_id`.
+    pub fn id(&self) -> String {
+        format!("gap {} {} {}", self.source, text(self.from), text(self.to))
+    }
+}
+
+fn text(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+mod seconds {
+    use chrono::{DateTime, Utc};
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&super::text(*time))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JSON: &str = r#"{"source":"repos/a/b","from":"2026-01-01T12:00:09Z","to":"2026-01-01T12:01:40Z","seconds":91,"detected_at":"2026-01-01T12:02:00Z","events_in_poll":300}"#;
+
+    #[test]
+    fn a_record_is_read_as_it_was_written_and_later_fields_do_not_matter() {
+        let record = GapRecord::parse(JSON.as_bytes()).unwrap();
+        assert_eq!(String::from_utf8(record.json()).unwrap(), JSON);
+        assert_eq!(record.id(), "gap repos/a/b 2026-01-01T12:00:09Z 2026-01-01T12:01:40Z");
+        assert_eq!(GapRecord::parse(JSON.replace('{', "{\"later\":1,").as_bytes()), Ok(record));
+    }
+
+    #[test]
+    fn what_is_no_gap_is_refused() {
+        let backwards = JSON.replace("2026-01-01T12:01:40Z", "2026-01-01T11:00:00Z");
+        for bad in ["", "{}", "[]", &backwards, &JSON.replace("2026-01-01T12:00:09Z", "yesterday")] {
+            assert!(GapRecord::parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! `replay archive`: a stretch of the archive stream, message by message, to one load queue.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use super::feeder::{Feeder, Target};
+use super::progress::Progress;
+use super::state::{self, StateFolder};
+use super::tally::{Size, Tally, thousands};
+use super::{Ended, patiently, say};
+use crate::broker::{ArchiveReader, ArchiveStart, Archived, Broker, BrokerError, Outgoing};
+use crate::config::{self, ArchiveArgs};
+use crate::health::{Dependency, Health};
+use crate::retry::{Backoff, Interrupted};
+
+/// Messages published together.
+const BATCH: usize = 512;
+
+/// Offsets below `next` are done; those up to `end` are to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Position {
+    next: u64,
+    end: u64,
+    /// Messages that retention had removed before we came.
+    removed: u64,
+    tally: Tally,
+}
+
+/// A replay under way.
+struct Job<'a> {
+    args: &'a ArchiveArgs,
+    broker: &'a Broker,
+    server: Dependency,
+    shutdown: CancellationToken,
+    feeder: Option<Feeder>,
+    folder: StateFolder,
+    /// Where the next offset for `--since last` is kept.
+    last: PathBuf,
+    position: Position,
+    progress: Progress,
+}
+
+/// Publishes what `args` asks for to the load queue in the broker's names.
+///
+/// # Errors
+/// For bad usage, an offset behind the end, a RabbitMQ that refuses us for good at the start; and when retention has removed a
+/// part of what was asked for, unless `--keep-going`.
+pub(super) async fn run(
+    args: &ArchiveArgs,
+    broker: &Broker,
+    health: &Health,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let server = health.dependency(format!("RabbitMQ at {} (reading the archive)", broker.address()));
+    let names = broker.names();
+    let target = (broker.address(), names.archive(), names.load());
+    let identity = (
+        &target,
+        (args.since.map(|at| at.to_string()), args.until.map(|at| at.to_string())),
+        (&args.select.types, args.select.limit),
+    );
+    let folder = StateFolder::open(&args.state.state_dir, "archive", &identity)?;
+    let last = args.state.state_dir.join(state::name("archive-last", &target)).with_extension("json");
+    let saved = folder.load::<Position>().filter(|_| !args.select.dry_run);
+    let feeder = Feeder::new(broker, Target::LoadQueue, &args.publish.pace, health, shutdown.clone());
+    let mut feeder = (!args.select.dry_run).then_some(feeder);
+    if let Some(feeder) = &mut feeder {
+        // First, because only the first session tells what waiting cannot mend.
+        feeder.open().await?;
+    }
+    let position = match saved {
+        Some(position) => {
+            tracing::info!(
+                "going on at offset {}; {} events are published",
+                position.next,
+                thousands(position.tally.events)
+            );
+            position
+        }
+        None => match find_stretch(args, broker, &server, &last, &shutdown).await? {
+            Some(position) => position,
+            None => {
+                say("the archive is empty\n");
+                folder.forget();
+                return Ok(());
+            }
+        },
+    };
+    let progress = Progress::start(&position.tally, 0.0);
+    let mut job = Job { args, broker, server, shutdown, feeder, folder, last, position, progress };
+    let ended = job.work().await;
+    if let Some(feeder) = &mut job.feeder {
+        feeder.close().await;
+    }
+    job.end(ended)
+}
+
+/// The stretch that was asked for, in offsets; nothing when the archive is empty.
+async fn find_stretch(
+    args: &ArchiveArgs,
+    broker: &Broker,
+    server: &Dependency,
+    last: &std::path::Path,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Option<Position>> {
+    let offset = async |start| patiently(server, shutdown, async || broker.archive_offset(start).await).await;
+    let Some(first) = offset(ArchiveStart::First).await? else { return Ok(None) };
+    let Some(end) = patiently(server, shutdown, async || broker.archive_end().await).await? else {
+        return Ok(None);
+    };
+    let mut removed = 0;
+    let next = match args.since {
+        None => first,
+        Some(config::Position::Offset(asked)) if asked > end => {
+            bail!("--since {asked}: the archive ends at offset {end}, there is nothing at or behind {asked}")
+        }
+        Some(config::Position::Offset(asked)) => {
+            removed = first.saturating_sub(asked);
+            asked.max(first)
+        }
+        Some(config::Position::Last) => {
+            let next = std::fs::read(last).ok().and_then(|text| serde_json::from_slice(&text).ok());
+            let Some(next) = next else {
+                bail!(
+                    "--since last: no replay of this archive to this queue has ended yet ({} is not there)",
+                    last.display()
+                )
+            };
+            removed = first.saturating_sub(next);
+            next.max(first)
+        }
+        Some(config::Position::Time(time)) => {
+            since(time, first, offset(ArchiveStart::Time(time)).await?, end, &mut removed)
+        }
+        Some(config::Position::Ago(ago)) => {
+            let time = Utc::now() - ago;
+            since(time, first, offset(ArchiveStart::Time(time)).await?, end, &mut removed)
+        }
+    };
+    let until = match args.until {
+        None => None,
+        Some(config::Position::Offset(asked)) => Some(asked.saturating_add(1)),
+        Some(config::Position::Last) => bail!("--until last: only --since can be last"),
+        // The second itself is included.
+        Some(config::Position::Time(time)) => {
+            offset(ArchiveStart::Time(time + TimeDelta::seconds(1))).await?
+        }
+        Some(config::Position::Ago(ago)) => {
+            offset(ArchiveStart::Time(Utc::now() - ago + TimeDelta::seconds(1))).await?
+        }
+    };
+    // One past the last, so that nothing at all can be said, too.
+    let past_end = until.unwrap_or(u64::MAX).min(end + 1);
+    if removed > 0 {
+        tracing::warn!(
+            "{} messages that were asked for have been removed by retention: the archive begins at offset {first}",
+            thousands(removed)
+        );
+    }
+    let end = past_end.max(next);
+    Ok(Some(Position { next, end, removed, tally: Tally::default() }))
+}
+
+/// The offset that a time begins at. RabbitMQ goes to the oldest message for any time before it: then, unless that is the first
+/// message ever, something older may have been removed.
+fn since(time: DateTime<Utc>, first: u64, found: Option<u64>, end: u64, removed: &mut u64) -> u64 {
+    let found = found.unwrap_or(end + 1);
+    if found == first && first > 0 {
+        tracing::warn!(
+            "the archive begins at offset {first}; what was published from {time} on before that has been removed by retention"
+        );
+        *removed = (*removed).max(1);
+    }
+    found
+}
+
+impl Job<'_> {
+    /// Reads and publishes to the end, over as many sessions as it takes.
+    async fn work(&mut self) -> anyhow::Result<()> {
+        let mut backoff = Backoff::for_server();
+        while !self.is_done() {
+            let start = ArchiveStart::Offset(self.position.next);
+            let (broker, server, shutdown) = (self.broker, self.server.clone(), self.shutdown.clone());
+            let mut reader = patiently(&server, &shutdown, async || broker.read_archive(start).await).await?;
+            match self.read(&mut reader, &mut backoff).await? {
+                Ok(()) => reader.close().await,
+                Err(error) => {
+                    self.server.away(error);
+                    backoff.pause(&self.shutdown).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        let is_enough = self.args.select.limit.is_some_and(|limit| self.position.tally.events >= limit);
+        self.position.next >= self.position.end || is_enough
+    }
+
+    /// Publishes what one session brings.
+    async fn read(
+        &mut self,
+        reader: &mut ArchiveReader,
+        backoff: &mut Backoff,
+    ) -> anyhow::Result<Result<(), BrokerError>> {
+        while !self.is_done() {
+            let batch = tokio::select! {
+                batch = gather(reader, self.position.end) => batch,
+                () = self.shutdown.cancelled() => return Err(Interrupted.into()),
+            };
+            match batch {
+                Ok(batch) if batch.is_empty() => {}
+                Ok(batch) => {
+                    backoff.reset();
+                    self.publish(batch).await?;
+                }
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    async fn publish(&mut self, batch: Vec<Archived>) -> anyhow::Result<()> {
+        let mut messages = Vec::with_capacity(batch.len());
+        let mut kinds = Vec::with_capacity(batch.len());
+        let limit = self.args.select.limit.unwrap_or(u64::MAX);
+        self.note_removed(&batch);
+        let Position { next: begin, end, .. } = self.position;
+        let (mut unwanted, mut next) = (0, begin);
+        for message in batch {
+            // A chunk is sent whole, so it may begin before what was asked for.
+            if message.offset < begin {
+                continue;
+            }
+            if message.offset >= end || self.position.tally.events + messages.len() as u64 >= limit {
+                break;
+            }
+            next = message.offset + 1;
+            if !self.args.select.wants(&message.routing_key) {
+                unwanted += 1;
+                continue;
+            }
+            kinds.push((message.routing_key.clone(), message.body.len()));
+            let route = Target::LoadQueue.route(message.routing_key);
+            messages.push(Outgoing { route, body: message.body, envelope: message.envelope });
+        }
+        if let Some(feeder) = &mut self.feeder {
+            feeder.publish(&messages).await?;
+        }
+        kinds.iter().for_each(|(kind, bytes)| self.position.tally.event(kind, *bytes));
+        self.position.tally.unwanted += unwanted;
+        self.position.next = next;
+        if self.feeder.is_some() {
+            self.folder.save_if_due(&self.position);
+        }
+        self.show();
+        Ok(())
+    }
+
+    /// Retention goes on while we read: what it overtook is counted, and not waited for.
+    fn note_removed(&mut self, batch: &[Archived]) {
+        let first = batch.first().map_or(0, |message| message.offset).min(self.position.end);
+        if first > self.position.next {
+            let gone = first - self.position.next;
+            tracing::warn!(
+                "{} messages from offset {} on have been removed by retention",
+                thousands(gone),
+                self.position.next
+            );
+            self.position.removed += gone;
+            self.position.next = first;
+        }
+    }
+
+    fn show(&mut self) {
+        let Position { next, end, ref tally, .. } = self.position;
+        #[allow(clippy::cast_precision_loss)]
+        let fraction = next as f64 / end.max(1) as f64;
+        self.progress.show(tally, Some(fraction), &format!("the archive, offset {next} of {end}"));
+    }
+
+    /// Says what was done, and remembers or forgets the position.
+    fn end(mut self, ended: anyhow::Result<()>) -> anyhow::Result<()> {
+        let took = humantime::format_duration(self.progress.finish());
+        let Position { next, removed, ref tally, .. } = self.position;
+        let is_dry = self.feeder.is_none();
+        let verb = if is_dry { "would publish" } else { "published" };
+        let rate = thousands(self.progress.rate(tally));
+        let (events, size) = (thousands(tally.events), Size(tally.bytes));
+        say(&format!(
+            "{verb} {events} events ({size}) of the archive up to offset {next} in {took} ({rate}/s)\n{}",
+            tally.table()
+        ));
+        if tally.unwanted > 0 {
+            say(&format!("left out {} of other types\n", thousands(tally.unwanted)));
+        }
+        if !is_dry {
+            self.folder.save(&self.position);
+        }
+        match Ended::of(&ended) {
+            Ended::Failed => return ended,
+            Ended::Stopped => {
+                say("stopped: the same command goes on from here\n");
+                return Ok(());
+            }
+            Ended::Whole if is_dry => {}
+            Ended::Whole => {
+                if let Err(error) = state::write_whole(&self.last, &next) {
+                    tracing::warn!("remember offset {next} in {}: {error:#}", self.last.display());
+                }
+                say("replay archive --since last goes on behind this\n");
+            }
+        }
+        self.folder.forget();
+        if removed > 0 && !self.args.keep_going {
+            bail!(
+                "not all that was asked for is there any more: retention has removed the beginning (--keep-going takes this for success)"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The messages that are there, up to the one before `end`; none when nothing comes for a moment. They are let go at once: what
+/// RabbitMQ sends ahead is bounded by the prefetch.
+async fn gather(reader: &mut ArchiveReader, end: u64) -> Result<Vec<Archived>, BrokerError> {
+    let mut batch = Vec::new();
+    let Some(mut message) = reader.next_soon().await? else { return Ok(batch) };
+    loop {
+        let (tag, is_last) = (message.tag, message.offset + 1 >= end);
+        batch.push(message);
+        let next = if is_last || batch.len() == BATCH { None } else { reader.next_arrived() };
+        message = match next {
+            Some(next) => next?,
+            None => {
+                reader.ack_through(tag).await?;
+                return Ok(batch);
+            }
+        };
+    }
+}

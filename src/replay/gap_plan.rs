@@ -1,0 +1,258 @@
+//! Which files of GH Archive may hold what a gap missed, and what stands in the way. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::config::Source;
+use crate::event::Event;
+use crate::gap::GapRecord;
+use crate::gharchive::Hour;
+
+/// An event can stand in a file so many hours later than its own.
+const LATE_HOURS: i64 = 6;
+
+/// A gap that can be worked on.
+#[derive(Clone, Debug)]
+pub(super) struct Gap {
+    pub(super) record: GapRecord,
+    whose: Whose,
+}
+
+/// Whose events were polled. Logins and repository names are compared as GitHub does, whatever their case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Whose {
+    All,
+    Repository(String),
+    /// A repository with all its forks; which are its forks no event says.
+    Network(String),
+    Organisation(String),
+    User(String),
+}
+
+impl Gap {
+    /// Reads a record from the queue.
+    ///
+    /// # Errors
+    /// Says why it is none.
+    pub(super) fn parse(body: &[u8]) -> Result<Self, String> {
+        let record = GapRecord::parse(body)?;
+        let source: Source =
+            record.source.parse().map_err(|why| format!("source '{}' {why}", record.source))?;
+        let name = || source.to_string().split_once('/').map(|(_, name)| name.to_owned()).unwrap_or_default();
+        let whose = match source.kind() {
+            "repos" => Whose::Repository(name()),
+            "networks" => Whose::Network(name()),
+            "orgs" => Whose::Organisation(name()),
+            "users" => Whose::User(name()),
+            _ => Whose::All,
+        };
+        Ok(Self { record, whose })
+    }
+
+    /// Whether it may have missed `event`.
+    pub(super) fn wants(&self, event: &Event) -> bool {
+        let second = TimeDelta::seconds(1);
+        // Both ends included, and an end is a whole second.
+        let is_inside = event.created() >= self.record.from && event.created() < self.record.to + second;
+        let is = |name: Option<std::borrow::Cow<'_, str>>, whose: &str| {
+            name.is_some_and(|name| name.eq_ignore_ascii_case(whose))
+        };
+        is_inside
+            && match &self.whose {
+                Whose::All => true,
+                Whose::Repository(name) | Whose::Network(name) => is(event.repo_name(), name),
+                Whose::Organisation(login) => is(event.org_login(), login),
+                Whose::User(login) => is(event.actor_login(), login),
+            }
+    }
+
+    /// The files that may hold its events.
+    pub(super) fn hours(&self) -> impl Iterator<Item = Hour> + use<> {
+        self.own_hours().chain((1..=LATE_HOURS).map({
+            let last = Hour::of(self.record.to);
+            move |later| last.plus(later)
+        }))
+    }
+
+    /// The hours that it lies in: without their files, little or nothing of it can be filled.
+    fn own_hours(&self) -> impl Iterator<Item = Hour> + use<> {
+        Hour::of(self.record.from).through(Hour::of(self.record.to))
+    }
+
+    /// What can be done about it at `now`.
+    pub(super) fn standing(&self, files: &Files, now: DateTime<Utc>) -> Standing {
+        let missing: Vec<Hour> = self.hours().filter(|hour| !files.there.contains(hour)).collect();
+        if let Some(hour) = missing.iter().find(|hour| files.may_still_come(**hour, now)) {
+            return Standing::Waits(*hour);
+        }
+        let own: Vec<Hour> = self.own_hours().collect();
+        match missing.as_slice() {
+            [] if matches!(self.whose, Whose::Network(_)) => {
+                Standing::InPart("forks' events cannot be told from others".into())
+            }
+            [] => Standing::Whole,
+            missing if own.iter().all(|hour| missing.contains(hour)) => Standing::Impossible(list(&own)),
+            missing => Standing::InPart(format!("GH Archive has no file for {}", list(missing))),
+        }
+    }
+}
+
+fn list(hours: &[Hour]) -> String {
+    hours.iter().map(Hour::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Which files exist.
+pub(super) struct Files {
+    pub(super) there: BTreeSet<Hour>,
+    /// How long after its hour a file may still appear.
+    pub(super) patience: Duration,
+}
+
+impl Files {
+    fn may_still_come(&self, hour: Hour, now: DateTime<Utc>) -> bool {
+        // A patience without measure waits for ever.
+        TimeDelta::from_std(self.patience)
+            .ok()
+            .and_then(|patience| hour.end().checked_add_signed(patience))
+            .is_none_or(|end| now < end)
+    }
+}
+
+/// What can be done about a gap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Every file is there.
+    Whole,
+    /// This is in the way of the rest.
+    InPart(String),
+    /// This file is not there yet.
+    Waits(Hour),
+    /// None of its hours has a file, and none will come.
+    Impossible(String),
+}
+
+impl Standing {
+    /// True if something is to be published now.
+    pub(super) fn can_be_filled(&self) -> bool {
+        matches!(self, Self::Whole | Self::InPart(_))
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole => f.write_str("can be filled"),
+            Self::InPart(why) => write!(f, "can be filled in part: {why}"),
+            Self::Waits(hour) => write!(f, "waits for {hour}.json.gz"),
+            Self::Impossible(hours) => write!(f, "cannot be filled: GH Archive has no file for {hours}"),
+        }
+    }
+}
+
+/// The gaps that each file may fill, file after file.
+pub(super) fn by_hour(gaps: &[Gap]) -> BTreeMap<Hour, Vec<usize>> {
+    let mut by_hour: BTreeMap<Hour, Vec<usize>> = BTreeMap::new();
+    for (index, gap) in gaps.iter().enumerate() {
+        for hour in gap.hours() {
+            by_hour.entry(hour).or_default().push(index);
+        }
+    }
+    by_hour
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gap(source: &str, from: &str, to: &str) -> Gap {
+        let json = format!(
+            r#"{{"source":"{source}","from":"2026-01-01T{from}Z","to":"2026-01-01T{to}Z","seconds":1,"detected_at":"2026-01-01T12:02:00Z","events_in_poll":300}}"#
+        );
+        Gap::parse(json.as_bytes()).unwrap()
+    }
+
+    fn names(hours: impl Iterator<Item = Hour>) -> Vec<String> {
+        hours.map(|hour| hour.to_string()).collect()
+    }
+
+    #[test]
+    fn a_gap_needs_the_files_of_its_hours_and_of_six_later_ones() {
+        assert_eq!(
+            names(gap("events", "17:59:59", "18:00:01").hours()),
+            ["17", "18", "19", "20", "21", "22", "23", "0"].map(|hour| match hour {
+                "0" => "2026-01-02-0".to_owned(),
+                hour => format!("2026-01-01-{hour}"),
+            })
+        );
+        let both = by_hour(&[gap("events", "01:00:00", "01:00:01"), gap("events", "02:59:00", "02:59:01")]);
+        assert_eq!(both.len(), 8);
+        assert_eq!(both[&"2026-01-01-1".parse().unwrap()], [0]);
+        assert_eq!(both[&"2026-01-01-7".parse().unwrap()], [0, 1]);
+    }
+
+    #[test]
+    fn a_gap_is_filled_when_all_files_are_there_and_says_what_is_in_the_way() {
+        let gap = gap("events", "12:00:00", "12:59:59");
+        let all: BTreeSet<Hour> = gap.hours().collect();
+        let without = |hour: &str| {
+            all.iter().copied().filter(|one| one.to_string() != format!("2026-01-01-{hour}")).collect()
+        };
+        let at = |there: BTreeSet<Hour>, now: &str| {
+            let files = Files { there, patience: Duration::from_secs(3 * 24 * 3600) };
+            gap.standing(&files, now.parse().unwrap()).to_string()
+        };
+        assert_eq!(at(all.clone(), "2026-01-01T20:00:00Z"), "can be filled");
+        assert_eq!(at(without("15"), "2026-01-01T20:00:00Z"), "waits for 2026-01-01-15.json.gz");
+        assert_eq!(at(without("15"), "2026-01-04T15:59:59Z"), "waits for 2026-01-01-15.json.gz");
+        assert_eq!(
+            at(without("15"), "2026-01-04T16:00:00Z"),
+            "can be filled in part: GH Archive has no file for 2026-01-01-15"
+        );
+        assert_eq!(
+            at(without("12"), "2026-02-01T00:00:00Z"),
+            "cannot be filled: GH Archive has no file for 2026-01-01-12"
+        );
+    }
+
+    #[test]
+    fn only_events_of_the_feed_inside_the_gap_are_wanted() {
+        let event = |at: &str| {
+            format!(
+                r#"{{"id":"1","type":"A","created_at":"2026-01-01T{at}Z","actor":{{"login":"Me"}},"repo":{{"name":"o/R"}},"org":{{"login":"o"}}}}"#
+            )
+        };
+        let wants = |source: &str, at: &str| {
+            gap(source, "12:00:10", "12:00:20").wants(&Event::parse(event(at).as_bytes()).unwrap())
+        };
+        for (at, expected) in [
+            ("12:00:09", false),
+            ("12:00:10", true),
+            ("12:00:20", true),
+            ("12:00:20.9", true),
+            ("12:00:21", false),
+        ] {
+            assert_eq!(wants("events", at), expected, "{at}");
+        }
+        for (source, expected) in [
+            ("repos/o/r", true),
+            ("repos/o/x", false),
+            ("networks/O/R", true),
+            ("orgs/O", true),
+            ("orgs/x", false),
+            ("users/me", true),
+            ("users/o", false),
+        ] {
+            assert_eq!(wants(source, "12:00:15"), expected, "{source}");
+        }
+    }
+
+    #[test]
+    fn a_network_is_filled_in_part_only() {
+        let gap = gap("networks/o/r", "12:00:00", "12:00:01");
+        let files = Files { there: gap.hours().collect(), patience: Duration::ZERO };
+        assert!(matches!(gap.standing(&files, Utc::now()), Standing::InPart(why) if why.contains("forks")));
+    }
+}

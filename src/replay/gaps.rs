@@ -1,0 +1,248 @@
+//! `replay gaps`: what polling missed, fetched from GH Archive once its files exist.
+//!
+//! A round looks at all records, fills every gap that can be filled, file by file, and only then removes their records. Records
+//! are not held meanwhile: RabbitMQ takes back what is unacked for half an hour. A round that dies is repeated whole, which is
+//! harmless.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
+
+use anyhow::bail;
+use chrono::Utc;
+use tokio_util::sync::CancellationToken;
+
+use super::feeder::{Feeder, Target};
+use super::gap_plan::{Files, Gap, Standing, by_hour};
+use super::gap_queue::GapQueue;
+use super::inputs::Input;
+use super::progress::Progress;
+use super::rejects::Rejects;
+use super::state::StateFolder;
+use super::tally::{Size, Tally, thousands};
+use super::{Ended, gap_list, reading, say};
+use crate::broker::{Broker, Outgoing};
+use crate::config::GapsArgs;
+use crate::gharchive::{Fetched, Hour, Mirror};
+use crate::health::Health;
+use crate::retry::{self, Interrupted};
+
+/// A gap, its record's name, and what can be done about it.
+pub(super) struct Planned {
+    pub(super) gap: Gap,
+    pub(super) standing: Standing,
+}
+
+/// What is needed to fill gaps.
+struct Filler<'a> {
+    args: &'a GapsArgs,
+    mirror: Mirror,
+    queue: GapQueue,
+    feeder: Feeder,
+    folder: StateFolder,
+    rejects: Rejects,
+    tally: Tally,
+    progress: Progress,
+    /// What has been said of gaps that stay, so that `--watch` says it once.
+    said: HashSet<String>,
+    shutdown: CancellationToken,
+}
+
+/// What a round left.
+#[derive(Default)]
+struct Left {
+    waiting: usize,
+    in_part: usize,
+    impossible: usize,
+}
+
+/// Does what `args` asks for.
+///
+/// # Errors
+/// For bad usage, a local disk that refuses, a RabbitMQ that refuses us for good at the start; and when a gap could not be
+/// filled whole and no waiting will help.
+pub(super) async fn run(
+    args: &GapsArgs,
+    broker: &Broker,
+    health: &Health,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let base = args.mirror.base_url()?;
+    let target = if args.publish.queue.is_some() { Target::LoadQueue } else { Target::Everywhere };
+    let identity = (broker.address(), broker.names().gaps(), args.list || args.dry_run);
+    let mut filler = Filler {
+        args,
+        mirror: Mirror::new(&base, health)?,
+        queue: GapQueue::new(broker, health),
+        feeder: Feeder::new(broker, target, &args.publish.pace, health, shutdown.clone()),
+        folder: StateFolder::open(&args.state.state_dir, "gaps", &identity)?,
+        rejects: Rejects::into(&args.state.state_dir, &Rejects::new_name()),
+        tally: Tally::default(),
+        progress: Progress::start(&Tally::default(), 0.0),
+        said: HashSet::new(),
+        shutdown,
+    };
+    let ended = filler.work().await;
+    filler.feeder.close().await;
+    match Ended::of(&ended) {
+        Ended::Stopped => Ok(()),
+        Ended::Whole | Ended::Failed => {
+            filler.folder.forget();
+            ended
+        }
+    }
+}
+
+impl Filler<'_> {
+    async fn work(&mut self) -> anyhow::Result<()> {
+        self.feeder.open().await?;
+        if self.args.list {
+            let planned = self.plan().await?;
+            say(&gap_list::show(&planned, self.args.format));
+            return Ok(());
+        }
+        loop {
+            let left = self.round().await?;
+            if self.args.watch {
+                retry::sleep(self.args.every, &self.shutdown).await?;
+                continue;
+            }
+            if left.in_part + left.impossible > 0 {
+                bail!(
+                    "not every gap could be filled: {} in part, {} not at all; the log says which and why",
+                    left.in_part,
+                    left.impossible
+                );
+            }
+            return Ok(());
+        }
+    }
+
+    /// Every gap on record, and what can be done about it now.
+    async fn plan(&mut self) -> anyhow::Result<Vec<Planned>> {
+        let gaps = self.queue.look(&self.shutdown).await?;
+        let now = Utc::now();
+        let mut there = BTreeSet::new();
+        // An hour that is not over has no file.
+        for hour in by_hour(&gaps).into_keys().filter(|hour| hour.end() <= now) {
+            if self.mirror.has(hour, &self.shutdown).await? {
+                there.insert(hour);
+            }
+        }
+        let files = Files { there, patience: self.args.patience };
+        let plan = |gap: Gap| Planned { standing: gap.standing(&files, now), gap };
+        Ok(gaps.into_iter().map(plan).collect())
+    }
+
+    /// Fills what can be filled and removes the records of it.
+    async fn round(&mut self) -> anyhow::Result<Left> {
+        let planned = self.plan().await?;
+        let mut left = Left::default();
+        for Planned { gap, standing } in &planned {
+            match standing {
+                Standing::Whole => continue,
+                Standing::Waits(_) => left.waiting += 1,
+                Standing::InPart(_) => left.in_part += 1,
+                Standing::Impossible(_) => left.impossible += 1,
+            }
+            let id = gap.record.id();
+            if matches!(standing, Standing::Waits(_)) {
+                tracing::debug!("{id} {standing}");
+            } else if self.said.insert(id.clone()) {
+                tracing::warn!("{id} {standing}");
+            }
+        }
+        let can_be_filled = planned.into_iter().filter(|planned| planned.standing.can_be_filled());
+        let gaps: Vec<Gap> = can_be_filled.map(|planned| planned.gap).collect();
+        let before = self.tally.events;
+        self.fill(&gaps).await?;
+        let done: HashSet<String> = gaps.iter().map(|gap| gap.record.id()).collect();
+        if !self.args.dry_run {
+            self.queue.remove(&done, &self.shutdown).await?;
+        }
+        self.tell(done.len(), self.tally.events - before, &left);
+        Ok(left)
+    }
+
+    /// Publishes, from every file that may hold some of it, what `gaps` missed.
+    async fn fill(&mut self, gaps: &[Gap]) -> anyhow::Result<()> {
+        let by_hour = by_hour(gaps);
+        let count = by_hour.len();
+        for (index, (hour, which)) in by_hour.into_iter().enumerate() {
+            let gaps: Vec<Gap> = which.into_iter().map(|index| gaps[index].clone()).collect();
+            match self.mirror.fetch(hour, self.folder.path(), &self.shutdown).await? {
+                Fetched::File { path, is_ours } => {
+                    self.fill_from(hour, &path, gaps, (index, count)).await?;
+                    if is_ours && let Err(error) = std::fs::remove_file(&path) {
+                        tracing::warn!("remove {}: {error}", path.display());
+                    }
+                }
+                // As `standing` has said, or gone since we looked.
+                Fetched::Missing { place } => tracing::debug!("no {place}"),
+                Fetched::Refused { reason } => bail!("hour {hour}: {reason}"),
+            }
+        }
+        Ok(())
+    }
+
+    async fn fill_from(
+        &mut self,
+        hour: Hour,
+        path: &Path,
+        gaps: Vec<Gap>,
+        place: (usize, usize),
+    ) -> anyhow::Result<()> {
+        let input = Input::Hour(hour);
+        self.rejects.begin();
+        let mut batches =
+            reading::start(&input, path, 0, move |event| gaps.iter().any(|gap| gap.wants(event)));
+        loop {
+            let batch = tokio::select! {
+                batch = batches.recv() => batch,
+                () = self.shutdown.cancelled() => return Err(Interrupted.into()),
+            };
+            let Some(batch) = batch else { return Ok(()) };
+            for reject in &batch.rejects {
+                self.tally.rejected += 1;
+                self.rejects.keep(&hour.to_string(), reject)?;
+            }
+            self.rejects.flush()?;
+            let kinds: Vec<_> =
+                batch.events.iter().map(|event| (event.kind.clone(), event.body.len())).collect();
+            if !self.args.dry_run {
+                let messages: Vec<Outgoing> =
+                    batch.events.into_iter().map(|event| self.feeder.message(event)).collect();
+                self.feeder.publish(&messages).await?;
+            }
+            kinds.iter().for_each(|(kind, bytes)| self.tally.event(kind, *bytes));
+            self.tally.unwanted += batch.unwanted;
+            #[allow(clippy::cast_precision_loss)]
+            let fraction = place.0 as f64 / place.1 as f64;
+            self.progress.show(
+                &self.tally,
+                Some(fraction),
+                &format!("{hour} ({} of {})", place.0 + 1, place.1),
+            );
+        }
+    }
+
+    fn tell(&self, filled: usize, events: u64, left: &Left) {
+        let Left { waiting, impossible, in_part } = left;
+        if self.args.watch && filled == 0 && events == 0 {
+            tracing::debug!(waiting, impossible, "no gap can be filled now");
+            return;
+        }
+        let verb = if self.args.dry_run { "would fill" } else { "filled" };
+        let size = Size(self.tally.bytes);
+        say(&format!(
+            "{verb} {filled} gaps ({in_part} of them in part) with {} events ({size} in all); {waiting} wait for files to come, {impossible} cannot be filled\n",
+            thousands(events)
+        ));
+        if self.tally.rejected > 0 {
+            say(&format!(
+                "rejected {}: see {}\n",
+                thousands(self.tally.rejected),
+                self.rejects.path().display()
+            ));
+        }
+    }
+}
