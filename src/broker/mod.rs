@@ -6,6 +6,7 @@
 //! publishing use connections of their own, because RabbitMQ blocks a publishing connection under memory pressure, and acks
 //! on it would be stuck too.
 
+mod batch;
 mod consumer;
 mod envelope;
 mod error;
@@ -15,6 +16,7 @@ mod publisher;
 mod session;
 mod topology;
 
+pub use batch::TooLarge;
 pub use consumer::{Consumer, Delivery};
 pub use envelope::{Envelope, Failure};
 pub use error::BrokerError;

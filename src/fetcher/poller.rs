@@ -100,29 +100,34 @@ impl Poller {
         let feed = &mut self.feeds[index];
         let (walk, end) = feed.walk(&self.client, &mut self.budget, &self.shutdown).await?;
         let gap = if end == End::Whole { walk.gap(&feed.memory) } else { None };
-        let counts = Counts::of(&walk);
+        let mut counts = Counts::of(&walk);
         let mut found = walk.into_found();
         let elements = std::mem::take(&mut found.elements);
-        self.publish(index, elements, gap.as_ref()).await?;
+        counts.leave_out(self.publish(index, elements, gap.as_ref()).await?);
         self.feeds[index].remember(found, &end, gap.as_ref());
         self.schedule(index, &end);
         self.tell(index, &end, counts, gap.as_ref(), started.elapsed());
         Ok(end)
     }
 
-    /// Publishes and waits for every confirm. Without messages it still sees to the session, so that nothing is fetched that
-    /// RabbitMQ could not take.
+    /// Publishes and waits for every confirm; gives the number of those that RabbitMQ finds too large. They are left out, or
+    /// nothing would ever be published again. Without messages it still sees to the session, so that nothing is fetched
+    /// that RabbitMQ could not take.
     async fn publish(
         &mut self,
         index: usize,
         elements: Vec<Element>,
         gap: Option<&Gap>,
-    ) -> Result<(), PublishError> {
+    ) -> Result<usize, PublishError> {
         let source = &self.feeds[index].source;
         let mut messages: Vec<_> =
             elements.into_iter().map(|element| publish::of_element(element, &self.broker)).collect();
         messages.extend(gap.map(|gap| publish::of_gap(gap, source, &self.broker, chrono::Utc::now())));
-        self.publisher.publish_all(&messages, &self.shutdown).await
+        let too_large = self.publisher.publish_all(&messages, &self.shutdown).await?;
+        for error in &too_large {
+            tracing::error!(source = %source, "{source}: {error}; the event is left out, GH Archive will have it");
+        }
+        Ok(too_large.len())
     }
 
     fn schedule(&mut self, index: usize, end: &End) {

@@ -44,6 +44,12 @@ impl Counts {
             not_events: walk.not_events,
         }
     }
+
+    /// So many were not published after all, being too large.
+    pub(super) fn leave_out(&mut self, too_large: usize) {
+        self.published = self.published.saturating_sub(too_large);
+        self.too_large += too_large;
+    }
 }
 
 impl Report<'_> {
