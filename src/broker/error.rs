@@ -37,6 +37,9 @@ pub enum BrokerError {
         "declare {object}: it exists with other settings: {reason}; drain and delete it (rabbitmqctl delete_queue), or use another --namespace"
     )]
     Mismatch { object: String, reason: String },
+    /// Something that we published is larger than RabbitMQ takes. It closes the channel, and nothing on it is confirmed.
+    #[error("publish: a message is too large: {reason}")]
+    TooLarge { reason: String },
 }
 
 impl BrokerError {
@@ -54,6 +57,14 @@ impl BrokerError {
             // 403 is access-refused, 530 not-allowed (an unknown virtual host, but also a limit of connections, which may pass).
             Some(403 | 530) if !reason.contains("limit") => Self::Denied { operation, reason },
             _ => Self::Lost { operation, reason },
+        }
+    }
+
+    pub(super) fn publishing(error: &lapin::Error) -> Self {
+        match code(error) {
+            // "PRECONDITION_FAILED - message size 1500123 is larger than configured max size 1000000"
+            Some(406) if reason(error).contains("message size") => Self::TooLarge { reason: reason(error) },
+            _ => Self::from_lapin("publish", error),
         }
     }
 

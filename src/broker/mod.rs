@@ -7,6 +7,7 @@
 //! on it would be stuck too.
 
 mod archive;
+mod batch;
 mod consumer;
 mod envelope;
 mod error;
@@ -18,6 +19,7 @@ mod taker;
 mod topology;
 
 pub use archive::{ArchiveReader, ArchiveStart, Archived};
+pub use batch::TooLarge;
 pub use consumer::{Consumer, Delivery};
 pub use envelope::{Envelope, Failure};
 pub use error::BrokerError;

@@ -10,14 +10,12 @@ use lapin::types::ShortString;
 use lapin::{Confirmation, PublisherConfirm};
 use tokio_util::sync::CancellationToken;
 
+use super::batch::{Batch, TooLarge};
 use super::session::{Session, within};
 use super::{Broker, BrokerError, Envelope};
 use crate::health::{Dependency, Health};
 use crate::retry::{Backoff, Interrupted};
 
-/// Messages and bytes that wait for their confirms at once: bounds memory, and RabbitMQ gains nothing from more.
-const WINDOW_MESSAGES: usize = 1024;
-const WINDOW_BYTES: usize = 8 * 1024 * 1024;
 /// AMQP's limit for routing keys.
 const SHORT_STRING_BYTES_MAX: usize = 255;
 /// How long a confirm may take while RabbitMQ is not blocking us. Quorum queues flush to disk before they confirm.
@@ -112,36 +110,42 @@ impl Publisher {
     /// # Errors
     /// As [`Self::publish_all`].
     pub async fn open(&mut self, shutdown: &CancellationToken) -> Result<(), PublishError> {
-        self.publish_all(&[], shutdown).await
+        self.publish_all(&[], shutdown).await.map(drop)
     }
 
-    /// Publishes `messages` and returns when RabbitMQ has confirmed every one of them and returned none.
+    /// Publishes `messages` and returns when RabbitMQ has confirmed every one of them and returned none, but for those given
+    /// back: RabbitMQ finds them too large. What becomes of these is for the caller to decide.
     ///
     /// Whatever happens in between (the connection breaks, RabbitMQ blocks, a queue is missing), what is not surely
     /// stored is published again, so a message may be stored twice.
     ///
     /// # Errors
     /// [`PublishError`] when the program is to stop, or when the very first session is refused for good.
-    pub async fn publish_all(
+    pub async fn publish_all<'a>(
         &mut self,
-        messages: &[Outgoing],
+        messages: &'a [Outgoing],
         shutdown: &CancellationToken,
-    ) -> Result<(), PublishError> {
-        let mut pending: Vec<&Outgoing> = messages.iter().collect();
+    ) -> Result<Vec<TooLarge<'a>>, PublishError> {
+        let mut batch = Batch::new(messages);
         let mut backoff = Backoff::for_server();
         loop {
-            match self.attempt(&pending, shutdown).await? {
-                Ok(failed) if failed.is_empty() => {
-                    self.dependency.up();
-                    return Ok(());
-                }
-                Ok(failed) => {
+            match self.attempt(&mut batch, shutdown).await? {
+                Ok(()) => {
+                    let (failed, all) = batch.failed();
+                    if failed == 0 {
+                        self.dependency.up();
+                        return Ok(batch.into_too_large());
+                    }
                     self.dependency.away(format!(
-                        "{} of {} messages were returned or refused (is a queue missing or full?)",
-                        failed.len(),
-                        pending.len()
+                        "{failed} of {all} messages were returned or refused (is a queue missing or full?)"
                     ));
-                    pending = failed;
+                    batch.again();
+                }
+                Err(BrokerError::TooLarge { reason }) => {
+                    // RabbitMQ has closed the channel, and is well. This ends: each time there is less to try.
+                    batch.narrow(reason);
+                    self.session = None;
+                    continue;
                 }
                 Err(error) if error.waiting_cannot_help() && !self.was_open => {
                     return Err(PublishError::Hopeless(error));
@@ -161,12 +165,12 @@ impl Publisher {
         }
     }
 
-    /// One pass over `messages` in windows; gives back those that were returned or refused.
-    async fn attempt<'a>(
+    /// Publishes what is left of a pass over the batch, window by window, on one session.
+    async fn attempt(
         &mut self,
-        messages: &[&'a Outgoing],
+        batch: &mut Batch<'_>,
         shutdown: &CancellationToken,
-    ) -> Result<Result<Vec<&'a Outgoing>, BrokerError>, Interrupted> {
+    ) -> Result<Result<(), BrokerError>, Interrupted> {
         let session = match self.session.take() {
             Some(session) if session.connection.status().connected() => session,
             _ => match tokio::select! {
@@ -179,15 +183,14 @@ impl Publisher {
         };
         self.was_open = true;
         let session = self.session.insert(session);
-        let mut failed = Vec::new();
-        for window in windows(messages) {
-            let publishing = publish_window(session, &self.broker, window);
+        while !batch.window().is_empty() {
+            let publishing = publish_window(session, &self.broker, batch.window());
             match patiently(session, &self.dependency, shutdown, publishing).await? {
-                Ok(returned) => failed.extend(returned),
+                Ok(failed) => batch.settle(failed),
                 Err(error) => return Ok(Err(error)),
             }
         }
-        Ok(Ok(failed))
+        Ok(Ok(()))
     }
 }
 
@@ -196,21 +199,6 @@ async fn open(broker: &Broker) -> Result<Session, BrokerError> {
     within("ask for publisher confirms", session.channel.confirm_select(ConfirmSelectOptions::default()))
         .await?;
     Ok(session)
-}
-
-/// Cuts `messages` into runs of at most [`WINDOW_MESSAGES`] and, unless a single one is larger, [`WINDOW_BYTES`].
-fn windows<'s, 'a>(messages: &'s [&'a Outgoing]) -> impl Iterator<Item = &'s [&'a Outgoing]> {
-    let mut bytes = 0;
-    let mut count = 0;
-    messages.chunk_by(move |one, next| {
-        bytes += one.body.len();
-        count += 1;
-        let goes_on = count < WINDOW_MESSAGES && bytes + next.body.len() <= WINDOW_BYTES;
-        if !goes_on {
-            (bytes, count) = (0, 0);
-        }
-        goes_on
-    })
 }
 
 /// Publishes a window, waits for all of its confirms, and gives back what was refused or returned.
@@ -223,12 +211,20 @@ async fn publish_window<'a>(
     window: &[&'a Outgoing],
 ) -> Result<Vec<&'a Outgoing>, BrokerError> {
     let mut confirms = Vec::with_capacity(window.len());
+    let mut broken = None;
     for (index, message) in window.iter().enumerate() {
-        confirms.push(send(session, broker, message, index).await?);
+        match send(session, broker, message, index).await {
+            Ok(confirm) => confirms.push(confirm),
+            Err(error) => {
+                // Only that the channel is closed; why, the confirms tell.
+                broken = Some(error);
+                break;
+            }
+        }
     }
     let mut failed_ids: HashSet<String> = HashSet::new();
     for (index, (confirm, message)) in confirms.into_iter().zip(window).enumerate() {
-        let confirmation = confirm.await.map_err(|error| BrokerError::from_lapin("publish", &error))?;
+        let confirmation = confirm.await.map_err(|error| BrokerError::publishing(&error))?;
         if confirmation.is_nack() || confirmation == Confirmation::NotRequested {
             failed_ids.insert(id_in_window(message, index));
         }
@@ -237,6 +233,9 @@ async fn publish_window<'a>(
                 returned.properties.message_id().as_ref().map(ShortString::to_string).unwrap_or_default(),
             );
         }
+    }
+    if let Some(error) = broken {
+        return Err(error);
     }
     let failed = window
         .iter()
@@ -262,7 +261,7 @@ async fn send(
         &message.body,
         envelope.0,
     );
-    publish.await.map_err(|error| BrokerError::from_lapin("publish", &error))
+    publish.await.map_err(|error| BrokerError::publishing(&error))
 }
 
 /// The id that tells a message within its window: its own, or its place for one that has none.
@@ -314,25 +313,6 @@ async fn patiently<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn message(bytes: usize) -> Outgoing {
-        Outgoing { route: Route::Queue("q".into()), body: vec![0; bytes], envelope: Envelope::json("test") }
-    }
-
-    #[test]
-    fn windows_are_bounded_by_count_and_bytes_and_lose_nothing() {
-        let small: Vec<_> = (0..2600).map(|_| message(10)).collect();
-        let big: Vec<_> = (0..5).map(|_| message(3 * 1024 * 1024)).collect();
-        let huge = [message(9 * 1024 * 1024), message(1)];
-        let lengths = |messages: &[Outgoing]| {
-            let refs: Vec<_> = messages.iter().collect();
-            windows(&refs).map(<[_]>::len).collect::<Vec<_>>()
-        };
-        assert_eq!(lengths(&small), [1024, 1024, 552]);
-        assert_eq!(lengths(&big), [2, 2, 1]);
-        assert_eq!(lengths(&huge), [1, 1]);
-        assert_eq!(lengths(&[]), [0; 0]);
-    }
 
     #[test]
     fn routing_keys_are_event_types_or_other() {

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use crate::config::Source;
 use crate::gap::GapRecord;
 
-/// A stretch of a feed that polling missed: between two polls more happened than GitHub shows.
-#[derive(Debug, PartialEq, Eq)]
+/// A stretch of a feed that polling missed: between two polls, or two requests of one, more happened than GitHub shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Gap {
     /// When the newest event known before was created.
     pub from: DateTime<Utc>,
@@ -46,10 +46,10 @@ pub(super) struct Coverage {
 }
 
 impl Coverage {
-    /// Counts a whole poll and what was missed before it.
-    pub(super) fn add(&mut self, now: Instant, gap: Option<&Gap>) {
+    /// Counts a whole poll and what was missed before and in it.
+    pub(super) fn add(&mut self, now: Instant, gaps: &[Gap]) {
         self.since.get_or_insert(now);
-        self.missed += gap.map_or(Duration::ZERO, |gap| Duration::from_secs(gap.seconds()));
+        self.missed += Duration::from_secs(gaps.iter().map(Gap::seconds).sum());
     }
 
     /// From 0 to 1; 1 where nothing has elapsed yet.
@@ -85,14 +85,14 @@ mod tests {
         let lossy = gap("2026-01-01T12:00:00Z", "2026-01-01T12:00:25Z");
         let (mut one, mut two, never) = (Coverage::default(), Coverage::default(), Coverage::default());
         assert_eq!(one.ratio(start), 1.0);
-        one.add(start, None);
-        two.add(start, None);
+        one.add(start, &[]);
+        two.add(start, &[]);
         assert_eq!(one.ratio(start), 1.0);
-        one.add(after(100), Some(&lossy));
+        one.add(after(100), &[lossy]);
         assert_eq!(one.ratio(after(100)), 0.75);
         assert_eq!(one.ratio(after(200)), 0.875);
         assert_eq!(Coverage::ratio_of_all([one, two, never], after(100)), 0.875);
-        two.add(after(100), Some(&gap("2015-01-01T00:00:00Z", "2026-01-01T00:00:00Z")));
+        two.add(after(100), &[gap("2015-01-01T00:00:00Z", "2026-01-01T00:00:00Z")]);
         assert_eq!(two.ratio(after(100)), 0.0);
     }
 }

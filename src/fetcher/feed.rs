@@ -123,14 +123,14 @@ impl Feed {
 
     /// Remembers a poll, all of which must be published and confirmed: otherwise the next poll would answer 304, or meet
     /// what it takes for an overlap, and events would be lost.
-    pub(super) fn remember(&mut self, found: Found, end: &End, gap: Option<&Gap>) {
+    pub(super) fn remember(&mut self, found: Found, end: &End, gaps: &[Gap]) {
         match end {
             End::Whole => {
                 self.etag = found.etag;
                 self.memory.remember_walked(&found.marks, found.newest);
-                self.coverage.add(self.answered, gap);
+                self.coverage.add(self.answered, gaps);
             }
-            End::NotModified => self.coverage.add(self.answered, None),
+            End::NotModified => self.coverage.add(self.answered, &[]),
             _ => self.memory.remember_ahead(&found.marks),
         }
     }

@@ -28,16 +28,16 @@ fn failed() -> End {
 fn the_etag_and_the_overlap_are_remembered_after_whole_polls_only() {
     for end in [failed(), End::Limited { status: None }, End::Denied, End::Missing { status: 404 }] {
         let mut feed = feed();
-        feed.remember(found(&[1]), &end, None);
+        feed.remember(found(&[1]), &end, &[]);
         assert_eq!((feed.etag.as_deref(), feed.memory.newest()), (None, None), "{end:?}");
         assert!(feed.memory.is_published(1) && !feed.memory.is_walked(1));
     }
     let mut feed = feed();
-    feed.remember(found(&[1]), &End::Whole, None);
+    feed.remember(found(&[1]), &End::Whole, &[]);
     assert_eq!(feed.etag.as_deref(), Some("\"e\""));
     assert!(feed.memory.is_walked(1) && feed.memory.newest().is_some());
     let nothing = Found { etag: None, newest: None, ..found(&[]) };
-    feed.remember(nothing, &End::NotModified, None);
+    feed.remember(nothing, &End::NotModified, &[]);
     assert_eq!(feed.etag.as_deref(), Some("\"e\""), "a 304 keeps what it was asked with");
     assert!(feed.memory.newest().is_some());
 }

@@ -99,30 +99,36 @@ impl Poller {
         let started = Instant::now();
         let feed = &mut self.feeds[index];
         let (walk, end) = feed.walk(&self.client, &mut self.budget, &self.shutdown).await?;
-        let gap = if end == End::Whole { walk.gap(&feed.memory) } else { None };
-        let counts = Counts::of(&walk);
+        let gaps = if end == End::Whole { walk.gaps(&feed.memory) } else { Vec::new() };
+        let mut counts = Counts::of(&walk);
         let mut found = walk.into_found();
         let elements = std::mem::take(&mut found.elements);
-        self.publish(index, elements, gap.as_ref()).await?;
-        self.feeds[index].remember(found, &end, gap.as_ref());
+        counts.leave_out(self.publish(index, elements, &gaps).await?);
+        self.feeds[index].remember(found, &end, &gaps);
         self.schedule(index, &end);
-        self.tell(index, &end, counts, gap.as_ref(), started.elapsed());
+        self.tell(index, &end, counts, &gaps, started.elapsed());
         Ok(end)
     }
 
-    /// Publishes and waits for every confirm. Without messages it still sees to the session, so that nothing is fetched that
-    /// RabbitMQ could not take.
+    /// Publishes and waits for every confirm; gives the number of those that RabbitMQ finds too large. They are left out, or
+    /// nothing would ever be published again. Without messages it still sees to the session, so that nothing is fetched
+    /// that RabbitMQ could not take.
     async fn publish(
         &mut self,
         index: usize,
         elements: Vec<Element>,
-        gap: Option<&Gap>,
-    ) -> Result<(), PublishError> {
+        gaps: &[Gap],
+    ) -> Result<usize, PublishError> {
         let source = &self.feeds[index].source;
         let mut messages: Vec<_> =
             elements.into_iter().map(|element| publish::of_element(element, &self.broker)).collect();
-        messages.extend(gap.map(|gap| publish::of_gap(gap, source, &self.broker, chrono::Utc::now())));
-        self.publisher.publish_all(&messages, &self.shutdown).await
+        let now = chrono::Utc::now();
+        messages.extend(gaps.iter().map(|gap| publish::of_gap(gap, source, &self.broker, now)));
+        let too_large = self.publisher.publish_all(&messages, &self.shutdown).await?;
+        for error in &too_large {
+            tracing::error!(source = %source, "{source}: {error}; the event is left out, GH Archive will have it");
+        }
+        Ok(too_large.len())
     }
 
     fn schedule(&mut self, index: usize, end: &End) {
@@ -148,7 +154,7 @@ impl Poller {
         feed.due.saturating_duration_since(now).max(closed)
     }
 
-    fn tell(&self, index: usize, end: &End, counts: Counts, gap: Option<&Gap>, took: Duration) {
+    fn tell(&self, index: usize, end: &End, counts: Counts, gaps: &[Gap], took: Duration) {
         let feed = &self.feeds[index];
         let now = Instant::now();
         match end.fault() {
@@ -165,7 +171,7 @@ impl Poller {
             source: &feed.source,
             end,
             counts,
-            gap,
+            gaps,
             quota_left: self.budget.remaining(),
             coverage: feed.coverage.ratio(now),
             took,

@@ -14,7 +14,7 @@ pub(super) struct Report<'a> {
     pub source: &'a Source,
     pub end: &'a End,
     pub counts: Counts,
-    pub gap: Option<&'a Gap>,
+    pub gaps: &'a [Gap],
     pub quota_left: Option<u64>,
     /// Seconds of the source's feed seen / elapsed.
     pub coverage: f64,
@@ -44,15 +44,19 @@ impl Counts {
             not_events: walk.not_events,
         }
     }
+
+    /// So many were not published after all, being too large.
+    pub(super) fn leave_out(&mut self, too_large: usize) {
+        self.published = self.published.saturating_sub(too_large);
+        self.too_large += too_large;
+    }
 }
 
 impl Report<'_> {
     /// Logs and counts the poll.
     pub(super) fn tell(&self) {
         self.count();
-        if let Some(gap) = self.gap {
-            self.warn_of_gap(gap);
-        }
+        self.gaps.iter().for_each(|gap| self.warn_of_gap(gap));
         self.warn_of_odd_elements();
         if let End::Limited { .. } = self.end {
             let wait_s = self.next_poll_in.as_secs_f64().ceil();
@@ -119,12 +123,12 @@ impl Report<'_> {
             ("github_etl_fetcher_events_already_seen_total", already_seen),
             ("github_etl_fetcher_not_events_total", not_events),
             ("github_etl_fetcher_too_large_total", too_large),
-            ("github_etl_fetcher_gaps_total", usize::from(self.gap.is_some())),
+            ("github_etl_fetcher_gaps_total", self.gaps.len()),
         ] {
             counter!(name, "source" => kind).increment(count as u64);
         }
         counter!("github_etl_fetcher_gap_seconds_total", "source" => kind)
-            .increment(self.gap.map_or(0, Gap::seconds));
+            .increment(self.gaps.iter().map(Gap::seconds).sum());
         histogram!("github_etl_fetcher_poll_duration_seconds", "source" => kind).record(self.took);
         if let Some(left) = self.quota_left {
             #[expect(clippy::cast_precision_loss, reason = "quotas are thousands")]

@@ -27,6 +27,10 @@ pub(super) struct Walk {
     /// When each event met was created.
     times: Vec<DateTime<Utc>>,
     meets_before: bool,
+    /// The page that is taken shows something that an earlier page of this walk has shown.
+    repeats: bool,
+    /// What slipped by between two requests of this walk.
+    holes: Vec<Gap>,
     pub(super) pages: u32,
     pub(super) already_seen: usize,
     pub(super) too_large: usize,
@@ -77,8 +81,13 @@ impl Walk {
             self.etag = page.etag;
         }
         self.pages += 1;
+        let (newest_before, times_before) = (self.times.iter().max().copied(), self.times.len());
+        self.repeats = false;
         for body in page.elements {
             self.meet(body, memory);
+        }
+        if let Some(newest) = newest_before.filter(|_| !self.repeats) {
+            self.holes.extend(hole(newest, &self.times[times_before..]));
         }
         match page.next {
             Some(next) if !self.meets_before && self.pages < PAGES_MAX => Step::Next(next),
@@ -101,6 +110,7 @@ impl Walk {
         self.meets_before |= event.is_some() && memory.is_walked(mark);
         if !self.met.insert(mark) {
             // The feed moved on while we walked, and what was on one page is on the next as well.
+            self.repeats = true;
             return;
         }
         self.marks.push(mark);
@@ -119,15 +129,22 @@ impl Walk {
         self.fresh.len()
     }
 
-    /// What lies between this poll, which must be whole, and the last: nothing where they overlap.
-    pub(super) fn gap(&self, memory: &Memory) -> Option<Gap> {
+    /// What this poll, which must be whole, and the last have missed: nothing where polls overlap and no page slipped by.
+    pub(super) fn gaps(&self, memory: &Memory) -> Vec<Gap> {
+        let mut gaps = self.holes.clone();
+        gaps.extend(self.gap_before(memory));
+        gaps.iter_mut().for_each(|gap| gap.events_in_poll = self.marks.len());
+        gaps
+    }
+
+    fn gap_before(&self, memory: &Memory) -> Option<Gap> {
         let from = memory.newest()?;
         if self.meets_before || self.times.is_empty() {
             return None;
         }
         // A straggler that is older than what we know already says nothing about where the missing stretch ends.
         let to = self.times.iter().copied().filter(|time| *time >= from).min().unwrap_or(from);
-        Some(Gap { from, to, events_in_poll: self.marks.len() })
+        Some(Gap { from, to, events_in_poll: 0 })
     }
 
     /// Ends the walk.
@@ -139,6 +156,14 @@ impl Walk {
         let etag = self.etag.filter(|_| newest.is_some());
         Found { elements: self.fresh, marks: self.marks, newest, etag }
     }
+}
+
+/// Between two requests more than a page's worth may happen: then the next "older" page is newer than the one before it, and
+/// between them lies what neither showed. `newest` is of the pages before, `times` of a page that repeats nothing of them.
+fn hole(newest: DateTime<Utc>, times: &[DateTime<Utc>]) -> Option<Gap> {
+    times.iter().max().filter(|time| **time > newest)?;
+    let to = times.iter().copied().filter(|time| *time >= newest).min()?;
+    Some(Gap { from: newest, to, events_in_poll: 0 })
 }
 
 impl Named {

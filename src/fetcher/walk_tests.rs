@@ -50,7 +50,7 @@ fn the_first_poll_walks_three_pages_publishes_oldest_first_and_has_no_gap() {
     let pages = || [page(20..30), page(10..20), page(0..10), page(0..1)];
     let (walked, is_whole) = walk(&memory, pages());
     assert!(is_whole);
-    assert_eq!((walked.pages, walked.gap(&memory)), (3, None));
+    assert_eq!((walked.pages, walked.gaps(&memory)), (3, vec![]));
     assert_eq!(poll(&mut memory, pages()), ids(0..30));
 }
 
@@ -60,7 +60,7 @@ fn a_walk_stops_at_the_page_that_overlaps_and_publishes_only_what_is_new() {
     poll(&mut memory, [last(page(0..10))]);
     let (walked, is_whole) = walk(&memory, [page(15..25), page(5..15), page(0..5)]);
     assert!(is_whole);
-    assert_eq!((walked.pages, walked.already_seen, walked.gap(&memory)), (2, 5, None));
+    assert_eq!((walked.pages, walked.already_seen, walked.gaps(&memory)), (2, 5, vec![]));
     assert_eq!(walked.into_found().elements.len(), 15);
 }
 
@@ -75,12 +75,27 @@ fn without_an_overlap_the_gap_lies_between_the_newest_known_and_the_oldest_of_th
     let mut memory = Memory::default();
     poll(&mut memory, [last(page(0..10))]);
     let (walked, _) = walk(&memory, [page(300..310), page(200..300), page(100..200)]);
-    let gap = walked.gap(&memory).unwrap();
+    let gap = walked.gaps(&memory).remove(0);
     assert_eq!((gap.seconds(), gap.events_in_poll), (91, 210));
     // An event that came hours late does not hide it.
     let mut straggling = last(page(100..110));
     straggling.elements.push(br#"{"id":"x","type":"X","created_at":"2026-01-01T09:00:00Z"}"#.to_vec());
-    assert_eq!(walk(&memory, [straggling]).0.gap(&memory).unwrap().seconds(), 91);
+    assert_eq!(walk(&memory, [straggling]).0.gaps(&memory)[0].seconds(), 91);
+}
+
+#[test]
+fn what_slips_by_between_two_requests_of_a_poll_is_a_gap() {
+    let memory = Memory::default();
+    let seconds = |pages: Vec<Page>| {
+        let gaps = walk(&memory, pages).0.gaps(&memory);
+        gaps.iter().map(|gap| (gap.from.timestamp() % 3600, gap.to.timestamp() % 3600)).collect::<Vec<_>>()
+    };
+    // More than a page's worth happened in between: what should be older is newer, and 30 to 39 were on neither.
+    assert_eq!(seconds(vec![page(20..30), page(40..50), last(page(30..40))]), [(29, 40)]);
+    assert_eq!(seconds(vec![page(20..30), page(40..50), page(60..70)]), [(29, 40), (49, 60)]);
+    // A page that repeats something, or goes on where the last one began, has missed nothing.
+    assert_eq!(seconds(vec![page(20..30), page(25..35), last(page(10..20))]), []);
+    assert_eq!(seconds(vec![page(20..30), page(10..20), last(page(0..10))]), []);
 }
 
 #[test]
@@ -88,7 +103,7 @@ fn an_empty_feed_is_whole_and_no_gap_and_leaves_no_etag() {
     let mut memory = Memory::default();
     poll(&mut memory, [last(page(0..10))]);
     let (walked, is_whole) = walk(&memory, [last(page(0..0))]);
-    assert!(is_whole && walked.gap(&memory).is_none());
+    assert!(is_whole && walked.gaps(&memory).is_empty());
     assert_eq!(walked.into_found().etag, None, "the next poll must not be answered 304");
 }
 
@@ -117,7 +132,7 @@ fn what_is_not_an_event_is_published_once_and_is_no_overlap() {
     let (walked, is_whole) = walk(&memory, [with_garbage(8..9), last(with_garbage(7..8))]);
     assert!(is_whole);
     assert_eq!((walked.pages, walked.not_events), (2, 0));
-    assert!(walked.gap(&memory).is_some());
+    assert!(!walked.gaps(&memory).is_empty());
     assert_eq!(poll(&mut memory, [with_garbage(8..9), last(with_garbage(7..8))]), ["7", "8"]);
 }
 

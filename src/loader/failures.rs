@@ -82,15 +82,21 @@ async fn publish_failures(
                 (address(loader.broker.names(), failed, max_attempts), settled)
             })
             .unzip();
-        match publisher.publish_all(&messages, &shutdown).await {
-            Ok(()) => {}
+        let too_large = match publisher.publish_all(&messages, &shutdown).await {
+            Ok(too_large) => too_large,
             Err(PublishError::Interrupted(_)) => break,
             Err(PublishError::Hopeless(error)) => {
                 tracing::error!("storing failed messages: {error}");
                 break;
             }
-        }
+        };
         for (message, (settled, tag)) in messages.iter().zip(tags) {
+            if let Some(error) = too_large.iter().find(|one| std::ptr::eq(one.message, message)) {
+                // RabbitMQ has taken it once, so its limit was lowered since. An ack would lose it: it stays unacked, and comes
+                // again with the next session.
+                tracing::error!("storing a failed message: {error}; until then it stays in its queue");
+                continue;
+            }
             let is_dead = message.route == Route::Queue(loader.broker.names().dead());
             loader.counts.failure_stored(is_dead);
             // Fails only when the session has ended, and then the message comes again.

@@ -250,7 +250,11 @@ impl Job<'_> {
             messages.push(Outgoing { route, body: message.body, envelope: message.envelope });
         }
         if let Some(feeder) = &mut self.feeder {
-            feeder.publish(&messages).await?;
+            for refused in feeder.publish(&messages).await? {
+                // It came from there, so the limit was lowered since. It is in the archive still.
+                self.position.tally.rejected += 1;
+                tracing::error!("not published: {}", refused.reason);
+            }
         }
         kinds.iter().for_each(|(kind, bytes)| self.position.tally.event(kind, *bytes));
         self.position.tally.unwanted += unwanted;
@@ -316,7 +320,11 @@ impl Job<'_> {
                 say("replay archive --since last goes on behind this\n");
             }
         }
+        let rejected = tally.rejected;
         self.folder.forget();
+        if rejected > 0 {
+            bail!("{rejected} messages are larger than RabbitMQ takes now: see the log");
+        }
         if removed > 0 && !self.args.keep_going {
             bail!(
                 "not all that was asked for is there any more: retention has removed the beginning (--keep-going takes this for success)"

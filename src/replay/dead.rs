@@ -176,8 +176,14 @@ impl Job<'_> {
     ) -> anyhow::Result<Result<(), BrokerError>> {
         let tags: Vec<u64> = batch.iter().map(|taken| taken.tag).collect();
         let messages: Vec<Outgoing> = batch.into_iter().map(redriven).collect();
-        self.feeder.publish(&messages).await?;
-        for tag in tags {
+        let refused = self.feeder.publish(&messages).await?;
+        for one in &refused {
+            tracing::error!("left with the dead letters: {}", one.reason);
+        }
+        for (place, tag) in tags.into_iter().enumerate() {
+            if refused.iter().any(|one| one.place == place) {
+                continue;
+            }
             if let Err(error) = taker.ack(tag).await {
                 return Ok(Err(error));
             }

@@ -20,6 +20,13 @@ pub(super) enum Target {
     LoadQueue,
 }
 
+/// A message that RabbitMQ does not take.
+pub(super) struct Refused {
+    /// Which of those that were given.
+    pub(super) place: usize,
+    pub(super) reason: String,
+}
+
 impl Target {
     /// The route of an event of type `kind`.
     pub(super) fn route(self, kind: String) -> Route {
@@ -69,14 +76,19 @@ impl Feeder {
         Outgoing { route: self.target.route(event.kind), body: event.body, envelope }
     }
 
-    /// Publishes all of `messages`; every one is confirmed when this returns.
-    pub(super) async fn publish(&mut self, messages: &[Outgoing]) -> Result<(), PublishError> {
+    /// Publishes `messages`; every one is confirmed when this returns, but for those that RabbitMQ finds too large.
+    pub(super) async fn publish(&mut self, messages: &[Outgoing]) -> Result<Vec<Refused>, PublishError> {
+        let mut refused = Vec::new();
         for some in messages.chunks(self.pace.at_once()) {
             self.gate.wait(&self.shutdown).await?;
             retry::sleep(self.pace.delay(some.len(), Instant::now()), &self.shutdown).await?;
-            self.publisher.publish_all(some, &self.shutdown).await?;
+            let too_large = self.publisher.publish_all(some, &self.shutdown).await?;
+            refused.extend(too_large.iter().filter_map(|one| {
+                let place = messages.iter().position(|message| std::ptr::eq(message, one.message))?;
+                Some(Refused { place, reason: format!("too-large: {one}") })
+            }));
         }
-        Ok(())
+        Ok(refused)
     }
 
     /// Says goodbye to RabbitMQ.

@@ -22,7 +22,7 @@ use super::tally::{Size, Tally, thousands};
 use super::{Ended, gap_list, reading, say};
 use crate::broker::{Broker, Outgoing};
 use crate::config::GapsArgs;
-use crate::gharchive::{Fetched, Hour, Mirror};
+use crate::gharchive::{Fetched, Hour, Mirror, Reject};
 use crate::health::Health;
 use crate::retry::{self, Interrupted};
 
@@ -211,7 +211,10 @@ impl Filler<'_> {
             if !self.args.dry_run {
                 let messages: Vec<Outgoing> =
                     batch.events.into_iter().map(|event| self.feeder.message(event)).collect();
-                self.feeder.publish(&messages).await?;
+                for refused in self.feeder.publish(&messages).await? {
+                    self.tally.rejected += 1;
+                    self.rejects.keep(&hour.to_string(), &Reject::of_file(refused.reason))?;
+                }
             }
             kinds.iter().for_each(|(kind, bytes)| self.tally.event(kind, *bytes));
             self.tally.unwanted += batch.unwanted;

@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::feeder::{Feeder, Target};
+use super::feeder::{Feeder, Refused, Target};
 use super::inputs::{Input, Ready, make_ready};
 use super::progress::Progress;
 use super::reading;
@@ -189,20 +189,28 @@ impl<'a> Job<'a> {
 
     /// Publishes a batch and keeps its rejects; only then does the position move.
     async fn batch(&mut self, input: &Input, mut batch: Batch) -> anyhow::Result<()> {
-        let tally = &mut self.position.tally;
-        let room = self.args.select.limit.map_or(u64::MAX, |limit| limit.saturating_sub(tally.events));
+        let room =
+            self.args.select.limit.map_or(u64::MAX, |limit| limit.saturating_sub(self.position.tally.events));
         batch.events.truncate(usize::try_from(room).unwrap_or(usize::MAX));
+        let mut rejects = batch.rejects;
         let kinds: Vec<_> = batch.events.iter().map(|event| (event.kind.clone(), event.body.len())).collect();
+        let mut is_refused = vec![false; kinds.len()];
         if let Some(feeder) = &mut self.feeder {
             let messages: Vec<Outgoing> =
                 batch.events.into_iter().map(|event| feeder.message(event)).collect();
-            feeder.publish(&messages).await?;
+            for Refused { place, reason } in feeder.publish(&messages).await? {
+                is_refused[place] = true;
+                let scrap = messages[place].body.clone();
+                let bytes = scrap.len() as u64;
+                rejects.push(Reject { line: batch.through_line, reason, scrap, bytes });
+            }
         }
         let tally = &mut self.position.tally;
-        kinds.iter().for_each(|(kind, bytes)| tally.event(kind, *bytes));
+        let published = kinds.iter().zip(is_refused).filter(|(_, is_refused)| !is_refused);
+        published.for_each(|((kind, bytes), _)| tally.event(kind, *bytes));
         tally.unwanted += batch.unwanted;
-        tally.rejected += batch.rejects.len() as u64;
-        for reject in &batch.rejects {
+        tally.rejected += rejects.len() as u64;
+        for reject in &rejects {
             self.rejects.keep(&input.to_string(), reject)?;
         }
         self.position.line = batch.through_line.max(self.position.line);

@@ -70,13 +70,17 @@ fn a_loader_with_its_output_closed_loads_and_stops_when_asked() {
     let mut run = Run::new("closed");
     run.publish_dead((0..50).map(|n| format!("no event {n}").into_bytes()).collect());
     run.publish(500);
-    let mut loader = Command::new("sh")
-        .args(["-c", r#"exec "$0" --stream-maxlen 0 >&- 2>&-"#, env!("CARGO_BIN_EXE_loader")])
+    let mut loader = Command::new(env!("CARGO_BIN_EXE_loader"))
+        .args(["--stream-maxlen", "0"])
         .env("AMQP_URL", &run.corner.amqp_url)
         .env("REDIS_URL", &run.corner.redis_url)
         .env("ETL_NAMESPACE", &run.corner.namespace)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
+    // Writing fails from now on. Descriptors that are closed from the start would not do: Rust opens /dev/null in their place.
+    drop((loader.stdout.take(), loader.stderr.take()));
     run.drains();
     eventually("the dead letters are stored", || run.corner.ready("load.dead") == 50);
     signal(loader.id(), "TERM");

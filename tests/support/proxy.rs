@@ -34,6 +34,8 @@ struct Shared {
     /// Bytes forwarded at once, and the pause after them; 0 means as they come.
     slice: Mutex<(usize, Duration)>,
     links: Mutex<Vec<Arc<Link>>>,
+    /// Bytes taken and not forwarded.
+    swallowed: AtomicU64,
 }
 
 /// A client's connection and ours to the server for it.
@@ -106,6 +108,11 @@ impl Proxy {
         }
     }
 
+    /// How many bytes black holes have taken so far.
+    pub fn swallowed(&self) -> u64 {
+        self.shared.swallowed.load(Ordering::SeqCst)
+    }
+
     /// Resets the connections of now (RST), as a peer that lost its state does. New ones work.
     pub fn reset(&self) {
         self.links().iter().for_each(|link| link.reset());
@@ -149,6 +156,7 @@ impl Default for Shared {
             next_may_send: AtomicU64::new(u64::MAX),
             slice: Mutex::default(),
             links: Mutex::default(),
+            swallowed: AtomicU64::new(0),
         }
     }
 }
@@ -163,7 +171,7 @@ impl Shared {
         for way in [Way::ToServer, Way::ToClient] {
             let (shared, link) = (Arc::clone(self), Arc::clone(&link));
             std::thread::spawn(move || {
-                link.pump(way, &shared.slice);
+                link.pump(way, &shared);
                 link.end();
                 // The last reference closes the sockets, which is what sends a reset.
                 shared.links.lock().unwrap().retain(|other| !Arc::ptr_eq(other, &link));
@@ -173,7 +181,7 @@ impl Shared {
 }
 
 impl Link {
-    fn pump(&self, way: Way, slice: &Mutex<(usize, Duration)>) {
+    fn pump(&self, way: Way, shared: &Shared) {
         let (mut from, mut to) = match way {
             Way::ToServer => (&self.client, &self.server),
             Way::ToClient => (&self.server, &self.client),
@@ -181,8 +189,13 @@ impl Link {
         let mut buffer = [0; 64 * 1024];
         while let Ok(count @ 1..) = from.read(&mut buffer) {
             let allowed = if way == Way::ToServer { self.allow(count) } else { count };
-            let forwards = !self.holes[way as usize].load(Ordering::SeqCst);
-            if forwards && forward(&mut to, &buffer[..allowed], slice).is_err() || allowed < count {
+            let forwarded = if self.holes[way as usize].load(Ordering::SeqCst) {
+                shared.swallowed.fetch_add(count as u64, Ordering::SeqCst);
+                Ok(())
+            } else {
+                forward(&mut to, &buffer[..allowed], &shared.slice)
+            };
+            if forwarded.is_err() || allowed < count {
                 return;
             }
         }

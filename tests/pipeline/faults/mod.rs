@@ -8,3 +8,4 @@ mod publishing;
 mod queue;
 mod redis;
 mod strangers;
+mod too_large;

@@ -48,9 +48,9 @@ fn a_page_fetched_but_not_confirmed_when_the_fetcher_died_is_fetched_and_publish
     let fetcher = run.corner.polling("fetcher", &proxy.url(&run.corner.amqp_url), &github.url, &[]);
     github.until("some are fetched", |served| served.events.fetched >= 100);
     proxy.black_hole(&[Way::ToServer]);
-    eventually("a page is fetched that RabbitMQ does not have", || {
-        github.served().events.fetched > run.corner.ready("load").into()
-    });
+    // More than the beat of an idle connection: it is waiting for confirms by now.
+    eventually("a page is published that RabbitMQ does not get", || proxy.swallowed() > 1000);
+    assert!(github.served().events.fetched > run.corner.ready("load").into());
     fetcher.kill();
     let fetcher = run.corner.fetcher(&github.url, &[]);
     github.until_all_fetched(recording.len());

@@ -1,0 +1,165 @@
+//! A batch on its way to RabbitMQ: what is still to be published, how much of it at once, and what cannot be. Pure.
+
+use super::Outgoing;
+
+/// Messages and bytes that wait for their confirms at once: bounds memory, and RabbitMQ gains nothing from more.
+const WINDOW_MESSAGES: usize = 1024;
+const WINDOW_BYTES: usize = 8 * 1024 * 1024;
+
+/// A message that RabbitMQ does not take, however often it is published.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "message '{}' of {} bytes is larger than RabbitMQ takes: {reason}; raise max_message_size in rabbitmq.conf",
+    message.envelope.message_id(), message.body.len()
+)]
+pub struct TooLarge<'a> {
+    pub message: &'a Outgoing,
+    pub reason: String,
+}
+
+/// What is left to do of a batch.
+pub(super) struct Batch<'a> {
+    /// What this pass publishes, in order.
+    messages: Vec<&'a Outgoing>,
+    /// How many of them have been through.
+    done: usize,
+    /// What came back: goes again with the next pass.
+    failed: Vec<&'a Outgoing>,
+    too_large: Vec<TooLarge<'a>>,
+    /// So many of the next go one by one, because one of them is too large and RabbitMQ does not say which.
+    singly: usize,
+}
+
+impl<'a> Batch<'a> {
+    pub(super) fn new(messages: &'a [Outgoing]) -> Self {
+        Self {
+            messages: messages.iter().collect(),
+            done: 0,
+            failed: Vec::new(),
+            too_large: Vec::new(),
+            singly: 0,
+        }
+    }
+
+    /// What to publish next: no more than the window's limits allow, unless a single message does not fit them. Empty when the
+    /// pass is over.
+    pub(super) fn window(&self) -> &[&'a Outgoing] {
+        let rest = &self.messages[self.done..];
+        let most = rest.len().min(if self.singly > 0 { 1 } else { WINDOW_MESSAGES });
+        let mut bytes = 0;
+        let fits = rest.iter().take(most).take_while(|message| {
+            bytes += message.body.len();
+            bytes <= WINDOW_BYTES
+        });
+        &rest[..fits.count().max(most.min(1))]
+    }
+
+    /// The window is stored, but for what came back of it.
+    pub(super) fn settle(&mut self, failed: Vec<&'a Outgoing>) {
+        let settled = self.window().len();
+        self.done += settled;
+        self.singly = self.singly.saturating_sub(settled);
+        self.failed.extend(failed);
+    }
+
+    /// RabbitMQ found something in the window too large, and none of the window is confirmed. What was alone in it is it; of
+    /// several, some may be stored, and no more than once more.
+    pub(super) fn narrow(&mut self, reason: String) {
+        match *self.window() {
+            [message] => {
+                self.too_large.push(TooLarge { message, reason });
+                self.settle(Vec::new());
+            }
+            ref several => self.singly = several.len(),
+        }
+    }
+
+    /// How many came back in this pass, and of how many.
+    pub(super) fn failed(&self) -> (usize, usize) {
+        (self.failed.len(), self.messages.len())
+    }
+
+    /// Begins another pass, over what came back.
+    pub(super) fn again(&mut self) {
+        self.messages = std::mem::take(&mut self.failed);
+        self.done = 0;
+    }
+
+    /// What RabbitMQ has not taken of a batch that is through.
+    pub(super) fn into_too_large(self) -> Vec<TooLarge<'a>> {
+        self.too_large
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Envelope, Route};
+    use super::*;
+
+    fn message(bytes: usize) -> Outgoing {
+        Outgoing { route: Route::Queue("q".into()), body: vec![0; bytes], envelope: Envelope::json("test") }
+    }
+
+    /// Publishes a batch to a RabbitMQ with this limit; gives the sizes of the windows, what it stored and what it refused.
+    fn publish(messages: &[Outgoing], limit: usize) -> (Vec<usize>, Vec<usize>, Vec<usize>) {
+        let (mut windows, mut stored) = (Vec::new(), Vec::new());
+        let mut batch = Batch::new(messages);
+        while !batch.window().is_empty() {
+            let sizes: Vec<_> = batch.window().iter().map(|message| message.body.len()).collect();
+            windows.push(sizes.len());
+            stored.extend(sizes.iter().take_while(|size| **size <= limit));
+            match sizes.iter().any(|size| *size > limit) {
+                true => batch.narrow("too large".into()),
+                false => batch.settle(Vec::new()),
+            }
+        }
+        let refused = batch.into_too_large().iter().map(|refused| refused.message.body.len()).collect();
+        (windows, stored, refused)
+    }
+
+    #[test]
+    fn windows_are_bounded_by_count_and_bytes_and_lose_nothing() {
+        let small: Vec<_> = (0..2600).map(|_| message(10)).collect();
+        let big: Vec<_> = (0..5).map(|_| message(3 * 1024 * 1024)).collect();
+        let huge = [message(9 * 1024 * 1024), message(1)];
+        let lengths = |messages: &[Outgoing]| publish(messages, usize::MAX).0;
+        assert_eq!(lengths(&small), [1024, 1024, 552]);
+        assert_eq!(lengths(&big), [2, 2, 1]);
+        assert_eq!(lengths(&huge), [1, 1]);
+        assert_eq!(lengths(&[]), [0; 0]);
+    }
+
+    #[test]
+    fn what_is_too_large_is_found_alone_and_the_rest_goes_twice_at_most() {
+        let messages: Vec<_> = [1, 2, 90, 3, 91, 4].map(message).into();
+        let (windows, stored, refused) = publish(&messages, 50);
+        assert_eq!(windows, [6, 1, 1, 1, 1, 1, 1]);
+        assert_eq!(stored, [1, 2, 1, 2, 3, 4]);
+        assert_eq!(refused, [90, 91]);
+    }
+
+    #[test]
+    fn only_the_window_with_something_too_large_is_published_one_by_one() {
+        let mut messages: Vec<_> = (0..2400).map(|_| message(10)).collect();
+        messages[1200] = message(90);
+        let (windows, stored, refused) = publish(&messages, 50);
+        assert_eq!((&windows[..3], &windows[windows.len() - 2..]), (&[1024, 1024, 1][..], &[1, 352][..]));
+        assert_eq!((windows.len(), stored.len()), (1 + 1 + 1024 + 1, 2399 + 176));
+        assert_eq!(refused, [90]);
+    }
+
+    #[test]
+    fn what_came_back_goes_again_and_nothing_else() {
+        let messages: Vec<_> = (0..1200).map(message).collect();
+        let mut batch = Batch::new(&messages);
+        batch.settle(vec![&messages[7]]);
+        batch.settle(vec![&messages[1100]]);
+        assert!(batch.window().is_empty());
+        assert_eq!(batch.failed(), (2, 1200));
+        batch.again();
+        let sizes: Vec<_> = batch.window().iter().map(|message| message.body.len()).collect();
+        assert_eq!(sizes, [7, 1100]);
+        batch.settle(Vec::new());
+        assert_eq!(batch.failed(), (0, 2));
+    }
+}
