@@ -4,6 +4,8 @@ mod address;
 mod environment;
 mod fetcher;
 mod loader;
+mod mirror;
+mod position;
 mod replay;
 mod shared;
 mod simulator;
@@ -13,9 +15,11 @@ pub use address::{AmqpUrl, Namespace, RedisUrl};
 pub use environment::Environment;
 pub use fetcher::{FetchArgs, FetcherArgs, Source};
 pub use loader::{Bots, LoadArgs, LoaderArgs, Retention, ScoreWeight};
+pub use mirror::{BaseUrl, MirrorArgs};
+pub use position::Position;
 pub use replay::{
-    ArchiveArgs, BaseUrl, DeadArgs, GapsArgs, GhArchiveArgs, ListFormat, PaceArgs, Position, PublishArgs,
-    ReplayArgs, ReplaySource, SelectArgs, StateArgs,
+    ArchiveArgs, DeadArgs, GapsArgs, GhArchiveArgs, ListFormat, PaceArgs, PublishArgs, ReplayArgs,
+    ReplaySource, SelectArgs, StateArgs,
 };
 pub use shared::{LogFormat, ServerArgs, TelemetryArgs};
 pub use simulator::{SimulateArgs, SimulatorArgs};
