@@ -4,13 +4,14 @@ FROM rust:1-bookworm AS build
 WORKDIR /src
 
 # The dependencies in a layer of their own, which stands until Cargo.toml or Cargo.lock change: they are built for an empty
-# library and an empty program (which keeps them right under LTO, too), and the benchmark is there because the manifest names it.
+# library and an empty program (which keeps them right under LTO, too); the benchmark and two tests are there because the manifest
+# names them.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src/bin benches \
+RUN mkdir -p src/bin benches tests/resilience tests/soak \
  && touch src/lib.rs \
- && echo 'fn main() {}' | tee src/bin/empty.rs benches/pipeline.rs >/dev/null \
+ && echo 'fn main() {}' | tee src/bin/empty.rs benches/pipeline.rs tests/resilience/main.rs tests/soak/main.rs >/dev/null \
  && cargo build --release --locked --bins \
- && rm -r src
+ && rm -r src tests
 
 # The touch makes the library newer than the empty one; by the file times of a checkout, cargo would take that for current.
 COPY . .
