@@ -16,7 +16,7 @@ const ORIGINAL_ROUTING_KEY: &str = "x-etl-original-routing-key";
 const REDRIVES: &str = "x-etl-redrives";
 
 /// RabbitMQ's own notes on a message: true of that message only, not of a copy.
-const OF_RABBITMQ: [&str; 8] = [
+const OF_RABBITMQ: [&str; 10] = [
     DELIVERY_COUNT,
     STREAM_OFFSET,
     "x-death",
@@ -24,6 +24,8 @@ const OF_RABBITMQ: [&str; 8] = [
     "x-first-death-queue",
     "x-first-death-exchange",
     "x-last-death-reason",
+    "x-last-death-queue",
+    "x-last-death-exchange",
     "x-acquired-count",
 ];
 const FIRST_DEATH_REASON: &str = "x-first-death-reason";
@@ -123,9 +125,8 @@ impl Envelope {
 
     /// Adds a failure's history; everything else stays as it was.
     pub fn with_failure(mut self, failure: &Failure) -> Self {
-        // The debug form is never shorter than the encoded one.
-        let fits = |headers: &&FieldTable| format!("{headers:?}").len() <= FOREIGN_HEADERS_BYTES_MAX;
-        let foreign = self.0.headers().as_ref().filter(fits).map(FieldTable::inner);
+        self = self.without_user();
+        let foreign = self.0.headers().as_ref().filter(|headers| fits(headers)).map(FieldTable::inner);
         // RabbitMQ's count of redeliveries is of this delivery; the copy starts anew.
         let kept = foreign.into_iter().flatten().filter(|(name, _)| name.as_str() != DELIVERY_COUNT);
         let mut headers: FieldTable =
@@ -155,7 +156,24 @@ impl Envelope {
 
     /// The envelope of a copy that is published anew: without RabbitMQ's own notes on the original.
     pub fn copied(self) -> Self {
-        self.without(&OF_RABBITMQ)
+        self.without_user().without(&OF_RABBITMQ)
+    }
+
+    /// Without the user who published it: RabbitMQ takes that property from this user alone, and closes the channel on others.
+    fn without_user(self) -> Self {
+        if self.0.user_id().is_none() {
+            return self;
+        }
+        let old = &self.0;
+        let mut new = BasicProperties::default();
+        macro_rules! copy {
+            ($($get:ident $set:ident),*) => { $(if let Some(value) = old.$get().clone() { new = new.$set(value); })* };
+        }
+        copy!(content_type with_content_type, content_encoding with_content_encoding, headers with_headers,
+            delivery_mode with_delivery_mode, priority with_priority, correlation_id with_correlation_id,
+            reply_to with_reply_to, expiration with_expiration, message_id with_message_id, timestamp with_timestamp,
+            kind with_type, app_id with_app_id);
+        Self(new)
     }
 
     /// The envelope of a dead letter that is sent back: all attempts before it, the redrive counted, the rest of its history
@@ -163,7 +181,8 @@ impl Envelope {
     pub fn redriven(self) -> Self {
         let redrives = self.redrives().saturating_add(1);
         let mut envelope = self.copied().without(&[REASON, ATTEMPTS]);
-        let mut headers = envelope.0.headers().clone().unwrap_or_default();
+        let headers = envelope.0.headers().clone().unwrap_or_default();
+        let mut headers = if fits(&headers) { headers } else { only_ours(headers) };
         headers.insert(REDRIVES.into(), AMQPValue::LongLongInt(i64::from(redrives)));
         envelope.0 = envelope.0.with_headers(headers);
         envelope
@@ -218,6 +237,21 @@ pub(super) fn count_in(properties: &BasicProperties, name: &str) -> u32 {
     u32::try_from(count.max(0)).unwrap_or(u32::MAX)
 }
 
+/// Whether there is room for our headers beside these.
+fn fits(headers: &FieldTable) -> bool {
+    // The debug form is never shorter than the encoded one.
+    format!("{headers:?}").len() <= FOREIGN_HEADERS_BYTES_MAX
+}
+
+/// What the loader has written, as short as it writes it.
+fn only_ours(headers: FieldTable) -> FieldTable {
+    let is_ours = |name: &str| [FIRST_FAILED_AT, ORIGINAL_ROUTING_KEY].contains(&name);
+    let ours = headers.inner().iter().filter(|(name, _)| is_ours(name.as_str()));
+    let ours: FieldTable =
+        ours.map(|(name, value)| (name.clone(), value.clone())).collect::<BTreeMap<_, _>>().into();
+    if fits(&ours) { ours } else { FieldTable::default() }
+}
+
 fn truncated(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
 }
@@ -264,6 +298,27 @@ mod tests {
         let failed =
             Envelope(BasicProperties::default().with_headers(headers)).with_failure(&failure("bad", 1));
         assert_eq!((failed.attempts(), failed.header("x-huge")), (1, None));
+    }
+
+    #[test]
+    fn a_dead_letter_without_room_for_our_headers_is_sent_back_with_ours_alone() {
+        let mut headers = FieldTable::default();
+        headers.insert("x-huge".into(), AMQPValue::LongString("x".repeat(130_990).into()));
+        headers.insert(FIRST_FAILED_AT.into(), AMQPValue::LongString("2026".into()));
+        let again = Envelope(BasicProperties::default().with_headers(headers)).redriven();
+        assert_eq!((again.redrives(), again.first_failed_at().as_deref()), (1, Some("2026")));
+        assert!(again.header("x-huge").is_none());
+    }
+
+    #[test]
+    fn a_copy_keeps_every_property_but_its_user() {
+        let user = BasicProperties::default().with_user_id("etl".into());
+        let all = Envelope(user.clone()).of_event("42", "PushEvent", DateTime::UNIX_EPOCH).0;
+        let all = all.with_priority(3).with_expiration("60000".into()).with_app_id("x".into());
+        let copy = Envelope(all.clone()).copied().0;
+        assert_eq!(*copy.user_id(), None);
+        assert_eq!(copy.with_user_id("etl".into()), all);
+        assert_eq!(*Envelope(user).with_failure(&failure("x", 1)).0.user_id(), None);
     }
 
     #[test]
