@@ -66,6 +66,8 @@ pub struct GhArchiveArgs {
     pub select: SelectArgs,
     #[command(flatten)]
     pub state: StateArgs,
+    #[command(flatten)]
+    pub resume: ResumeArgs,
 
     /// Exit with 0 even if something was rejected: hours that are missing, lines that are no events
     #[arg(long)]
@@ -89,6 +91,8 @@ pub struct ArchiveArgs {
     pub select: SelectArgs,
     #[command(flatten)]
     pub state: StateArgs,
+    #[command(flatten)]
+    pub resume: ResumeArgs,
 
     /// Exit with 0 even if a part of what was asked for has been removed by retention
     #[arg(long)]
@@ -211,6 +215,14 @@ pub struct StateArgs {
     /// Folder for positions, downloads and rejected lines
     #[arg(long, env = "REPLAY_STATE_DIR", default_value = ".replay", value_name = "FOLDER")]
     pub state_dir: PathBuf,
+}
+
+/// Whether to go on.
+#[derive(clap::Args, Clone)]
+pub struct ResumeArgs {
+    /// Begin anew, even if an earlier run of the same command was stopped or killed
+    #[arg(long)]
+    pub anew: bool,
 }
 
 /// A table for people, or JSON.

@@ -83,13 +83,10 @@ pub(super) async fn run(
     };
     let ended = filler.work().await;
     filler.feeder.close().await;
-    match Ended::of(&ended) {
-        Ended::Stopped => Ok(()),
-        Ended::Whole | Ended::Failed => {
-            filler.folder.forget();
-            ended
-        }
+    if !matches!(Ended::of(&ended), Ended::Stopped) {
+        filler.folder.forget();
     }
+    ended
 }
 
 impl Filler<'_> {

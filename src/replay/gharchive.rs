@@ -91,7 +91,7 @@ impl<'a> Job<'a> {
         let folder = StateFolder::open(&args.state.state_dir, "gharchive", &identity)?;
         let anew =
             Position { input: 0, size: 0, line: 0, tally: Tally::default(), rejects: Rejects::new_name() };
-        let saved = if args.select.dry_run || inputs.contains(&Input::Stdin) {
+        let saved = if args.select.dry_run || args.resume.anew || inputs.contains(&Input::Stdin) {
             None
         } else {
             folder.load::<Position>()
@@ -100,7 +100,7 @@ impl<'a> Job<'a> {
             Some(position) => {
                 let (events, input) = (thousands(position.tally.events), &inputs[position.input]);
                 tracing::info!(
-                    "going on behind line {} of {input}; {events} events are published",
+                    "going on behind line {} of {input}, where an earlier run of this command stopped; {events} events are published (--anew begins anew)",
                     position.line
                 );
                 position
