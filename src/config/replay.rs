@@ -130,6 +130,8 @@ pub struct DeadArgs {
 }
 
 /// `replay gaps`.
+///
+/// A gap's record is removed when it is filled; with --queue it stays, because other queues may miss the same.
 #[derive(clap::Args)]
 pub struct GapsArgs {
     /// Show the gaps and what they wait for, and fill none
@@ -141,7 +143,7 @@ pub struct GapsArgs {
     pub format: ListFormat,
 
     /// Go on for ever: fill gaps as they are recorded and their hours appear
-    #[arg(long, conflicts_with_all = ["list", "dry_run"])]
+    #[arg(long, conflicts_with_all = ["list", "dry_run", "queue"])]
     pub watch: bool,
 
     /// How often --watch looks

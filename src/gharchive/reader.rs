@@ -51,6 +51,8 @@ pub struct Batch {
     pub rejects: Vec<Reject>,
     /// All of this batch stands in the lines up to this one.
     pub through_line: u64,
+    /// The file cannot be read any further: the last reject says why.
+    pub breaks_off: bool,
     /// Bytes of the file, as it is on disk, read for this batch and all before it.
     pub bytes_read: u64,
     event_bytes: usize,
@@ -99,6 +101,7 @@ impl<F: Fn(&Event) -> bool> Reader<F> {
             }
         };
         batch.through_line = lines.number();
+        batch.breaks_off = error.is_some();
         batch.rejects.extend(error);
         self.state = State::Ended;
     }
@@ -111,7 +114,10 @@ impl<F: Fn(&Event) -> bool> Iterator for Reader<F> {
         let mut batch = Batch::default();
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Ended => return None,
-            State::Unreadable(reject) => batch.rejects.push(reject),
+            State::Unreadable(reject) => {
+                batch.breaks_off = true;
+                batch.rejects.push(reject);
+            }
             open @ State::Open(_) => {
                 self.state = open;
                 self.fill(&mut batch);
@@ -132,7 +138,7 @@ impl Reject {
 impl Batch {
     /// The only batch of a file that cannot be read.
     pub fn unreadable(reason: String) -> Self {
-        Self { rejects: vec![Reject::of_file(reason)], ..Self::default() }
+        Self { rejects: vec![Reject::of_file(reason)], breaks_off: true, ..Self::default() }
     }
 
     fn is_full(&self) -> bool {
@@ -273,6 +279,7 @@ mod tests {
         let events = batches.iter().map(|batch| batch.events.len()).sum::<usize>();
         assert!((100..2999).contains(&events), "{events}");
         assert_eq!(reasons(&batches), [(events as u64 + 1, "truncated")]);
+        assert!(batches.last().unwrap().breaks_off && !batches[0].breaks_off);
     }
 
     #[test]
@@ -289,7 +296,9 @@ mod tests {
 
     #[test]
     fn a_file_that_is_something_else_is_one_reject() {
-        assert_eq!(reasons(&read(b"<html>\n<body>\n", 0)), [(0, "unreadable")]);
+        let page = read(b"<html>\n<body>\n", 0);
+        assert_eq!(reasons(&page), [(0, "unreadable")]);
+        assert!(page[0].breaks_off);
         assert_eq!(reasons(&read(b"", 0)), []);
     }
 }
