@@ -28,6 +28,7 @@ pub mod replay;
 pub mod retry;
 pub mod simulator;
 pub mod standalone;
+pub mod status;
 pub mod store;
 pub mod telemetry;
 pub mod terminal;
