@@ -94,6 +94,24 @@ impl Dependency {
         matches!(self.health.lock().states.get(&self.name), Some(State::Away { .. }))
     }
 
+    /// Why it is away; nothing when it is not.
+    pub fn why_away(&self) -> Option<String> {
+        match self.health.lock().states.get(&self.name) {
+            Some(State::Away { reason, .. }) => Some(reason.clone()),
+            _ => None,
+        }
+    }
+
+    /// True once it has answered, unless it is away.
+    pub fn is_up(&self) -> bool {
+        matches!(self.health.lock().states.get(&self.name), Some(State::Up))
+    }
+
+    /// What it is and where, for people.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The dependency does not answer. Logs once, when it had not been away before.
     pub fn away(&self, reason: impl Display) {
         let reason = reason.to_string();

@@ -16,6 +16,7 @@
 
 pub mod broker;
 pub mod config;
+pub mod dashboard;
 pub mod event;
 pub mod fetcher;
 pub mod gap;

@@ -1,9 +1,10 @@
-//! The whole pipeline in one process: fetcher and loaders with one shutdown, for one machine.
+//! The whole pipeline in one process: fetcher, loaders and dashboard with one shutdown, for one machine.
 
 use tokio::task::JoinSet;
 
 use crate::broker::{Broker, Names};
 use crate::config::{AmqpUrl, RedisUrl, StandaloneArgs};
+use crate::dashboard;
 use crate::program::Context;
 use crate::store::Store;
 use crate::{fetcher, loader, status, watch};
@@ -20,6 +21,7 @@ pub async fn run(args: StandaloneArgs, context: Context) -> anyhow::Result<()> {
     for _ in 0..args.loaders {
         start_loader(&mut parts, &args, &amqp, &redis, &context)?;
     }
+    start_dashboard(&args, &amqp, &redis, &context)?;
     let names = Names::new(&args.servers.namespace, &args.load.queue);
     status::tell(&context.board, &Broker::new(&amqp, names, "standalone")?, context.shutdown.clone());
     if args.watch {
@@ -36,6 +38,26 @@ pub async fn run(args: StandaloneArgs, context: Context) -> anyhow::Result<()> {
         result = result.and(ended);
     }
     result
+}
+
+/// Nobody waits for it either: it ends with the program, and the pipeline does without.
+fn start_dashboard(
+    args: &StandaloneArgs,
+    amqp: &AmqpUrl,
+    redis: &RedisUrl,
+    context: &Context,
+) -> anyhow::Result<()> {
+    let Some(listen) = args.dashboard_listen.0 else { return Ok(()) };
+    let settings = dashboard::Settings {
+        amqp: amqp.clone(),
+        redis: redis.clone(),
+        namespace: args.servers.namespace.clone(),
+        queue: args.load.queue.clone(),
+        listen,
+        access: args.dashboard_access.check(listen, &context.environment)?,
+    };
+    dashboard::serve_beside(settings, context.shutdown.clone());
+    Ok(())
 }
 
 type Parts = JoinSet<anyhow::Result<()>>;
