@@ -5,6 +5,7 @@
 
 pub mod amqp;
 pub mod corner;
+pub mod dashboard;
 pub mod dump;
 pub mod events;
 pub mod github;
