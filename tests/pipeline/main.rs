@@ -10,5 +10,6 @@ mod faults;
 mod invariants;
 mod loading;
 mod property;
+mod replay;
 mod script;
 mod secrets;
