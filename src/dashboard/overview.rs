@@ -1,7 +1,9 @@
 //! All at a glance: what the page asks for every two seconds.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -9,19 +11,34 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::Visit;
-use super::answer::{Bad, ok};
+use super::answer::{Bad, ok, ok_bytes};
 use super::query::Query;
 use super::shared::{Shared, lock};
 use super::workers::Summary;
 use crate::health::Dependency;
+
+/// An answer with its ten minutes is tens of kilobytes: a crowd gets the same one.
+const FRESH: Duration = Duration::from_millis(300);
 
 pub(super) async fn overview(
     State(visit): State<Arc<Visit>>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Bad> {
     Query::parse(&query.unwrap_or_default(), &[])?;
-    let shared = &visit.shared;
-    shared.ask();
+    visit.shared.ask();
+    let mut latest = lock(&visit.overview);
+    if let Some((made_at, body)) = &*latest
+        && made_at.elapsed() < FRESH
+    {
+        return Ok(ok_bytes(body.clone()));
+    }
+    // Our own strings and numbers: this cannot fail.
+    let body = Bytes::from(serde_json::to_vec(&look(&visit.shared)).unwrap_or_default());
+    *latest = Some((Instant::now(), body.clone()));
+    Ok(ok_bytes(body))
+}
+
+fn look(shared: &Shared) -> Value {
     let now = Utc::now();
     let (summary, history) = {
         let workers = lock(&shared.workers);
@@ -35,7 +52,7 @@ pub(super) async fn overview(
         })
     });
     let (dead_letters, gaps) = of_queues(shared);
-    Ok(ok(json!({
+    json!({
         "now": now,
         "namespace": shared.namespace,
         "version": env!("CARGO_PKG_VERSION"),
@@ -58,7 +75,7 @@ pub(super) async fn overview(
         "dead_letters": dead_letters,
         "history": history,
         "hours": lock(&shared.hours).all(),
-    })))
+    })
 }
 
 fn problems(shared: &Shared, summary: &Summary) -> Vec<String> {
