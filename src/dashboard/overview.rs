@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::Visit;
 use super::answer::{Bad, ok, ok_bytes};
 use super::query::Query;
+use super::security::is_admitted;
 use super::shared::{Shared, lock};
 use super::workers::Summary;
 use crate::health::Dependency;
@@ -115,7 +116,7 @@ pub(super) async fn healthz() -> &'static str {
     "alive\n"
 }
 
-pub(super) async fn readyz(State(visit): State<Arc<Visit>>) -> Response {
+pub(super) async fn readyz(State(visit): State<Arc<Visit>>, headers: HeaderMap) -> Response {
     let servers = [&visit.shared.redis, &visit.shared.rabbitmq];
     let waiting: serde_json::Map<String, Value> = servers
         .into_iter()
@@ -125,6 +126,10 @@ pub(super) async fn readyz(State(visit): State<Arc<Visit>>) -> Response {
         })
         .collect();
     let status = if waiting.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    if !is_admitted(&visit, &headers) {
+        // Where our servers are is not for everyone.
+        return (status, ok(json!({ "ready": waiting.is_empty() }))).into_response();
+    }
     (status, ok(json!({ "ready": waiting.is_empty(), "waiting_for": waiting }))).into_response()
 }
 
