@@ -1,0 +1,151 @@
+// Figures, queues, programs, dead letters and gaps.
+
+import { byId, el, foreign, number, row, setText } from "./dom.js";
+import { age, clock, count, duration, percent, rate, secondsSince } from "./format.js";
+
+const ROWS_MAX = 50;
+
+function figure(name, value, note, level = "") {
+  const box = byId(`figure-${name}`);
+  setText(box.querySelector("b"), value);
+  setText(box.querySelector(".note"), note);
+  box.dataset.level = level;
+}
+
+const plural = (amount, one, many = `${one}s`) => `${count(amount)} ${amount === 1 ? one : many}`;
+
+/** The row of figures, from the overview. */
+export function showFigures(body) {
+  const { loaded = {}, lag = {}, quota, gaps = {}, coverage, dead_letters } = body;
+  figure("loaded", rate(loaded.per_second), `${count(loaded.total)} in total`);
+  figure("duplicates", rate(loaded.duplicates_per_second), `${count(loaded.duplicates_total)} told apart, none counted twice`);
+  figure("lag", duration(lag?.p50), lag?.p95 === null || lag?.p95 === undefined ? "created to loaded" : `95 % within ${duration(lag.p95)}`);
+  const missed = gaps?.count > 0 ? `${plural(gaps.count, "gap")}, ${duration(gaps.seconds)} missed` : "no gap recorded";
+  figure("coverage", percent(coverage), missed, typeof coverage === "number" && coverage < 0.9 ? "warn" : "");
+  figure("dead", count(dead_letters), `${count(loaded.retried_total)} retried`, dead_letters > 0 ? "warn" : "");
+  const spent = quota && quota.limit > 0 && quota.remaining < quota.limit * 0.1;
+  const reset = quota ? secondsSince(quota.resets_at) : null;
+  const until = reset === null ? "" : reset < 0 ? `, renewed in ${duration(-reset)}` : ", about to be renewed";
+  figure("quota", count(quota?.remaining), quota ? `of ${count(quota.limit)} left${until}` : "not known", spent ? "warn" : "");
+}
+
+/** Shows `rows` in `body`, or its panel's word for none. */
+function fill(id, empty_id, rows) {
+  byId(id).replaceChildren(...rows);
+  byId(empty_id).hidden = rows.length > 0;
+}
+
+/** What stands in a panel's head about the age of what it shows; nothing while it is fresh. */
+function staleNote(as_of) {
+  const seconds = secondsSince(as_of);
+  return seconds !== null && seconds > 20 ? `as of ${clock(as_of)}, ${age(seconds)} old` : "";
+}
+
+const KINDS = ["load", "retry", "dead", "gaps", "unrouted", "archive"];
+
+/** The queues and what waits in the load queues. */
+export function showQueues(body, namespace) {
+  const queues = [...(body.queues ?? [])].sort((a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind));
+  const own = (name) => (namespace && name?.startsWith(`${namespace}.`) ? name.slice(namespace.length + 1) : name);
+  const rows = queues.map((queue) => {
+    const alarming = (queue.kind === "dead" || queue.kind === "unrouted") && queue.ready > 0;
+    const idle = queue.kind === "load" && queue.consumers === 0;
+    const ready = el("span", alarming ? "level-warn" : "", count(queue.ready));
+    const consumers = el("span", idle ? "level-warn" : "muted", idle ? "nobody" : queue.kind === "load" || queue.consumers > 0 ? count(queue.consumers) : "");
+    return row([foreign(own(queue.name), "mono"), number(ready), number(consumers)]);
+  });
+  fill("queues-rows", "queues-empty", rows);
+  setText(byId("queues-age"), staleNote(body.as_of));
+  const load = queues.filter((queue) => queue.kind === "load");
+  const sum = (of, name) => of.reduce((total, queue) => total + (queue[name] ?? 0), 0);
+  const consumers = sum(load, "consumers");
+  const later = sum(queues.filter((queue) => queue.kind === "retry"), "ready");
+  const note = [plural(consumers, "loader takes", "loaders take") + " them", later > 0 ? `${count(later)} to be retried` : ""].filter(Boolean).join(", ");
+  figure("waiting", load.length > 0 ? count(sum(load, "ready")) : "–", load.length > 0 ? note : "", load.length > 0 && consumers === 0 ? "warn" : "");
+}
+
+/** `loaded_per_second` → `12/s loaded`. */
+function rates(worker) {
+  const parts = Object.entries(worker.rates ?? {})
+    .filter(([, value]) => typeof value === "number")
+    .map(([name, value]) => [name.replace(/_per_second$/, "").replaceAll("_", " "), value])
+    .filter(([, value], place) => place === 0 || value > 0);
+  const line = el("p", "rates-line");
+  parts.forEach(([name, value], place) => line.append(place > 0 ? ", " : "", el("b", "", `${rate(value)}/s`), ` ${name}`));
+  return line;
+}
+
+function program(worker) {
+  const problems = worker.problems ?? [];
+  const silent = secondsSince(worker.seen_at);
+  const gone = silent !== null && silent > 20;
+  const well = worker.ready && !gone;
+  const state = gone ? `not heard of for ${age(silent)}` : worker.ready ? "ready" : "not ready";
+  const card = el(
+    "li",
+    `card ${well ? "" : "unready"}`,
+    el("div", "card-head", foreign(worker.program, "name"), el("span", "where", "at ", foreign(worker.host), `, process ${worker.pid}`), el("span", `state ${well ? "ready" : "unready"}`, state)),
+    rates(worker),
+    el("p", "when", "version ", foreign(worker.version), `, up ${duration(secondsSince(worker.started_at))}`),
+  );
+  for (const problem of problems) card.append(el("p", "error", foreign(problem)));
+  if (worker.last_error) {
+    const ago = secondsSince(worker.last_error_at);
+    const when = ago === null ? "Last error: " : `Last error, ${age(ago)} ago: `;
+    card.append(el("p", "when", when, foreign(worker.last_error)));
+  }
+  return card;
+}
+
+/** The programs that run. */
+export function showPrograms(body) {
+  const order = ["fetcher", "loader", "standalone", "replay", "dashboard"];
+  const key = (worker) => `${order.indexOf(worker.program)} ${worker.host} ${worker.instance}`;
+  const workers = [...(body.workers ?? [])].sort((a, b) => (key(a) < key(b) ? -1 : 1));
+  fill("programs-list", "programs-empty", workers.map(program));
+  setText(byId("programs-note"), workers.length > 0 ? `${count(workers.length)} running` : "");
+}
+
+/** Dead letters by reason. What is in the way of closing an opened list stays: it is drawn anew only when it changed. */
+export function showDead(body) {
+  const groups = body.groups ?? [];
+  const stale = staleNote(body.as_of);
+  const part = body.looked_at < body.total ? `, the first ${count(body.looked_at)} looked at` : "";
+  setText(byId("dead-note"), [body.total > 0 ? `${count(body.total)} kept${part}` : "", stale].filter(Boolean).join("; "));
+  const list = byId("dead-list");
+  const key = JSON.stringify(groups);
+  if (list.dataset.shown === key && key !== "[]") return;
+  list.dataset.shown = key;
+  fill("dead-list", "dead-empty", groups.map(deadGroup));
+}
+
+function deadGroup(group) {
+  const when = group.first_failed_at === group.last_failed_at ? clock(group.last_failed_at) : `${clock(group.first_failed_at)} to ${clock(group.last_failed_at)}`;
+  const tries = group.attempts_max > 0 ? `; tried ${plural(group.attempts_max, "time")}` : "";
+  const card = el(
+    "li",
+    "card",
+    el("div", "card-head", foreign(group.reason), el("span", "count", `${count(group.count)} ×`)),
+    el("p", "when", `${when}${tries}`),
+  );
+  const ids = (group.ids ?? []).slice(0, ROWS_MAX);
+  if (ids.length > 0) {
+    const details = el("details", "", el("summary", "", "Which"));
+    const text = el("p", "mono");
+    ids.forEach((id, place) => text.append(place > 0 ? ", " : "", foreign(id)));
+    if (group.count > ids.length) text.append(" …");
+    details.append(text);
+    card.append(details);
+  }
+  return card;
+}
+
+/** The gaps, newest first. */
+export function showGaps(body) {
+  const gaps = [...(body.gaps ?? [])].sort((a, b) => (a.from < b.from ? 1 : -1)).slice(0, ROWS_MAX);
+  const rows = gaps.map((gap) => row([clock(gap.from), clock(gap.to), number(duration(gap.seconds)), foreign(gap.source)]));
+  fill("gaps-rows", "gaps-empty", rows);
+  byId("gaps-scroll").hidden = rows.length === 0;
+  const part = body.total > gaps.length ? `${count(body.total)}, the last ${count(gaps.length)} shown` : "";
+  setText(byId("gaps-note"), [part, staleNote(body.as_of)].filter(Boolean).join("; "));
+}
