@@ -8,7 +8,7 @@ import { visible } from "./text.js";
 const SPAN_S = 600;
 const STEP_S = 10;
 const COLOURS = 8;
-const OTHER = "other";
+const OTHER = "other types";
 const MARGIN = { top: 8, right: 4, bottom: 20, left: 34 };
 
 /** The types that everybody knows keep their colours. */
@@ -57,11 +57,11 @@ function giveColours(types) {
   }
 }
 
-/** A round number not below `value`: 1, 2 or 5 times a power of ten. */
+/** A round number not below `value`, with a round half. */
 export function roundUp(value) {
   if (!(value > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((times) => times * power).find((round) => round >= value * 0.999);
+  return [1, 1.6, 2, 3, 4, 6, 8, 10].map((times) => times * power).find((round) => round >= value * 0.999);
 }
 
 let latest = { history: [], layers: [], found: [] };
@@ -102,8 +102,7 @@ function drawLegend(layers, sums) {
   legend.dataset.shown = key;
   legend.replaceChildren(
     ...layers.map(({ type }) => {
-      const name = type === OTHER ? "other types" : shortType(type);
-      const item = el("li", "", el("span", `swatch ${colour(type)}`), foreign(name));
+      const item = el("li", "", el("span", `swatch ${colour(type)}`), foreign(shortType(type)));
       if (sums.has(type)) item.title = visible(type);
       return item;
     }),

@@ -142,21 +142,28 @@ function close() {
 }
 
 /** Empties the list and listens with the filters as they are. */
-function open() {
-  close();
-  const mine = generation;
-  const wanted = filters();
+function restart() {
   waiting = [];
   passed_over = 0;
   arrived = 0;
   byId("events").replaceChildren();
+  open();
+}
+
+/** Listens with the filters as they are. */
+function open() {
+  close();
+  const mine = generation;
+  const wanted = filters();
+  let first = true;
   byId("clear").hidden = !filtered();
   remember(wanted);
   const query = new URLSearchParams(Object.entries(wanted).filter(([, value]) => value));
   stream = new EventSource(`/api/events/stream${query.size > 0 ? `?${query}` : ""}`);
   stream.addEventListener("open", () => {
-    // Also after an interruption: then the stream goes on where it was.
-    if (!connected && byId("events").childElementCount === 0) fetchRecent(mine, wanted);
+    // After an interruption the stream goes on where it was.
+    if (first) fetchRecent(mine, wanted);
+    first = false;
     connected = true;
     say();
   });
@@ -237,7 +244,7 @@ export function start() {
   onTypes(offer);
   const apply = () => {
     clearTimeout(typed_timer);
-    open();
+    restart();
   };
   byId("filters").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -257,5 +264,5 @@ export function start() {
   });
   byId("pause").addEventListener("click", togglePause);
   document.addEventListener("visibilitychange", onVisibility);
-  open();
+  restart();
 }

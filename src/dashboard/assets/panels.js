@@ -18,15 +18,16 @@ const plural = (amount, one, many = `${one}s`) => `${count(amount)} ${amount ===
 export function showFigures(body) {
   const { loaded = {}, lag = {}, quota, gaps = {}, coverage, dead_letters } = body;
   figure("loaded", rate(loaded.per_second), `${count(loaded.total)} in total`);
-  figure("duplicates", rate(loaded.duplicates_per_second), `${count(loaded.duplicates_total)} told apart, none counted twice`);
+  figure("duplicates", rate(loaded.duplicates_per_second), `${count(loaded.duplicates_total)} not counted again`);
   figure("lag", duration(lag?.p50), lag?.p95 === null || lag?.p95 === undefined ? "created to loaded" : `95 % within ${duration(lag.p95)}`);
   const missed = gaps?.count > 0 ? `${plural(gaps.count, "gap")}, ${duration(gaps.seconds)} missed` : "no gap recorded";
   figure("coverage", percent(coverage), missed, typeof coverage === "number" && coverage < 0.9 ? "warn" : "");
   figure("dead", count(dead_letters), `${count(loaded.retried_total)} retried`, dead_letters > 0 ? "warn" : "");
   const spent = quota && quota.limit > 0 && quota.remaining < quota.limit * 0.1;
   const reset = quota ? secondsSince(quota.resets_at) : null;
-  const until = reset === null ? "" : reset < 0 ? `, renewed in ${duration(-reset)}` : ", about to be renewed";
-  figure("quota", count(quota?.remaining), quota ? `of ${count(quota.limit)} left${until}` : "not known", spent ? "warn" : "");
+  const until = reset === null ? "left" : reset < 0 ? `left, renewed in ${duration(-reset)}` : "left, about to be renewed";
+  setText(byId("figure-quota").querySelector(".unit"), quota ? `of ${count(quota.limit)}` : "");
+  figure("quota", count(quota?.remaining), quota ? until : "not known", spent ? "warn" : "");
 }
 
 /** Shows `rows` in `body`, or its panel's word for none. */
@@ -43,11 +44,28 @@ function staleNote(as_of) {
 
 const KINDS = ["load", "retry", "dead", "gaps", "unrouted", "archive"];
 
+/** The retry queues of a load queue differ by their delay only: one row for all of them. */
+function together(queues) {
+  const retries = new Map();
+  return queues.flatMap((queue) => {
+    if (queue.kind !== "retry") return [queue];
+    const name = String(queue.name).replace(/\.\d+s$/, "");
+    const sum = retries.get(name);
+    if (sum) {
+      sum.ready += queue.ready;
+      return [];
+    }
+    const first = { ...queue, name, consumers: 0 };
+    retries.set(name, first);
+    return [first];
+  });
+}
+
 /** The queues and what waits in the load queues. */
 export function showQueues(body, namespace) {
   const queues = [...(body.queues ?? [])].sort((a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind));
   const own = (name) => (namespace && name?.startsWith(`${namespace}.`) ? name.slice(namespace.length + 1) : name);
-  const rows = queues.map((queue) => {
+  const rows = together(queues).map((queue) => {
     const alarming = (queue.kind === "dead" || queue.kind === "unrouted") && queue.ready > 0;
     const idle = queue.kind === "load" && queue.consumers === 0;
     const ready = el("span", alarming ? "level-warn" : "", count(queue.ready));
@@ -69,7 +87,7 @@ function rates(worker) {
   const parts = Object.entries(worker.rates ?? {})
     .filter(([, value]) => typeof value === "number")
     .map(([name, value]) => [name.replace(/_per_second$/, "").replaceAll("_", " "), value])
-    .filter(([, value], place) => place === 0 || value > 0);
+    .filter(([, value], place) => place === 0 || value >= 0.05);
   const line = el("p", "rates-line");
   parts.forEach(([name, value], place) => line.append(place > 0 ? ", " : "", el("b", "", `${rate(value)}/s`), ` ${name}`));
   return line;
