@@ -18,14 +18,14 @@ const plural = (amount, one, many = `${one}s`) => `${count(amount)} ${amount ===
 export function showFigures(body) {
   const { loaded = {}, lag = {}, quota, gaps = {}, coverage, dead_letters } = body;
   figure("loaded", rate(loaded.per_second), `${count(loaded.total)} in total`);
-  figure("duplicates", rate(loaded.duplicates_per_second), `${count(loaded.duplicates_total)} not counted again`);
+  figure("duplicates", rate(loaded.duplicates_per_second), `${count(loaded.duplicates_total)} in total`);
   figure("lag", duration(lag?.p50), lag?.p95 === null || lag?.p95 === undefined ? "created to loaded" : `95 % within ${duration(lag.p95)}`);
   const missed = gaps?.count > 0 ? `${plural(gaps.count, "gap")}, ${duration(gaps.seconds)} missed` : "no gap recorded";
   figure("coverage", percent(coverage), missed, typeof coverage === "number" && coverage < 0.9 ? "warn" : "");
   figure("dead", count(dead_letters), `${count(loaded.retried_total)} retried`, dead_letters > 0 ? "warn" : "");
   const spent = quota && quota.limit > 0 && quota.remaining < quota.limit * 0.1;
   const reset = quota ? secondsSince(quota.resets_at) : null;
-  const until = reset === null ? "left" : reset < 0 ? `left, renewed in ${duration(-reset)}` : "left, about to be renewed";
+  const until = reset === null ? "left" : reset < 0 ? `renewed in ${duration(-reset)}` : "about to be renewed";
   setText(byId("figure-quota").querySelector(".unit"), quota ? `of ${count(quota.limit)}` : "");
   figure("quota", count(quota?.remaining), quota ? until : "not known", spent ? "warn" : "");
 }

@@ -41,7 +41,7 @@ function headline() {
   const problems = overview.problems ?? [];
   if (gone.length > 0) {
     const names = gone.map(({ name }) => name).join(" and ");
-    return { level: "bad", text: `${names} ${gone.length > 1 ? "are" : "is"} away`, at: first() };
+    return { level: "bad", text: `${names} ${gone.length > 1 ? "are" : "is"} away`, at: awaySince(gone) };
   }
   if (problems.length > 0) {
     const text = problems.length === 1 ? "One thing is not as it should be" : `${problems.length} things are not as they should be`;
@@ -54,6 +54,12 @@ function headline() {
 }
 
 const first = () => (since.size > 0 ? Math.min(...since.values()) : null);
+
+/** Since the last answer from a server that is away, if there was one. */
+function awaySince(gone) {
+  const answered = gone.map(({ as_of }) => Date.parse(as_of ?? "")).filter((at) => !Number.isNaN(at));
+  return answered.length > 0 ? Math.min(...answered) : first();
+}
 
 /** How old what is shown is, in words; empty while it is fresh. */
 function staleness() {
