@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each user of this module needs a part of it")]
 
 pub mod amqp;
+pub mod browser;
 pub mod corner;
 pub mod dump;
 pub mod events;
