@@ -7,6 +7,8 @@ import { visible } from "./text.js";
 
 const SPAN_S = 600;
 const STEP_S = 10;
+/** Programs tell every two seconds. */
+const TOLD_WITHIN_S = 3;
 const COLOURS = 8;
 const OTHER = "other types";
 const MARGIN = { top: 8, right: 4, bottom: 20, left: 34 };
@@ -26,8 +28,7 @@ export function steps(history, step_s) {
   for (const sample of history) {
     const at_s = Date.parse(sample.at) / 1000;
     if (!Number.isFinite(at_s) || !(sample.seconds > 0)) continue;
-    // A sample is dated by its end; what it counts happened before.
-    const start = Math.floor((at_s - sample.seconds / 2) / step_s) * step_s;
+    const start = Math.floor(at_s / step_s) * step_s;
     const step = found.get(start) ?? { at: start, seconds: 0, loaded: 0, duplicates: 0, types: new Map() };
     step.seconds += sample.seconds;
     step.loaded += sample.loaded ?? 0;
@@ -49,7 +50,7 @@ function totals(found) {
 function giveColours(types) {
   const here = new Set(types);
   for (const type of types) {
-    if (colours.has(type)) continue;
+    if (colours.has(type) || type === "other") continue;
     const free = USUAL.find((usual) => colours.has(usual) && !here.has(usual));
     if (free === undefined) return;
     colours.set(type, colours.get(free));
@@ -77,6 +78,7 @@ export function onTypes(listener) {
 export function show(history) {
   const found = steps(history, STEP_S);
   const sums = totals(found);
+  // What the programs themselves count as `other` never has a colour.
   const types = sums.map(([type]) => type);
   giveColours(types);
   const own = types.filter((type) => colours.has(type)).slice(0, COLOURS);
@@ -120,8 +122,8 @@ function runs(found) {
   return all;
 }
 
-/** Where the right edge is: the last step that is over. */
-const end_s = () => Math.floor(serverNow() / 1000 / STEP_S) * STEP_S;
+/** Where the right edge is: the last step that is over, and that every program has told of. */
+const end_s = () => Math.floor((serverNow() / 1000 - TOLD_WITHIN_S) / STEP_S) * STEP_S;
 
 function drawChart() {
   const holder = byId("chart");

@@ -60,6 +60,11 @@ function draw(body) {
   drawButtons();
 }
 
+/** What is shown stays; that it is not what was asked for is said. */
+function failed(failure) {
+  if (failure.status !== null) setText(byId("hour-total"), "· not to be had now");
+}
+
 function choose(name) {
   chosen = name === hours.at(-1) ? null : name;
   again();
@@ -76,7 +81,7 @@ function step(by) {
 
 /** Once. */
 export function start() {
-  again = poll(5, () => ask("/api/leaderboard", { hour: chosen, limit: PLACES }), draw);
+  again = poll(5, () => ask("/api/leaderboard", { hour: chosen, limit: PLACES }), draw, failed);
   byId("hour-before").addEventListener("click", () => step(-1));
   byId("hour-after").addEventListener("click", () => step(1));
   byId("hour-newest").addEventListener("click", () => choose(null));

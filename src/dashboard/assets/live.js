@@ -15,6 +15,9 @@ const HIDDEN_FOR_MS = 15_000;
 const RECONNECT_MS = 5_000;
 const TYPED_FOR_MS = 500;
 
+/** What can be asked for as a type. */
+const TYPE = /^\w{1,64}$/;
+
 const FILTERS = ["type", "repo", "actor"];
 
 let stream = null;
@@ -22,6 +25,8 @@ let stream = null;
 let generation = 0;
 let paused = false;
 let connected = false;
+/** Why the server does not stream, when it says so. */
+let refusal = "";
 /** What arrived and is not drawn yet, oldest first: `{id, event}` or `{missed}`. */
 let waiting = [];
 /** What arrived but will not be drawn, since the list was last empty. */
@@ -90,7 +95,7 @@ function drawSoon() {
 function say() {
   const state = byId("live-state");
   if (!connected) {
-    setText(state, stream ? "connecting …" : "not connected; trying again");
+    setText(state, stream ? "connecting …" : refusal ? visible(refusal) : "not connected; trying again");
   } else if (paused) {
     setText(state, waiting.length > 0 ? `paused, ${count(waiting.length)}${waiting.length >= ROWS_MAX ? " or more" : ""} new` : "paused");
   } else {
@@ -153,6 +158,7 @@ function restart() {
 /** Listens with the filters as they are. */
 function open() {
   close();
+  refusal = "";
   const mine = generation;
   const wanted = filters();
   let first = true;
@@ -178,12 +184,20 @@ function open() {
   stream.addEventListener("error", () => {
     connected = false;
     // A browser gives up after an answer that is no stream.
-    if (stream?.readyState === EventSource.CLOSED) {
-      close();
-      reconnect_timer = setTimeout(open, RECONNECT_MS);
-    }
+    if (stream?.readyState === EventSource.CLOSED) refused(wanted);
     say();
   });
+  say();
+}
+
+/** The server did not stream: it says why to a plain request. Filters that are wrong stay wrong. */
+async function refused(wanted) {
+  close();
+  const mine = generation;
+  const failure = await ask("/api/events", { ...wanted, limit: "1" }).then(() => null, (error) => error);
+  if (mine !== generation) return;
+  refusal = failure?.status ? failure.message : "";
+  if (failure?.status !== 400) reconnect_timer = setTimeout(open, RECONNECT_MS);
   say();
 }
 
@@ -210,7 +224,7 @@ function offer(types) {
   const listed = new Set([...select.options].map((option) => option.value));
   const chosen = select.value;
   for (const type of types) {
-    if (listed.has(type)) continue;
+    if (listed.has(type) || !TYPE.test(type)) continue;
     const option = el("option", "", visible(type));
     option.value = type;
     select.append(option);
