@@ -82,14 +82,22 @@ export function showQueues(body, namespace) {
   figure("waiting", load.length > 0 ? count(sum(load, "ready")) : "–", load.length > 0 ? note : "", load.length > 0 && consumers === 0 ? "warn" : "");
 }
 
-/** `loaded_per_second` → `12/s loaded`. */
+/** The rates that programs tell, and how they are called here; the first two are shown even when they are 0. */
+const RATES = [
+  ["loaded_per_second", "loaded"],
+  ["events_new_per_second", "new events"],
+  ["duplicates_per_second", "duplicates"],
+  ["retried_per_second", "retried"],
+  ["dead_per_second", "to the dead letters"],
+];
+
 function rates(worker) {
-  const parts = Object.entries(worker.rates ?? {})
-    .filter(([, value]) => typeof value === "number")
-    .map(([name, value]) => [name.replace(/_per_second$/, "").replaceAll("_", " "), value])
-    .filter(([, value], place) => place === 0 || value >= 0.05);
+  const told = RATES.map(([name, words], place) => [worker.rates?.[name], words, place < 2]);
+  const shown = told.filter(([value, , always]) => typeof value === "number" && (always || value >= 0.05));
   const line = el("p", "rates-line");
-  parts.forEach(([name, value], place) => line.append(place > 0 ? ", " : "", el("b", "", `${rate(value)}/s`), ` ${name}`));
+  shown.forEach(([value, words], place) => line.append(place > 0 ? ", " : "", el("b", "", `${rate(value)}/s`), ` ${words}`));
+  const polled = secondsSince(worker.fetcher?.last_poll_at);
+  if (polled !== null) line.append(`${shown.length > 0 ? ", " : ""}last poll ${age(polled)} ago`);
   return line;
 }
 

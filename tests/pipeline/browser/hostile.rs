@@ -1,0 +1,65 @@
+//! Events are written by strangers: what they write is shown, and does nothing.
+
+use serde_json::json;
+
+use super::Visit;
+use crate::support::corner::Corner;
+
+/// Markup, an end of a script, an address that is a script, a template, a mark that turns text round, a terminal's colour.
+const HOSTILE: &str = "\"><img src=x onerror=window.pwned=1></script><script>window.pwned=1</script>\
+    javascript:window.pwned=1 {{7*7}} \u{202e}gnp.exe\u{1b}[31m";
+
+/// The same as the page shows it.
+const SHOWN: &str = "\"><img src=x onerror=window.pwned=1></script><script>window.pwned=1</script>\
+    javascript:window.pwned=1 {{7*7}} \\u{202e}gnp.exe␛[31m";
+
+#[test]
+fn hostile_text_in_every_field_is_shown_as_written_and_does_nothing() {
+    let corner = Corner::new("hostile");
+    let _loader = corner.loader(&[]);
+    let visit = Visit::of(&corner);
+    let browser = &visit.browser;
+    visit.until_well();
+    let event = |id: u32, kind: &str, created_at: &str| {
+        let text = json!({ "login": HOSTILE, "name": HOSTILE, "url": HOSTILE, "title": HOSTILE, "message": HOSTILE });
+        let event = json!({
+            "id": id.to_string(), "type": kind, "created_at": created_at, "public": HOSTILE,
+            "actor": text, "repo": text, "org": text,
+            "payload": { "action": HOSTILE, "ref": HOSTILE, "commits": [text], "pages": [text], "issue": text },
+        });
+        event.to_string().into_bytes()
+    };
+    let time = "2015-01-01T12:00:01Z";
+    corner.publish(&[event(1, HOSTILE, time), event(2, "PushEvent", time), event(3, "IssuesEvent", time)]);
+    browser.until("they are listed", "return document.querySelectorAll('#events .event').length === 3");
+    assert_eq!(browser.texts("#events .actor"), [SHOWN, SHOWN, SHOWN]);
+    assert_eq!(browser.texts("#events .repo"), [SHOWN, SHOWN, SHOWN]);
+    let mut kinds = browser.texts("#events .kind");
+    kinds.sort();
+    assert_eq!(kinds, [SHOWN, "Issues", "Push"]);
+    let mut what = browser.texts("#events .what");
+    what.sort();
+    let twice = format!("{SHOWN} {SHOWN}");
+    assert_eq!(what[0], SHOWN);
+    // Two texts in a line are longer than a line may be.
+    assert!(
+        what[1..].iter().all(|line| line.ends_with('…') && twice.starts_with(line.trim_end_matches('…'))),
+        "{what:?}"
+    );
+
+    // Elsewhere too: as a developer, as a type, as the reason of a dead letter.
+    browser.until_text("#leaderboard .who", |who| who == SHOWN);
+    browser.until(
+        "its type is listed",
+        "return [...document.querySelectorAll('#legend li')].some((item) => item.textContent.includes('onerror'))",
+    );
+    corner.publish(&[event(4, "PushEvent", HOSTILE)]);
+    browser.until_text("#dead", |panel| panel.contains("created_at"));
+
+    assert_eq!(browser.run("return typeof window.pwned"), "undefined");
+    let made = browser.run("return document.querySelectorAll('main img, main script, main iframe').length");
+    assert_eq!(made, 0, "elements made of text");
+    let links = browser.run("return [...document.querySelectorAll('main a')].map((link) => link.href)");
+    assert_eq!(links, json!([]), "a name that cannot be one at GitHub is no link");
+    visit.went_quietly();
+}
