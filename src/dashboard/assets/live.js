@@ -27,7 +27,7 @@ let paused = false;
 let connected = false;
 /** Why the server does not stream, when it says so. */
 let refusal = "";
-/** What arrived and is not drawn yet, oldest first: `{id, event}` or `{missed}`. */
+/** What arrived and is not drawn yet, oldest first: `{id, event}`, or `{missed}` where some are missing. */
 let waiting = [];
 /** What arrived but will not be drawn, since the list was last empty. */
 let passed_over = 0;
@@ -62,7 +62,7 @@ function rowOf({ id, event }) {
   return item;
 }
 
-const missedRow = (missed) => el("li", "missed", `${count(missed)} events were loaded here that this page was too slow for`);
+const missedRow = () => el("li", "missed", "What was loaded at this point, while this page was not connected, is not listed in full");
 
 /** Draws `entries`, oldest first, at the top of the list. */
 function put(entries) {
@@ -70,7 +70,7 @@ function put(entries) {
   // Who has scrolled down reads: the list must not move under the eyes.
   const before = list.scrollTop > 0 ? list.scrollHeight : null;
   const fragment = document.createDocumentFragment();
-  for (const entry of entries.toReversed()) fragment.append("missed" in entry ? missedRow(entry.missed) : rowOf(entry));
+  for (const entry of entries.toReversed()) fragment.append("missed" in entry ? missedRow() : rowOf(entry));
   list.prepend(fragment);
   while (list.childElementCount > ROWS_MAX) list.lastElementChild.remove();
   if (before !== null) list.scrollTop += list.scrollHeight - before;
@@ -100,7 +100,7 @@ function say() {
     setText(state, waiting.length > 0 ? `paused, ${count(waiting.length)}${waiting.length >= ROWS_MAX ? " or more" : ""} new` : "paused");
   } else {
     const parts = [filtered() ? "only what passes the filters" : "as they are loaded"];
-    if (passed_over > 0) parts.push(`${count(passed_over)} of ${count(arrived)} not drawn, too many at once`);
+    if (passed_over > 0) parts.push(`${count(passed_over)} of ${count(arrived)} not listed: too many at once`);
     setText(state, parts.join("; "));
   }
   state.dataset.level = connected || stream ? "" : "bad";
@@ -179,7 +179,13 @@ function open() {
   });
   stream.addEventListener("missed", (message) => {
     const missed = parse(message.data)?.missed;
-    if (missed > 0) keep({ missed });
+    if (typeof missed === "number") {
+      passed_over += missed;
+      arrived += missed;
+      drawSoon();
+    } else {
+      keep({ missed: true });
+    }
   });
   stream.addEventListener("error", () => {
     connected = false;

@@ -37,10 +37,13 @@ function fill(id, empty_id, rows) {
 }
 
 /** What stands in a panel's head about the age of what it shows; nothing while it is fresh. */
-function staleNote(as_of) {
+function staleNote(as_of, fresh_s = 20) {
   const seconds = secondsSince(as_of);
-  return seconds !== null && seconds > 20 ? `as of ${clock(as_of)}, ${age(seconds)} old` : "";
+  return seconds !== null && seconds > fresh_s ? `as of ${clock(as_of)}, ${age(seconds)} old` : "";
 }
+
+/** Dead letters and gaps are looked at seldom while their number stays the same. */
+const LOOKED_AT_S = 180;
 
 const KINDS = ["load", "retry", "dead", "gaps", "unrouted", "archive"];
 
@@ -135,7 +138,7 @@ export function showPrograms(body) {
 /** Dead letters by reason. What is in the way of closing an opened list stays: it is drawn anew only when it changed. */
 export function showDead(body) {
   const groups = body.groups ?? [];
-  const stale = staleNote(body.as_of);
+  const stale = staleNote(body.as_of, LOOKED_AT_S);
   const part = body.looked_at < body.total ? `, the first ${count(body.looked_at)} looked at` : "";
   setText(byId("dead-note"), [body.total > 0 ? `${count(body.total)} kept${part}` : "", stale].filter(Boolean).join("; "));
   const list = byId("dead-list");
@@ -173,5 +176,5 @@ export function showGaps(body) {
   fill("gaps-rows", "gaps-empty", rows);
   byId("gaps-scroll").hidden = rows.length === 0;
   const part = body.total > gaps.length ? `${count(body.total)}, the last ${count(gaps.length)} shown` : "";
-  setText(byId("gaps-note"), [part, staleNote(body.as_of)].filter(Boolean).join("; "));
+  setText(byId("gaps-note"), [part, staleNote(body.as_of, LOOKED_AT_S)].filter(Boolean).join("; "));
 }

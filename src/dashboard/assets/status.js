@@ -47,9 +47,9 @@ function headline() {
     const text = problems.length === 1 ? "One thing is not as it should be" : `${problems.length} things are not as they should be`;
     return { level: "bad", text, at: first() };
   }
-  if (overview.healthy) return { level: "good", text: "All is well", at: null };
-  return starting
-    ? { level: "starting", text: "Connecting to Redis and RabbitMQ …", at: null }
+  if (starting) return { level: "starting", text: "Connecting to Redis and RabbitMQ …", at: null };
+  return overview.healthy
+    ? { level: "good", text: "All is well", at: null }
     : { level: "bad", text: "Something is not as it should be", at: null };
 }
 
