@@ -125,7 +125,7 @@ impl Browser {
     pub fn until_text(&self, selector: &str, condition: impl Fn(&str) -> bool) -> String {
         let mut text = String::new();
         eventually(&format!("{selector} says what it should"), || {
-            text = self.text(selector);
+            text = self.texts(selector).into_iter().next().unwrap_or_default();
             condition(&text)
         });
         text

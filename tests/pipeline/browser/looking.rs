@@ -165,13 +165,13 @@ fn hours_are_stepped_through_by_buttons_and_by_keys() {
     let before = shows("2015-01-01-11");
     assert_ne!(newest, before, "the hours differ");
     assert_eq!(browser.text("#hour"), "1 Jan 2015, 11:00–12:00");
-    browser.keys("#hour-before", thirtyfour::Key::Left.to_string());
+    browser.keys("#hour-before", thirtyfour::Key::Left);
     shows("2015-01-01-10");
     browser.until(
         "there is none before",
         "return document.querySelector('#hour-before').ariaDisabled === 'true'",
     );
-    browser.keys("#hour-before", thirtyfour::Key::Right.to_string());
+    browser.keys("#hour-before", thirtyfour::Key::Right);
     shows("2015-01-01-11");
     browser.click("#hour-newest");
     shows("2015-01-01-12");
