@@ -21,6 +21,8 @@ mod state;
 mod table;
 mod tally;
 
+pub(crate) use dead_list::{Group as DeadGroup, Groups as DeadGroups};
+
 use std::io::Write as _;
 
 use tokio_util::sync::CancellationToken;

@@ -170,6 +170,7 @@ impl Log {
 
 fn path(name: &str) -> &'static str {
     match name {
+        "dashboard" => env!("CARGO_BIN_EXE_dashboard"),
         "fetcher" => env!("CARGO_BIN_EXE_fetcher"),
         "loader" => env!("CARGO_BIN_EXE_loader"),
         "simulator" => env!("CARGO_BIN_EXE_simulator"),
