@@ -6,6 +6,7 @@ import { shortType } from "./summary.js";
 import { visible } from "./text.js";
 
 const SPAN_S = 600;
+const SPAN_MIN_S = 120;
 const STEP_S = 10;
 /** Programs tell every two seconds. */
 const TOLD_WITHIN_S = 3;
@@ -130,14 +131,16 @@ function drawChart() {
   const { width, height } = holder.getBoundingClientRect();
   if (width < 40 || height < 40) return;
   const to = end_s();
-  const from = to - SPAN_S;
+  // Shortly after the start there is less to show: then that is shown larger.
+  const first = latest.found[0]?.at ?? 0;
+  const from = Math.max(to - SPAN_S, Math.min(first, to - SPAN_MIN_S));
   const found = latest.found.filter((step) => step.at >= from && step.at < to);
   const most = Math.max(0, ...found.map((step) => step.loaded / step.seconds));
   const top = roundUp(most);
-  const x = (at) => MARGIN.left + ((at - from) / (SPAN_S - STEP_S)) * (width - MARGIN.left - MARGIN.right);
+  const x = (at) => MARGIN.left + ((at - from) / (to - from - STEP_S)) * (width - MARGIN.left - MARGIN.right);
   const y = (value) => height - MARGIN.bottom - (value / top) * (height - MARGIN.top - MARGIN.bottom);
   const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": description(found) });
-  drawGrid(drawing, { width, height, x, y, top, from });
+  drawGrid(drawing, { width, height, x, y, top, from, to });
   for (const run of runs(found)) drawRun(drawing, run, x, y);
   const cursor = svg("line", { class: "cursor", y1: MARGIN.top, y2: height - MARGIN.bottom, visibility: "hidden" });
   drawing.append(cursor);
@@ -146,15 +149,15 @@ function drawChart() {
   point();
 }
 
-function drawGrid(drawing, { width, height, x, y, top, from }) {
+function drawGrid(drawing, { width, height, x, y, top, from, to }) {
   for (const part of [0, 0.5, 1]) {
     const at = Math.round(y(top * part)) + 0.5;
     const label = svg("text", { x: MARGIN.left - 6, y: at + 4, "text-anchor": "end" });
     label.textContent = top < 10 ? String(Number((top * part).toPrecision(2))) : short(top * part);
     drawing.append(svg("line", { class: "grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: at, y2: at }), label);
   }
-  const every_s = width < 420 ? 240 : 120;
-  for (let at = Math.ceil(from / every_s) * every_s; at < from + SPAN_S; at += every_s) {
+  const every_s = to - from < SPAN_S / 2 ? 60 : width < 420 ? 240 : 120;
+  for (let at = Math.ceil(from / every_s) * every_s; at < to; at += every_s) {
     const place = x(at);
     if (place < MARGIN.left + 12 || place > width - 18) continue;
     const label = svg("text", { x: place, y: height - 5, "text-anchor": "middle" });

@@ -9,8 +9,8 @@ import { visible } from "./text.js";
 
 const ROWS_MAX = 200;
 const DRAW_EVERY_MS = 250;
-/** More than this at once cannot be read; the rest is counted. */
-const DRAWN_AT_ONCE_MAX = 40;
+/** Rows drawn in a second, beyond a burst that fills the list: a poll brings hundreds. More cannot be read, and is counted. */
+const ROWS_PER_SECOND = 80;
 const HIDDEN_FOR_MS = 15_000;
 const RECONNECT_MS = 5_000;
 const TYPED_FOR_MS = 500;
@@ -32,6 +32,9 @@ let waiting = [];
 /** What arrived but will not be drawn, since the list was last empty. */
 let passed_over = 0;
 let arrived = 0;
+/** How many rows may be drawn now. */
+let allowed = ROWS_MAX;
+let allowed_at = performance.now();
 let draw_timer = null;
 let reconnect_timer = null;
 let hidden_timer = null;
@@ -80,10 +83,15 @@ function put(entries) {
 function draw() {
   draw_timer = null;
   if (!paused && !document.hidden && waiting.length > 0) {
-    const entries = waiting.slice(-DRAWN_AT_ONCE_MAX);
-    passed_over += waiting.length - entries.length;
+    const now = performance.now();
+    allowed = Math.min(ROWS_MAX, allowed + ((now - allowed_at) / 1000) * ROWS_PER_SECOND);
+    allowed_at = now;
+    const count = Math.min(waiting.length, Math.floor(allowed));
+    // The newest of them.
+    put(waiting.slice(waiting.length - count));
+    allowed -= count;
+    passed_over += waiting.length - count;
     waiting = [];
-    put(entries);
   }
   say();
 }
