@@ -16,10 +16,6 @@ const SHOWN: &str = "\"><img src=x onerror=window.pwned=1></script><script>windo
 #[test]
 fn hostile_text_in_every_field_is_shown_as_written_and_does_nothing() {
     let corner = Corner::new("hostile");
-    let _loader = corner.loader(&[]);
-    let visit = Visit::of(&corner);
-    let browser = &visit.browser;
-    visit.until_well();
     let event = |id: u32, kind: &str, created_at: &str| {
         let text = json!({ "login": HOSTILE, "name": HOSTILE, "url": HOSTILE, "title": HOSTILE, "message": HOSTILE });
         let event = json!({
@@ -31,6 +27,14 @@ fn hostile_text_in_every_field_is_shown_as_written_and_does_nothing() {
     };
     let time = "2015-01-01T12:00:01Z";
     corner.publish(&[event(1, HOSTILE, time), event(2, "PushEvent", time), event(3, "IssuesEvent", time)]);
+    // No time: this one cannot be loaded.
+    corner.publish(&[event(4, "PushEvent", HOSTILE)]);
+    let _loader = corner.loader(&[]);
+    corner.wait_until_ready("load.dead", 1);
+
+    let visit = Visit::of(&corner);
+    let browser = &visit.browser;
+    visit.until_well();
     browser.until("they are listed", "return document.querySelectorAll('#events .event').length === 3");
     assert_eq!(browser.texts("#events .actor"), [SHOWN, SHOWN, SHOWN]);
     assert_eq!(browser.texts("#events .repo"), [SHOWN, SHOWN, SHOWN]);
@@ -49,7 +53,6 @@ fn hostile_text_in_every_field_is_shown_as_written_and_does_nothing() {
 
     // Elsewhere too: as a developer, as the reason of a dead letter.
     browser.until_text("#leaderboard .who", |who| who == SHOWN);
-    corner.publish(&[event(4, "PushEvent", HOSTILE)]);
     browser.until_text("#dead", |panel| panel.contains("created_at"));
 
     assert_eq!(browser.run("return typeof window.pwned"), "undefined");
