@@ -44,13 +44,19 @@ function headline() {
     return { level: "bad", text: `${names} ${gone.length > 1 ? "are" : "is"} away`, at: awaySince(gone) };
   }
   if (problems.length > 0) {
-    const text = problems.length === 1 ? "One thing is not as it should be" : `${problems.length} things are not as they should be`;
-    return { level: "bad", text, at: first() };
+    return { level: "bad", text: alone(problems) ?? `${problems.length} things are not as they should be`, at: first() };
   }
   if (starting) return { level: "starting", text: "Connecting to Redis and RabbitMQ …", at: null };
   return overview.healthy
     ? { level: "good", text: "All is well", at: null }
     : { level: "bad", text: "Something is not as it should be", at: null };
+}
+
+/** The only problem there is, as a headline; null when it takes more words. */
+function alone(problems) {
+  if (problems.length !== 1) return null;
+  const text = visible(problems[0]);
+  return text.length > 100 ? "Something is not as it should be" : text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 const first = () => (since.size > 0 ? Math.min(...since.values()) : null);
@@ -88,7 +94,9 @@ function drawProblems() {
   for (const known of [...since.keys()]) if (!problems.includes(known)) since.delete(known);
   for (const problem of problems) if (!since.has(problem)) since.set(problem, serverNow());
   const list = byId("problems");
-  list.hidden = problems.length === 0;
+  // The headline may have said it all.
+  const said = away().length === 0 && problems.length === 1 && problems[0].length <= 100;
+  list.hidden = problems.length === 0 || said;
   const key = problems.join("\n");
   if (list.dataset.shown === key) return;
   list.dataset.shown = key;

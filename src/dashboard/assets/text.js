@@ -44,7 +44,8 @@ export function pieces(value) {
     count += 1;
     shown += segment.length;
     const joins = EMOJI.test(segment);
-    for (const character of [...segment].slice(0, POINTS_IN_GRAPHEME_MAX)) {
+    const points = [...segment];
+    for (const character of points.slice(0, POINTS_IN_GRAPHEME_MAX)) {
       if (HIDDEN.test(character) && !(joins && character === ZERO_WIDTH_JOINER)) {
         flush();
         found.push({ text: character, hidden: true });
@@ -52,6 +53,7 @@ export function pieces(value) {
         plain += character;
       }
     }
+    if (points.length > POINTS_IN_GRAPHEME_MAX) plain += "…";
   }
   if (shown < all.length) plain += "…";
   flush();

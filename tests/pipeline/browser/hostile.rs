@@ -1,6 +1,6 @@
 //! Events are written by strangers: what they write is shown, and does nothing.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Visit;
 use crate::support::corner::Corner;
@@ -60,5 +60,61 @@ fn hostile_text_in_every_field_is_shown_as_written_and_does_nothing() {
     assert_eq!(made, 0, "elements made of text");
     let links = browser.run("return [...document.querySelectorAll('main a')].map((link) => link.href)");
     assert_eq!(links, json!([]), "a name that cannot be one at GitHub is no link");
+    visit.went_quietly();
+}
+
+#[test]
+fn what_is_hidden_in_text_is_marked_and_only_names_of_github_are_links() {
+    let corner = Corner::new("text");
+    let visit = Visit::of(&corner);
+    let call = |function: &str, argument: &str| {
+        let script = format!(
+            "const done = arguments[arguments.length - 1];
+             import('/assets/text.js').then((text) => done(text.{function}({})), (error) => done(String(error)));",
+            Value::from(argument)
+        );
+        visit.browser.run_async(&script)
+    };
+    let long = "é".repeat(300);
+    let cut = format!("{}…", "é".repeat(200));
+    let pile = format!("a{}", "\u{301}".repeat(100));
+    let lower_pile = format!("a{}…", "\u{301}".repeat(11));
+    for (text, shown) in [
+        ("plain – ünd 日本語", "plain – ünd 日本語"),
+        ("\u{0}\u{1b}\t\n\u{7f}", "␀␛␉␊␡"),
+        ("\u{85}\u{9b}", "\\u{85}\\u{9b}"),
+        ("\u{202e}\u{2066}\u{200b}\u{feff}\u{2028}", "\\u{202e}\\u{2066}\\u{200b}\\u{feff}\\u{2028}"),
+        ("\u{3164}\u{e0041}", "\\u{3164}\\u{e0041}"),
+        // Emoji of several people are one picture; elsewhere the character that joins them hides.
+        ("👩\u{200d}👧 a\u{200d}b", "👩\u{200d}👧 a\\u{200d}b"),
+        (&long, &cut),
+        (&pile, &lower_pile),
+    ] {
+        assert_eq!(call("visible", text), shown, "{text:?}");
+    }
+    for (login, url) in [
+        ("octocat", json!("https://github.com/octocat")),
+        ("a-b_corp", json!("https://github.com/a-b_corp")),
+        ("renovate[bot]", json!("https://github.com/apps/renovate")),
+        ("", json!(null)),
+        ("-a", json!(null)),
+        ("a/b", json!(null)),
+        ("a?b", json!(null)),
+        ("javascript:alert(1)", json!(null)),
+        ("octocat\n", json!(null)),
+    ] {
+        assert_eq!(call("accountUrl", login), url, "{login:?}");
+    }
+    for (name, url) in [
+        ("octo/hello.world_2", json!("https://github.com/octo/hello.world_2")),
+        ("octo", json!(null)),
+        ("octo/..", json!(null)),
+        ("octo/a/b", json!(null)),
+        ("/octo/a", json!(null)),
+        ("octo/a#b", json!(null)),
+        ("octo/a\\b", json!(null)),
+    ] {
+        assert_eq!(call("repositoryUrl", name), url, "{name:?}");
+    }
     visit.went_quietly();
 }

@@ -177,3 +177,26 @@ fn hours_are_stepped_through_by_buttons_and_by_keys() {
     shows("2015-01-01-12");
     visit.went_quietly();
 }
+
+#[test]
+fn a_flood_is_listed_in_part_and_the_page_says_so() {
+    let corner = Corner::new("flood");
+    let _loader = corner.loader(&[]);
+    let visit = Visit::of(&corner);
+    let browser = &visit.browser;
+    visit.until_well();
+    browser.until_text("#live-state", |state| state == "as they are loaded");
+    let flood: Vec<_> = (0..4000).map(|id| event(id).bytes()).collect();
+    corner.publish(&flood);
+    browser.until_text("#live-state", |state| state.contains("not listed: too many at once"));
+    browser.until(
+        "the newest is at the top",
+        "return document.querySelectorAll('#events .event').length === 200
+             && document.querySelector('#events .event').dataset.id >= [...document.querySelectorAll('#events .event')].at(-1).dataset.id",
+    );
+    // It is the browser that holds back, not only the server.
+    let state = browser.text("#live-state");
+    let (left_out, all) = state.split_once("; ").and_then(|(_, rest)| rest.split_once(" of ")).unwrap();
+    assert!(number(left_out) > 0 && number(left_out) < number(all), "{state}");
+    visit.went_quietly();
+}

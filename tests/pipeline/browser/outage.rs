@@ -38,8 +38,9 @@ fn a_server_that_is_away_is_said_at_the_top_and_what_was_known_stays() {
 #[test]
 fn a_dashboard_that_does_not_answer_is_said_by_its_page_which_comes_back_with_it() {
     let corner = Corner::new("gone");
-    let _loader = corner.loader(&[]);
     let mut visit = Visit::of(&corner);
+    visit.until_it_says("No loader is at work");
+    let _loader = corner.loader(&[]);
     visit.until_well();
     visit.stop_serving();
     visit.until_it_says("The dashboard’s server does not answer");
