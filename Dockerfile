@@ -4,11 +4,12 @@ FROM rust:1-bookworm AS build
 WORKDIR /src
 
 # The dependencies in a layer of their own, which stands until Cargo.toml or Cargo.lock change: they are built for an empty
-# library and an empty program (which keeps them right under LTO, too), and the benchmark is there because the manifest names it.
+# library and an empty program (which keeps them right under LTO, too); the benchmark and two tests are there because the manifest
+# names them.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src/bin benches \
+RUN mkdir -p src/bin benches tests/resilience tests/soak \
  && touch src/lib.rs \
- && echo 'fn main() {}' | tee src/bin/empty.rs benches/pipeline.rs >/dev/null \
+ && echo 'fn main() {}' | tee src/bin/empty.rs benches/pipeline.rs tests/resilience/main.rs tests/soak/main.rs >/dev/null \
  && cargo build --release --locked --bins \
  && rm -r src
 
@@ -24,7 +25,9 @@ RUN apt-get update \
 COPY --from=build /out/bin/ /usr/local/bin/
 COPY scripts/container-ready.sh /usr/local/bin/container-ready
 COPY scripts/container-fetcher.sh /usr/local/bin/container-fetcher
-# Nobody in particular: owns no file in the image, needs none.
+# Where replay remembers its position: a volume takes over the owner of the folder it is mounted on.
+RUN install -d -o 65532 -g 65532 /var/lib/replay
+# Nobody in particular: owns nothing else in the image, needs nothing.
 USER 65532:65532
 STOPSIGNAL SIGTERM
 CMD ["standalone", "--help"]

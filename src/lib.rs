@@ -11,7 +11,7 @@
 //! least once; the script's mark makes the effects exactly once per retention.
 //!
 //! Modules in reading order: [`event`] (the shape of GitHub's JSON), [`github`] (polling it), [`broker`]
-//! (RabbitMQ), [`store`] (Redis), then the stages [`fetcher`], [`loader`], [`watch`] and [`standalone`]. [`program`], [`config`],
+//! (RabbitMQ), [`store`] (Redis), then the stages [`fetcher`], [`loader`], [`replay`] (with [`gharchive`]), [`watch`] and [`standalone`]. [`program`], [`config`],
 //! [`health`], [`retry`] and [`telemetry`] carry them. [`simulator`] stands in for GitHub.
 
 pub mod broker;

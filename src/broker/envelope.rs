@@ -28,6 +28,9 @@ const OF_RABBITMQ: [&str; 8] = [
 ];
 const FIRST_DEATH_REASON: &str = "x-first-death-reason";
 
+/// Copies to other queues (<https://www.rabbitmq.com/docs/sender-selected>), made when the original was published.
+const CARBON_COPIES: [&str; 2] = ["CC", "BCC"];
+
 /// A message's number in a stream.
 pub(super) const STREAM_OFFSET: &str = "x-stream-offset";
 
@@ -121,8 +124,13 @@ impl Envelope {
         self.text(ORIGINAL_ROUTING_KEY)
     }
 
-    /// Adds a failure's history; everything else stays as it was.
-    pub fn with_failure(mut self, failure: &Failure) -> Self {
+    /// Adds a failure's history; everything else stays as it was, but for what would make RabbitMQ refuse, expire or multiply
+    /// the copy.
+    pub fn with_failure(self, failure: &Failure) -> Self {
+        self.of_ours().with_history(failure)
+    }
+
+    fn with_history(mut self, failure: &Failure) -> Self {
         // The debug form is never shorter than the encoded one.
         let fits = |headers: &&FieldTable| format!("{headers:?}").len() <= FOREIGN_HEADERS_BYTES_MAX;
         let foreign = self.0.headers().as_ref().filter(fits).map(FieldTable::inner);
@@ -155,7 +163,26 @@ impl Envelope {
 
     /// The envelope of a copy that is published anew: without RabbitMQ's own notes on the original.
     pub fn copied(self) -> Self {
-        self.without(&OF_RABBITMQ)
+        self.without(&OF_RABBITMQ).of_ours()
+    }
+
+    /// The properties that we may publish again: not `user_id`, which RabbitMQ refuses unless it is our own, not `expiration`,
+    /// which would let the copy vanish, and no orders for further copies.
+    fn of_ours(self) -> Self {
+        let Self(old) = self.without(&CARBON_COPIES);
+        let mut new = BasicProperties::default();
+        macro_rules! keep {
+            ($($get:ident $set:ident),*) => {
+                $(if let Some(value) = old.$get().clone() { new = new.$set(value); })*
+            };
+        }
+        keep!(
+            content_type with_content_type, content_encoding with_content_encoding, headers with_headers,
+            delivery_mode with_delivery_mode, priority with_priority, correlation_id with_correlation_id,
+            reply_to with_reply_to, message_id with_message_id, timestamp with_timestamp, kind with_type,
+            app_id with_app_id, cluster_id with_cluster_id
+        );
+        Self(new)
     }
 
     /// The envelope of a dead letter that is sent back: all attempts before it, the redrive counted, the rest of its history
@@ -264,6 +291,27 @@ mod tests {
         let failed =
             Envelope(BasicProperties::default().with_headers(headers)).with_failure(&failure("bad", 1));
         assert_eq!((failed.attempts(), failed.header("x-huge")), (1, None));
+    }
+
+    #[test]
+    fn a_copy_is_neither_refused_nor_expires_nor_multiplies() {
+        let mut headers = FieldTable::default();
+        headers.insert("CC".into(), AMQPValue::Void);
+        headers.insert("BCC".into(), AMQPValue::Void);
+        headers.insert("x-own".into(), AMQPValue::Boolean(true));
+        let foreign = BasicProperties::default()
+            .with_user_id("somebody".into())
+            .with_expiration("5000".into())
+            .with_priority(3)
+            .with_correlation_id("c".into())
+            .with_headers(headers);
+        for copy in [Envelope(foreign.clone()).with_failure(&failure("bad", 1)), Envelope(foreign).copied()] {
+            assert_eq!((copy.0.user_id(), copy.0.expiration()), (&None, &None));
+            assert_eq!((copy.0.priority(), copy.0.correlation_id()), (&Some(3), &Some("c".into())));
+            assert!(
+                copy.header("CC").is_none() && copy.header("BCC").is_none() && copy.header("x-own").is_some()
+            );
+        }
     }
 
     #[test]

@@ -215,6 +215,7 @@ async fn publish_window<'a>(
     for (index, message) in window.iter().enumerate() {
         match send(session, broker, message, index).await {
             Ok(confirm) => confirms.push(confirm),
+            Err(error) if !session.connection.status().connected() => return Err(error),
             Err(error) => {
                 // Only that the channel is closed; why, the confirms tell.
                 broken = Some(error);

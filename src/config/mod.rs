@@ -5,6 +5,8 @@ mod dashboard;
 mod environment;
 mod fetcher;
 mod loader;
+mod mirror;
+mod position;
 mod replay;
 mod shared;
 mod simulator;
@@ -15,9 +17,11 @@ pub use dashboard::{Access, AccessArgs, DashboardArgs, ServeArgs, TailArgs, Tail
 pub use environment::Environment;
 pub use fetcher::{FetchArgs, FetcherArgs, Source};
 pub use loader::{Bots, LoadArgs, LoaderArgs, Retention, ScoreWeight};
+pub use mirror::{BaseUrl, MirrorArgs};
+pub use position::Position;
 pub use replay::{
-    ArchiveArgs, BaseUrl, DeadArgs, GapsArgs, GhArchiveArgs, ListFormat, PaceArgs, Position, PublishArgs,
-    ReplayArgs, ReplaySource, SelectArgs, StateArgs,
+    ArchiveArgs, DeadArgs, GapsArgs, GhArchiveArgs, ListFormat, PaceArgs, PublishArgs, ReplayArgs,
+    ReplaySource, SelectArgs, StateArgs,
 };
 pub use shared::{LogFormat, ServerArgs, TelemetryArgs};
 pub use simulator::{SimulateArgs, SimulatorArgs};

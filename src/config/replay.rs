@@ -1,15 +1,11 @@
 //! Options of replay.
 
-use std::fmt;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use url::Url;
-
 use super::loader::{event_type, queue_name};
-use super::{ServerArgs, TelemetryArgs, UsageError};
+use super::{MirrorArgs, Position, ServerArgs, TelemetryArgs};
 use crate::gharchive::What;
 
 /// Publishes old events again: from GH Archive, the archive stream, the dead letters, or to fill gaps.
@@ -163,20 +159,6 @@ pub struct GapsArgs {
     pub dry_run: bool,
 }
 
-/// Where GH Archive's files are.
-#[derive(clap::Args)]
-pub struct MirrorArgs {
-    /// GH Archive, a mirror of it, or a folder with its files
-    #[arg(
-        long,
-        env = "GHARCHIVE_BASE_URL",
-        hide_env_values = true,
-        default_value = "https://data.gharchive.org",
-        value_name = "URL|FOLDER"
-    )]
-    base_url: String,
-}
-
 /// Where to publish, and how fast.
 #[derive(clap::Args, Clone)]
 pub struct PublishArgs {
@@ -240,137 +222,8 @@ pub enum ListFormat {
     Json,
 }
 
-/// Where GH Archive's files are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BaseUrl {
-    /// Below this URL.
-    Web(Url),
-    /// In this folder.
-    Folder(PathBuf),
-}
-
-impl fmt::Display for BaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Web(url) => url.fmt(f),
-            Self::Folder(path) => path.display().fmt(f),
-        }
-    }
-}
-
-impl MirrorArgs {
-    /// The checked address. Not checked by clap, whose message would print a password in it.
-    ///
-    /// # Errors
-    /// [`UsageError`] that names the flag and the variable.
-    pub fn base_url(&self) -> Result<BaseUrl, UsageError> {
-        let wrong = |what: String| UsageError(format!("--base-url (GHARCHIVE_BASE_URL): {what}"));
-        let folder = match Url::parse(&self.base_url) {
-            Ok(url) if matches!(url.scheme(), "http" | "https") => {
-                if url.password().is_some() || !url.username().is_empty() {
-                    return Err(wrong("must not hold a user or password".into()));
-                }
-                return Ok(BaseUrl::Web(url));
-            }
-            Ok(url) if url.scheme() == "file" => url.to_file_path().map_err(|()| {
-                wrong("a file:// URL must hold a whole path, as in file:///var/gharchive".into())
-            })?,
-            Ok(url) if url.has_host() => {
-                return Err(wrong(format!(
-                    "must be http://, https:// or a folder (is '{}://')",
-                    url.scheme()
-                )));
-            }
-            _ => PathBuf::from(&self.base_url),
-        };
-        if !folder.is_dir() {
-            return Err(wrong(format!(
-                "no folder {} and no URL such as https://data.gharchive.org",
-                folder.display()
-            )));
-        }
-        Ok(BaseUrl::Folder(folder))
-    }
-}
-
-/// A place in the archive stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Position {
-    /// When something was published; RabbitMQ knows it by the chunk, that is, to the second or so.
-    Time(DateTime<Utc>),
-    /// This long ago.
-    Ago(Duration),
-    /// RabbitMQ's number of a message in the stream, from 0.
-    Offset(u64),
-    /// Behind the last one that a replay to the same queue has published.
-    Last,
-}
-
-/// Longer ago than any archive reaches; anything longer is a slip of the finger.
-const AGO_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
-
-impl std::str::FromStr for Position {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "last" {
-            return Ok(Self::Last);
-        }
-        if let Ok(offset) = text.parse() {
-            return Ok(Self::Offset(offset));
-        }
-        if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-            return Ok(Self::Time(time.to_utc()));
-        }
-        let ago = humantime::parse_duration(text).ok().filter(|ago| *ago <= AGO_MAX);
-        ago.map(Self::Ago).ok_or_else(|| "must be a time such as 2026-01-31T12:00:00Z, a time ago such as 2h, an offset such as 12345, or last".into())
-    }
-}
-
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Time(time) => time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true).fmt(f),
-            Self::Ago(ago) => write!(f, "{} ago", humantime::format_duration(*ago)),
-            Self::Offset(offset) => write!(f, "offset {offset}"),
-            Self::Last => f.write_str("last"),
-        }
-    }
-}
-
 fn every(text: &str) -> Result<Duration, String> {
     let every = humantime::parse_duration(text).map_err(|error| format!("{error}: it must look like 10m"))?;
     let allowed = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
     if allowed.contains(&every) { Ok(every) } else { Err("must be from 1s to 1day".into()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn positions_are_times_times_ago_offsets_or_last() {
-        assert_eq!("12345".parse(), Ok(Position::Offset(12345)));
-        assert_eq!("last".parse(), Ok(Position::Last));
-        let time: Position = "2026-01-31T13:00:00+01:00".parse().unwrap();
-        assert_eq!(time.to_string(), "2026-01-31T12:00:00Z");
-        assert_eq!("2h".parse(), Ok(Position::Ago(Duration::from_secs(7200))));
-        for bad in ["", "-1", "yesterday", "2026-01-31", "1.5"] {
-            assert!(bad.parse::<Position>().is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_base_url_is_a_web_server_or_a_folder() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().to_str().unwrap();
-        let parse = |text: &str| MirrorArgs { base_url: text.into() }.base_url();
-        assert_eq!(parse("http://mirror/x/").unwrap(), BaseUrl::Web("http://mirror/x/".parse().unwrap()));
-        assert_eq!(parse(path).unwrap(), BaseUrl::Folder(folder.path().into()));
-        assert_eq!(parse(&format!("file://{path}")).unwrap(), BaseUrl::Folder(folder.path().into()));
-        for bad in ["", "/no/such/folder", "ftp://host/x", "https://user:hunter2@host/"] {
-            let error = parse(bad).unwrap_err().to_string();
-            assert!(error.contains("--base-url") && !error.contains("hunter2"), "{error}");
-        }
-    }
 }

@@ -144,12 +144,24 @@ fn open(settings: Settings, health: &Health) -> anyhow::Result<Visit> {
         metrics: telemetry::record()?,
         asked_at: Default::default(),
     });
+    describe_metrics();
     tokio::spawn(listener::run(Arc::clone(&shared), broker.clone()));
     tokio::spawn(looker::run(Arc::clone(&shared), broker));
     tokio::spawn(follower::run(Arc::clone(&shared), following));
     tokio::spawn(hours::run(Arc::clone(&shared), Arc::clone(&store)));
     let session = format!("{:032x}", rand::random::<u128>());
     Ok(Visit { shared, store, access, session, streams: Arc::new(Semaphore::new(STREAMS_MAX)) })
+}
+
+/// Says once what each metric means.
+fn describe_metrics() {
+    metrics::describe_gauge!(
+        "github_etl_queue_messages_ready",
+        "Messages in a queue that nobody has in hand"
+    );
+    metrics::describe_gauge!("github_etl_queue_consumers", "Consumers of a queue");
+    metrics::describe_gauge!("github_etl_dashboard_stream_clients", "Clients that watch live events");
+    metrics::gauge!("github_etl_dashboard_stream_clients").set(0);
 }
 
 fn router(visit: Arc<Visit>) -> Router {

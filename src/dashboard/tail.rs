@@ -28,7 +28,8 @@ pub(super) async fn run(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let redis = health.dependency(format!("Redis at {}", store.address()));
-    let (filter, mut place) = (args.filter(), None);
+    let (filter, mut place) = (args.filter(), None::<String>);
+    let mut is_new = true;
     let mut backoff = Backoff::for_server();
     let mut pause = Duration::ZERO;
     while sleep(pause, &shutdown).await.is_ok() {
@@ -44,6 +45,9 @@ pub(super) async fn run(
             }
         };
         redis.up();
+        if std::mem::take(&mut is_new) {
+            tracing::debug!("printing events as they load");
+        }
         backoff.reset();
         pause = if entries.len() == READ_MAX { Duration::ZERO } else { LOOK_EVERY };
         let mut text = String::new();

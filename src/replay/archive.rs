@@ -3,32 +3,21 @@
 use std::path::PathBuf;
 
 use anyhow::bail;
-use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::feeder::{Feeder, Target};
 use super::progress::Progress;
 use super::state::{self, StateFolder};
-use super::tally::{Size, Tally, thousands};
+use super::stretch::{self, Stretch};
+use super::tally::{Size, thousands};
 use super::{Ended, patiently, say};
 use crate::broker::{ArchiveReader, ArchiveStart, Archived, Broker, BrokerError, Outgoing};
-use crate::config::{self, ArchiveArgs};
+use crate::config::ArchiveArgs;
 use crate::health::{Dependency, Health};
 use crate::retry::{Backoff, Interrupted};
 
 /// Messages published together.
 const BATCH: usize = 512;
-
-/// Offsets below `next` are done; those up to `end` are to be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Position {
-    next: u64,
-    end: u64,
-    /// Messages that retention had removed before we came.
-    removed: u64,
-    tally: Tally,
-}
 
 /// A replay under way.
 struct Job<'a> {
@@ -40,7 +29,7 @@ struct Job<'a> {
     folder: StateFolder,
     /// Where the next offset for `--since last` is kept.
     last: PathBuf,
-    position: Position,
+    position: Stretch,
     progress: Progress,
 }
 
@@ -65,7 +54,7 @@ pub(super) async fn run(
     );
     let folder = StateFolder::open(&args.state.state_dir, "archive", &identity)?;
     let last = args.state.state_dir.join(state::name("archive-last", &target)).with_extension("json");
-    let saved = folder.load::<Position>().filter(|_| !args.select.dry_run);
+    let saved = folder.load::<Stretch>().filter(|_| !args.select.dry_run);
     let feeder = Feeder::new(broker, Target::LoadQueue, &args.publish.pace, health, shutdown.clone());
     let mut feeder = (!args.select.dry_run).then_some(feeder);
     if let Some(feeder) = &mut feeder {
@@ -81,7 +70,7 @@ pub(super) async fn run(
             );
             position
         }
-        None => match find_stretch(args, broker, &server, &last, &shutdown).await? {
+        None => match stretch::find(args, broker, &server, &last, &shutdown).await? {
             Some(position) => position,
             None => {
                 say("the archive is empty\n");
@@ -97,85 +86,6 @@ pub(super) async fn run(
         feeder.close().await;
     }
     job.end(ended)
-}
-
-/// The stretch that was asked for, in offsets; nothing when the archive is empty.
-async fn find_stretch(
-    args: &ArchiveArgs,
-    broker: &Broker,
-    server: &Dependency,
-    last: &std::path::Path,
-    shutdown: &CancellationToken,
-) -> anyhow::Result<Option<Position>> {
-    let offset = async |start| patiently(server, shutdown, async || broker.archive_offset(start).await).await;
-    let Some(first) = offset(ArchiveStart::First).await? else { return Ok(None) };
-    let Some(end) = patiently(server, shutdown, async || broker.archive_end().await).await? else {
-        return Ok(None);
-    };
-    let mut removed = 0;
-    let next = match args.since {
-        None => first,
-        Some(config::Position::Offset(asked)) if asked > end => {
-            bail!("--since {asked}: the archive ends at offset {end}, there is nothing at or behind {asked}")
-        }
-        Some(config::Position::Offset(asked)) => {
-            removed = first.saturating_sub(asked);
-            asked.max(first)
-        }
-        Some(config::Position::Last) => {
-            let next = std::fs::read(last).ok().and_then(|text| serde_json::from_slice(&text).ok());
-            let Some(next) = next else {
-                bail!(
-                    "--since last: no replay of this archive to this queue has ended yet ({} is not there)",
-                    last.display()
-                )
-            };
-            removed = first.saturating_sub(next);
-            next.max(first)
-        }
-        Some(config::Position::Time(time)) => {
-            since(time, first, offset(ArchiveStart::Time(time)).await?, end, &mut removed)
-        }
-        Some(config::Position::Ago(ago)) => {
-            let time = Utc::now() - ago;
-            since(time, first, offset(ArchiveStart::Time(time)).await?, end, &mut removed)
-        }
-    };
-    let until = match args.until {
-        None => None,
-        Some(config::Position::Offset(asked)) => Some(asked.saturating_add(1)),
-        Some(config::Position::Last) => bail!("--until last: only --since can be last"),
-        // The second itself is included.
-        Some(config::Position::Time(time)) => {
-            offset(ArchiveStart::Time(time + TimeDelta::seconds(1))).await?
-        }
-        Some(config::Position::Ago(ago)) => {
-            offset(ArchiveStart::Time(Utc::now() - ago + TimeDelta::seconds(1))).await?
-        }
-    };
-    // One past the last, so that nothing at all can be said, too.
-    let past_end = until.unwrap_or(u64::MAX).min(end + 1);
-    if removed > 0 {
-        tracing::warn!(
-            "{} messages that were asked for have been removed by retention: the archive begins at offset {first}",
-            thousands(removed)
-        );
-    }
-    let end = past_end.max(next);
-    Ok(Some(Position { next, end, removed, tally: Tally::default() }))
-}
-
-/// The offset that a time begins at. RabbitMQ goes to the oldest message for any time before it: then, unless that is the first
-/// message ever, something older may have been removed.
-fn since(time: DateTime<Utc>, first: u64, found: Option<u64>, end: u64, removed: &mut u64) -> u64 {
-    let found = found.unwrap_or(end + 1);
-    if found == first && first > 0 {
-        tracing::warn!(
-            "the archive begins at offset {first}; what was published from {time} on before that has been removed by retention"
-        );
-        *removed = (*removed).max(1);
-    }
-    found
 }
 
 impl Job<'_> {
@@ -230,7 +140,7 @@ impl Job<'_> {
         let mut kinds = Vec::with_capacity(batch.len());
         let limit = self.args.select.limit.unwrap_or(u64::MAX);
         self.note_removed(&batch);
-        let Position { next: begin, end, .. } = self.position;
+        let Stretch { next: begin, end, .. } = self.position;
         let (mut unwanted, mut next) = (0, begin);
         for message in batch {
             // A chunk is sent whole, so it may begin before what was asked for.
@@ -282,7 +192,7 @@ impl Job<'_> {
     }
 
     fn show(&mut self) {
-        let Position { next, end, ref tally, .. } = self.position;
+        let Stretch { next, end, ref tally, .. } = self.position;
         #[allow(clippy::cast_precision_loss)]
         let fraction = next as f64 / end.max(1) as f64;
         self.progress.show(tally, Some(fraction), &format!("the archive, offset {next} of {end}"));
@@ -291,7 +201,7 @@ impl Job<'_> {
     /// Says what was done, and remembers or forgets the position.
     fn end(mut self, ended: anyhow::Result<()>) -> anyhow::Result<()> {
         let took = humantime::format_duration(self.progress.finish());
-        let Position { next, removed, ref tally, .. } = self.position;
+        let Stretch { next, removed, ref tally, .. } = self.position;
         let is_dry = self.feeder.is_none();
         let verb = if is_dry { "would publish" } else { "published" };
         let rate = thousands(self.progress.rate(tally));

@@ -254,11 +254,12 @@ impl<'a> Job<'a> {
         let verb = if self.feeder.is_some() { "published" } else { "would publish" };
         let rate = thousands(self.progress.rate(&self.position.tally));
         say(&format!(
-            "{verb} {} events ({}) of {} inputs in {} ({rate}/s)\n{}",
+            "{verb} {} events ({}) in {} ({rate}/s), inputs done: {} of {}\n{}",
             thousands(events),
             Size(bytes),
-            self.position.input,
             humantime::format_duration(took),
+            self.position.input,
+            self.inputs.len(),
             self.position.tally.table()
         ));
         if unwanted > 0 {

@@ -18,6 +18,7 @@ mod progress;
 mod reading;
 mod rejects;
 mod state;
+mod stretch;
 mod table;
 mod tally;
 

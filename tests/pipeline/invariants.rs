@@ -129,3 +129,21 @@ fn files_are_short_and_binaries_shorter() {
         assert!(lines <= most, "src/{path} has {lines} lines, at most {most} are good");
     }
 }
+
+#[test]
+fn the_image_is_built_with_every_target_that_the_manifest_names() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let dockerfile = fs::read_to_string(root.join("Dockerfile")).unwrap();
+    let mut named = 0;
+    for (kind, folder) in [("[[test]]", "tests"), ("[[bench]]", "benches")] {
+        for section in manifest.split(kind).skip(1) {
+            let name = section.split("name = \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+            named += 1;
+            // Cargo refuses a manifest whose targets have no file.
+            let files = [format!(" {folder}/{name}.rs"), format!(" {folder}/{name}/main.rs")];
+            assert!(files.iter().any(|file| dockerfile.contains(file)), "Dockerfile does not make {files:?}");
+        }
+    }
+    assert!(named >= 3, "{named}");
+}

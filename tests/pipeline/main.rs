@@ -4,11 +4,13 @@
 mod support;
 
 mod browser;
+mod dashboard;
 mod end_to_end;
 mod failures;
 mod faults;
 mod invariants;
 mod loading;
 mod property;
+mod replay;
 mod script;
 mod secrets;

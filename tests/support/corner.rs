@@ -1,5 +1,8 @@
 //! A test's own corner of the shared servers: a namespace that nobody else uses, gone when the test ends.
 
+use std::path::Path;
+use std::process::Stdio;
+
 use github_event_etl::broker::{Broker, Names};
 use github_event_etl::config::AmqpUrl;
 use github_event_etl::health::Health;
@@ -85,6 +88,11 @@ impl Corner {
         format!("{}.{name}", self.namespace)
     }
 
+    /// Removes, when the test ends, what belongs to a load queue that a program has declared.
+    pub fn forget(&mut self, queue: &str) {
+        self.queues.push(queue.to_owned());
+    }
+
     /// Publishes bodies to the exchange as pushes, and waits until RabbitMQ has them.
     pub fn publish(&self, bodies: &[Vec<u8>]) {
         self.publish_with(&properties("m"), bodies);
@@ -120,6 +128,27 @@ impl Corner {
     /// Starts a fetcher here that polls `api_url`.
     pub fn fetcher(&self, api_url: &str, arguments: &[&str]) -> Program {
         self.polling("fetcher", &self.amqp_url, api_url, arguments)
+    }
+
+    /// Starts a replay here that remembers where it is in `state`.
+    pub fn replay(&self, state: &Path, arguments: &[&str]) -> Program {
+        self.replay_fed(state, arguments, Stdio::null())
+    }
+
+    /// The same, with something to read.
+    pub fn replay_fed(&self, state: &Path, arguments: &[&str], stdin: Stdio) -> Program {
+        let variables = [
+            ("AMQP_URL", self.amqp_url.as_str()),
+            ("ETL_NAMESPACE", &self.namespace),
+            ("REPLAY_STATE_DIR", state.to_str().unwrap()),
+        ];
+        Program::start_fed("replay", &variables, arguments, stdin)
+    }
+
+    /// Loads all that is in the queue, in an uncapped stream.
+    #[track_caller]
+    pub fn drain(&self) {
+        self.loader(&["--drain", "--stream-maxlen", "0"]).succeed();
     }
 
     pub fn redis(&self) -> redis::Connection {

@@ -4,8 +4,11 @@
 #![allow(dead_code, reason = "each user of this module needs a part of it")]
 
 pub mod amqp;
+pub mod archive_files;
+pub mod archive_host;
 pub mod browser;
 pub mod corner;
+pub mod dashboard;
 pub mod dump;
 pub mod events;
 pub mod github;

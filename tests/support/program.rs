@@ -42,6 +42,11 @@ pub struct Ended {
 impl Program {
     /// Starts `name` in an empty directory, with no variables of ours but `variables`.
     pub fn start(name: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Self {
+        Self::start_fed(name, variables, arguments, Stdio::null())
+    }
+
+    /// The same, with something to read.
+    pub fn start_fed(name: &str, variables: &[(&str, &str)], arguments: &[&str], stdin: Stdio) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut child = Command::new(path(name))
             .args(arguments)
@@ -49,7 +54,7 @@ impl Program {
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .envs(variables.iter().copied())
             .current_dir(dir.path())
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -173,6 +178,7 @@ fn path(name: &str) -> &'static str {
         "dashboard" => env!("CARGO_BIN_EXE_dashboard"),
         "fetcher" => env!("CARGO_BIN_EXE_fetcher"),
         "loader" => env!("CARGO_BIN_EXE_loader"),
+        "replay" => env!("CARGO_BIN_EXE_replay"),
         "simulator" => env!("CARGO_BIN_EXE_simulator"),
         "standalone" => env!("CARGO_BIN_EXE_standalone"),
         _ => panic!("no such program: {name}"),

@@ -17,6 +17,23 @@ fn break_hour(corner: &Corner) -> String {
 }
 
 #[test]
+fn a_dead_letter_neither_expires_nor_multiplies_as_its_sender_ordered_for_the_original() {
+    let corner = Corner::new("orders");
+    let copies = AMQPValue::LongString(corner.queue("load").as_str().into());
+    let mut headers = FieldTable::default();
+    headers.insert("CC".into(), AMQPValue::FieldArray(vec![copies].into()));
+    let sent = properties("the-id").with_headers(headers).with_expiration("600000".into());
+    corner.publish_with(&sent, &[b"no event".to_vec()]);
+    corner.loader(&["--drain"]).succeed();
+    let dead = corner.take_all("load.dead");
+    assert_eq!((dead.len(), corner.ready("load")), (1, 0));
+    assert_eq!(
+        (dead[0].properties.expiration(), dead[0].properties.message_id()),
+        (&None, sent.message_id())
+    );
+}
+
+#[test]
 fn an_event_that_fails_goes_through_the_retry_queues_and_then_to_the_dead_letters() {
     let corner = Corner::new("retry");
     break_hour(&corner);

@@ -1,0 +1,177 @@
+//! The archive stream gives back what was published.
+
+use std::path::Path;
+
+use super::published;
+use crate::support::archive_files::hour;
+use crate::support::corner::Corner;
+use crate::support::dump::{assert_same, dump};
+use crate::support::oracle::Oracle;
+use crate::support::program::{Ended, Program};
+use crate::support::rabbitmq::RabbitNode;
+use crate::support::redis_server::RedisServer;
+use crate::support::wait::eventually;
+
+#[track_caller]
+fn replay(corner: &Corner, state: &Path, flags: &[&str]) -> Ended {
+    corner.replay(state, &[&["archive"], flags].concat()).succeed()
+}
+
+fn bodies(corner: &Corner, queue: &str) -> Vec<Vec<u8>> {
+    corner.take_all(queue).into_iter().map(|message| message.body).collect()
+}
+
+#[test]
+fn an_empty_redis_fed_by_the_archive_ends_like_the_original() {
+    let corner = Corner::new("archive");
+    let state = tempfile::tempdir().unwrap();
+    let events = hour(12, 0..2000, 5);
+    corner.publish(&events);
+    corner.drain();
+    let original = corner.dump();
+    let other = RedisServer::start(&[]);
+    let ended = replay(&corner, state.path(), &[]);
+    assert_eq!(published(&ended.stdout), 2000);
+    corner.loader_at(&corner.amqp_url, &other.url(), &["--drain", "--stream-maxlen", "0"]).succeed();
+    assert_same("the other Redis", &dump(&mut other.connect(), &corner.namespace), &original);
+    // The one that has it all is not changed, and the archive did not grow by what was read from it.
+    assert_eq!(published(&replay(&corner, state.path(), &[]).stdout), 2000);
+    corner.drain();
+    assert_same("Redis", &corner.dump(), &original);
+}
+
+#[test]
+fn offsets_times_types_and_limits_choose_and_last_goes_on_behind() {
+    let corner = Corner::new("offsets");
+    let state = tempfile::tempdir().unwrap();
+    let events = hour(12, 0..100, 5);
+    corner.publish(&events);
+    corner.take_all("load");
+    let choose = |flags: &[&str]| {
+        let ended = replay(&corner, state.path(), flags);
+        let bodies = bodies(&corner, "load");
+        assert_eq!(published(&ended.stdout) as usize, bodies.len(), "{}", ended.stdout);
+        bodies
+    };
+    assert_eq!(choose(&["--since", "10", "--until", "19"]), events[10..20]);
+    assert_eq!(choose(&["--since", "last", "--until", "29"]), events[20..30]);
+    assert_eq!(choose(&["--since", "1h"]), events);
+    assert_eq!(choose(&["--until", "2000-01-01T00:00:00Z"]), Vec::<Vec<u8>>::new());
+    assert_eq!(choose(&["--since", "50", "--limit", "7"]), events[50..57]);
+    corner.publish(&events[..1]);
+    corner.take_all("load");
+    assert_eq!(choose(&["--since", "100"]), events[..1]);
+    assert_eq!(choose(&["--since", "last"]), Vec::<Vec<u8>>::new());
+    // The helper publishes everything as a push.
+    assert_eq!(choose(&["--types", "WatchEvent"]), Vec::<Vec<u8>>::new());
+    let dry = replay(&corner, state.path(), &["--dry-run"]);
+    assert!(dry.stdout.contains("would publish 101 events"), "{}", dry.stdout);
+    assert_eq!(corner.ready("load"), 0);
+}
+
+#[test]
+fn another_queue_is_seeded_with_routing_keys_and_properties_as_they_were() {
+    let mut corner = Corner::new("seed");
+    let state = tempfile::tempdir().unwrap();
+    corner.publish(&hour(12, 0..10, 5));
+    let before = corner.take_all("load");
+    // Nobody has declared the queue before.
+    corner.forget("eu");
+    replay(&corner, state.path(), &["--queue", "eu"]);
+    let after = corner.take_all("eu");
+    assert_eq!(after.len(), 10);
+    for (is, was) in after.iter().zip(&before) {
+        assert_eq!((&is.body, &is.routing_key), (&was.body, &was.routing_key));
+        assert_eq!(format!("{:?}", is.properties), format!("{:?}", was.properties));
+    }
+    assert_eq!(corner.ready("load"), 0);
+}
+
+#[test]
+fn what_is_not_there_is_said() {
+    let corner = Corner::new("nothing");
+    let state = tempfile::tempdir().unwrap();
+    assert_eq!(replay(&corner, state.path(), &[]).stdout, "the archive is empty\n");
+    corner.publish(&hour(12, 0..10, 5));
+    for (flags, words) in [
+        (["--since", "11"], "the archive ends at offset 9"),
+        (["--since", "last"], "no replay of this archive to this queue has ended yet"),
+    ] {
+        let ended = corner.replay(state.path(), &[&["archive"], &flags[..]].concat()).wait();
+        assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+        assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    }
+    let ended = corner.replay(state.path(), &["archive", "--since", "yesterday"]).wait();
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+}
+
+#[test]
+fn a_replay_of_the_archive_that_is_killed_goes_on_where_the_last_confirm_was() {
+    let corner = Corner::new("archive-kill");
+    let state = tempfile::tempdir().unwrap();
+    let events = hour(12, 0..4000, 5);
+    corner.publish(&events);
+    corner.take_all("load");
+    let command = ["archive", "--rate", "2500"];
+    let killed: Program = corner.replay(state.path(), &command);
+    eventually("some of it is published", || corner.ready("load") >= 2000);
+    killed.kill();
+    let before = corner.ready("load");
+    assert!(before < 4000, "it was over before it was killed");
+    // What has been published since is not asked for: the end was fixed when the replay began.
+    corner.publish(&hour(13, 9000..9001, 1));
+    let ended = corner.replay(state.path(), &command).succeed();
+    assert!(ended.stderr.contains("going on at offset"), "{}", ended.stderr);
+    let twice = corner.ready("load") - 4001;
+    assert!(twice < before, "{twice} of {before} were published again");
+    corner.drain();
+    assert_same("Redis", &corner.dump(), &Oracle::of(&[events, hour(13, 9000..9001, 1)].concat()).lines());
+}
+
+#[test]
+fn a_broker_that_restarts_in_the_middle_is_waited_for() {
+    let mut node = RabbitNode::start();
+    let redis = RedisServer::start(&[]);
+    let corner = Corner::at("archive-restart", &node.url(), &redis.url());
+    let state = tempfile::tempdir().unwrap();
+    let events = hour(12, 0..3000, 5);
+    corner.publish(&events);
+    corner.drain();
+    redis.run("FLUSHALL");
+    let running = corner.replay(state.path(), &["archive", "--rate", "1000"]);
+    eventually("some of it is published", || corner.ready("load") >= 600);
+    node.kill();
+    running.wait_for("is away");
+    node.restart();
+    running.succeed();
+    corner.drain();
+    assert_same("Redis", &corner.dump(), &Oracle::of(&events).lines());
+}
+
+#[test]
+fn what_retention_has_removed_is_told() {
+    let node = RabbitNode::start();
+    let redis = RedisServer::start(&[]);
+    // Policies can only tighten what a queue was declared with.
+    let small = r#"{"max-length-bytes":200000,"stream-max-segment-size-bytes":100000}"#;
+    node.ctl(&["set_policy", "small", ".*archive", small, "--apply-to", "queues"]);
+    let corner = Corner::at("archive-cut", &node.url(), &redis.url());
+    let state = tempfile::tempdir().unwrap();
+    for batch in hour(12, 0..20_000, 50).chunks(500) {
+        corner.publish(batch);
+    }
+    corner.take_all("load");
+    let asked = ["archive", "--since", "0"];
+    let ended = corner.replay(state.path(), &asked).wait();
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("have been removed by retention: the archive begins at offset"),
+        "{}",
+        ended.stderr
+    );
+    let there = published(&ended.stdout);
+    assert!((1..20_000).contains(&there), "{there}");
+    let ended = corner.replay(state.path(), &["archive", "--since", "1h"]).wait();
+    assert!(ended.code == Some(1) && ended.stderr.contains("removed by retention"), "{}", ended.stderr);
+    corner.replay(state.path(), &[&asked[..], &["--keep-going"]].concat()).succeed();
+}

@@ -1,0 +1,46 @@
+//! Memory does not grow with the file.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use crate::support::archive_files::{gzip, hour};
+use crate::support::corner::Corner;
+use crate::support::process::{is_zombie, peak_memory_mib};
+
+/// A gzipped file with these events `times` over, as that many members.
+fn repeated(path: &Path, times: usize) {
+    let member = gzip(&[hour(12, 0..5_000, 10).join(&b'\n'), vec![b'\n']].concat());
+    let mut file = std::fs::File::create(path).unwrap();
+    (0..times).for_each(|_| file.write_all(&member).unwrap());
+}
+
+/// The most memory that a replay of `path` takes, in MiB.
+fn peak_mib(corner: &Corner, path: &Path, flags: &[&str]) -> f64 {
+    let state = tempfile::tempdir().unwrap();
+    let command = [&["gharchive", path.to_str().unwrap()], flags].concat();
+    let replay = corner.replay(state.path(), &command);
+    let mut peak = 0.0_f64;
+    // The kernel's mark only rises, so the last look before the end is as good as any.
+    while !is_zombie(replay.pid()) {
+        peak = peak.max(peak_memory_mib(replay.pid()));
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    replay.succeed();
+    peak
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_of_ten_times_the_size_takes_the_same_memory() {
+    let corner = Corner::new("memory");
+    let dir = tempfile::tempdir().unwrap();
+    let (small, large) = (dir.path().join("small.json.gz"), dir.path().join("large.json.gz"));
+    repeated(&small, 1);
+    repeated(&large, 10);
+    let of_small = peak_mib(&corner, &small, &["--max-queue", "0"]);
+    let of_large = peak_mib(&corner, &large, &["--max-queue", "0"]);
+    assert!(
+        of_small > 5.0 && of_large < of_small + 15.0,
+        "{of_small} MiB, and {of_large} MiB for ten times as much"
+    );
+}

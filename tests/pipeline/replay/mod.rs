@@ -1,0 +1,15 @@
+//! Old events come back, whatever happens on the way, and count once.
+
+mod archive;
+mod damage;
+mod dead;
+mod gaps;
+mod gharchive;
+mod hosts;
+mod memory;
+
+/// How many events a replay says it has published.
+fn published(stdout: &str) -> u64 {
+    let number = stdout.split("published ").nth(1).and_then(|rest| rest.split(' ').next());
+    number.and_then(|number| number.replace(',', "").parse().ok()).unwrap_or_else(|| panic!("{stdout}"))
+}
