@@ -6,17 +6,12 @@ mod outage;
 
 use crate::support::browser::Browser;
 use crate::support::corner::Corner;
-use crate::support::program::Program;
-use crate::support::redis_server::free_port;
-use crate::support::status::get;
-use crate::support::wait::eventually;
+use crate::support::dashboard::Dashboard;
 
 /// A dashboard that is served, and a browser to look at it.
 struct Visit {
     browser: Browser,
-    dashboard: Option<Program>,
-    address: String,
-    variables: Vec<(&'static str, String)>,
+    dashboard: Dashboard,
 }
 
 impl Visit {
@@ -27,32 +22,10 @@ impl Visit {
 
     /// The same; the dashboard finds RabbitMQ at another address.
     fn at(corner: &Corner, amqp_url: &str) -> Self {
-        let mut visit = Self {
-            browser: Browser::start(),
-            dashboard: None,
-            address: format!("127.0.0.1:{}", free_port()),
-            variables: vec![
-                ("AMQP_URL", amqp_url.to_owned()),
-                ("REDIS_URL", corner.redis_url.clone()),
-                ("ETL_NAMESPACE", corner.namespace.clone()),
-            ],
-        };
-        visit.serve();
-        visit.browser.open(&format!("http://{}/", visit.address));
-        visit
-    }
-
-    /// Starts the dashboard, where it was before.
-    fn serve(&mut self) {
-        let variables: Vec<_> = self.variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let dashboard = Program::start("dashboard", &variables, &["--listen", &self.address]);
-        eventually("the dashboard answers", || get(&self.address, "/healthz").is_ok());
-        self.dashboard = Some(dashboard);
-    }
-
-    /// Ends the dashboard; its page stays open.
-    fn stop_serving(&mut self) {
-        self.dashboard.take().expect("it runs").stop();
+        let dashboard = Dashboard::start_at(corner, amqp_url, &corner.redis_url, &[], &[]);
+        let browser = Browser::start();
+        browser.open(&format!("http://{}/", dashboard.address));
+        Self { browser, dashboard }
     }
 
     /// Waits until the line at the top says so.

@@ -2,7 +2,9 @@
 
 use super::Visit;
 use crate::support::corner::{self, Corner};
+use crate::support::dashboard::{Dashboard, LISTENS};
 use crate::support::events::event;
+use crate::support::program::Program;
 use crate::support::proxy::Proxy;
 use crate::support::redis_server::RedisServer;
 
@@ -38,17 +40,25 @@ fn a_server_that_is_away_is_said_at_the_top_and_what_was_known_stays() {
 #[test]
 fn a_dashboard_that_does_not_answer_is_said_by_its_page_which_comes_back_with_it() {
     let corner = Corner::new("gone");
-    let mut visit = Visit::of(&corner);
-    visit.until_it_says("No loader is at work");
+    let Visit { browser, dashboard } = Visit::of(&corner);
+    let says = |status: &str| browser.until_text("#status-line", |line| line == status);
+    says("No loader is at work");
     let _loader = corner.loader(&[]);
-    visit.until_well();
-    visit.stop_serving();
-    visit.until_it_says("The dashboard’s server does not answer");
-    visit.browser.until_text("#status-age", |age| age.contains("what is shown is"));
-    assert!(visit.browser.run("return document.title").as_str().unwrap().contains("does not answer"));
-    visit.serve();
-    visit.until_well();
+    says("All is well");
+    let Dashboard { program, address } = dashboard;
+    program.stop();
+    says("The dashboard’s server does not answer");
+    browser.until_text("#status-age", |age| age.contains("what is shown is"));
+    assert!(browser.run("return document.title").as_str().unwrap().contains("does not answer"));
+    let variables = [
+        ("AMQP_URL", corner.amqp_url.as_str()),
+        ("REDIS_URL", &corner.redis_url),
+        ("ETL_NAMESPACE", &corner.namespace),
+    ];
+    let again = Program::start("dashboard", &variables, &["--listen", &address]);
+    again.wait_for(LISTENS);
+    says("All is well");
     corner.publish(&[event(1).bytes()]);
     let listed = "return document.querySelectorAll('#events .event').length === 1";
-    visit.browser.until("the live events go on", listed);
+    browser.until("the live events go on", listed);
 }
