@@ -42,6 +42,8 @@ function staleNote(as_of, fresh_s = 20) {
   return seconds !== null && seconds > fresh_s ? `as of ${clock(as_of)}, ${age(seconds)} old` : "";
 }
 
+/** Programs tell of themselves every two seconds. */
+const SILENT_S = 10;
 /** Dead letters and gaps are looked at seldom while their number stays the same. */
 const LOOKED_AT_S = 180;
 
@@ -104,10 +106,16 @@ function rates(worker) {
   return line;
 }
 
+/** Seconds since a program told of itself the last time, when that is too long ago. */
+function silence(worker) {
+  const seconds = secondsSince(worker.seen_at);
+  return seconds !== null && seconds > SILENT_S ? seconds : null;
+}
+
 function program(worker) {
   const problems = worker.problems ?? [];
-  const silent = secondsSince(worker.seen_at);
-  const gone = silent !== null && silent > 20;
+  const silent = silence(worker);
+  const gone = silent !== null;
   const well = worker.ready && !gone;
   const state = gone ? `not heard of for ${age(silent)}` : worker.ready ? "ready" : "not ready";
   const card = el(
@@ -132,7 +140,8 @@ export function showPrograms(body) {
   const key = (worker) => `${order.indexOf(worker.program)} ${worker.host} ${worker.instance}`;
   const workers = [...(body.workers ?? [])].sort((a, b) => (key(a) < key(b) ? -1 : 1));
   fill("programs-list", "programs-empty", workers.map(program));
-  setText(byId("programs-note"), workers.length > 0 ? `${count(workers.length)} running` : "");
+  const running = workers.filter((worker) => silence(worker) === null).length;
+  setText(byId("programs-note"), workers.length > 0 ? `${count(running)} running` : "");
 }
 
 /** Dead letters by reason. What is in the way of closing an opened list stays: it is drawn anew only when it changed. */
