@@ -17,9 +17,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const PING_EVERY: Duration = Duration::from_secs(1);
 /// Entries asked for at once.
 const READ_MAX: usize = 64;
-/// Events a second that are shown, and how many of a burst: no eye follows more, and each costs something for every client.
-const SHOWN_PER_SECOND: u64 = 500;
-const BURST: u64 = 3000;
+/// Events a second that are shown, and how many of a burst: far more than the live feed has; each costs something for every client,
+/// and a replay has tens of thousands.
+const SHOWN_PER_SECOND: u64 = 2000;
+const BURST: u64 = 10_000;
 /// How often what was shown is compared with what was added.
 const COMPARE_EVERY: Duration = Duration::from_secs(1);
 

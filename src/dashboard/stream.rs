@@ -32,8 +32,8 @@ const LIFE_MAX: Duration = Duration::from_secs(3600);
 /// Written at once.
 const PIECE_BYTES: usize = 64 * 1024;
 /// Events a second for one client, and of a burst: one poll brings up to 300.
-const SHOWN_PER_SECOND: f64 = 200.0;
-const BURST: f64 = 1500.0;
+const SHOWN_PER_SECOND: f64 = 1000.0;
+const BURST: f64 = 5000.0;
 
 pub(super) async fn stream(
     State(visit): State<Arc<Visit>>,
