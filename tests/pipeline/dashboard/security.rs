@@ -85,6 +85,8 @@ fn a_token_opens_page_and_api_by_header_or_by_cookie_and_only_the_right_one() {
         assert_eq!(status(path, ("Cookie", "github_etl_dashboard=")), 401, "{path}");
     }
     assert_eq!(status("/healthz", nothing), 200);
+    let ready = dashboard.request("GET", "/readyz", &[host], "");
+    assert!(ready.json()["ready"].is_boolean() && !ready.body.contains("127.0.0.1"), "{ready:?}");
     assert_eq!(status("/api/overview", ("Authorization", &format!("bearer {TOKEN}"))), 200);
     assert_eq!(status("/login?token=wrong", nothing), 401);
     let login = dashboard.request("GET", &format!("/login?token={TOKEN}"), &[host], "");

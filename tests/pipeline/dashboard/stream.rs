@@ -44,6 +44,14 @@ fn events_come_as_they_load_with_their_stream_ids_and_nothing_of_before() {
 }
 
 #[test]
+fn a_quiet_stream_has_a_heartbeat() {
+    let dashboard = Dashboard::ready(&Corner::new("ssequiet"));
+    let mut stream = dashboard.watch(PATH, &[]);
+    stream.say().unwrap();
+    assert_eq!(stream.say().unwrap().comment, "still here");
+}
+
+#[test]
 fn hostile_text_stays_in_its_line() {
     let (corner, _loader, dashboard) = scene("ssehostile");
     let mut stream = dashboard.watch(PATH, &[]);
