@@ -67,12 +67,15 @@ impl Looked {
 /// Looks until the program ends. It connects when somebody asks for the first time.
 pub(super) async fn run(shared: Arc<Shared>, broker: Broker) {
     let (mut taker, mut dead, mut gaps) = (None, Looked::default(), Looked::default());
+    let mut has_warned = false;
     loop {
         if shared.is_asked() {
             let looked = look(&shared, &broker, &mut taker, &mut dead, &mut gaps).await;
             if let Err(error) = looked {
                 // That RabbitMQ is away is for the listener to tell.
-                tracing::debug!("looking into queues: {error}");
+                if !shared.rabbitmq.is_away() && !std::mem::replace(&mut has_warned, true) {
+                    tracing::warn!("cannot look into {} and its like: {error}", shared.names.load());
+                }
                 taker = None;
             }
         } else if let Some(taker) = taker.take() {
@@ -104,7 +107,7 @@ async fn look(
     let (dead_ready, gaps_ready) = (ready("dead"), ready("gaps"));
     lock(&shared.looks).queues = Some(Dated::now(queues));
     if dead.is_due(dead_ready) {
-        let letters = dead_letters(broker, dead_ready).await?;
+        let letters = dead_letters(broker, &shared.names, dead_ready).await?;
         *dead = Looked(Some((Instant::now(), dead_ready)));
         lock(&shared.looks).dead = Some(Dated::now(letters));
     }
@@ -137,12 +140,12 @@ fn describe(kind: &'static str, name: &str, ready: u32, consumers: u32) {
     gauge("github_etl_queue_consumers").set(consumers);
 }
 
-async fn dead_letters(broker: &Broker, total: u32) -> Result<DeadLetters, BrokerError> {
+async fn dead_letters(broker: &Broker, names: &Names, total: u32) -> Result<DeadLetters, BrokerError> {
     let (mut groups, mut looked_at) = (DeadGroups::default(), 0);
     if total > 0 {
         let taker = broker.taker().await?;
         while looked_at < MESSAGES_MAX {
-            let Some(letter) = taker.take(&broker.names().dead()).await? else { break };
+            let Some(letter) = taker.take(&names.dead()).await? else { break };
             groups.add(&letter.envelope);
             looked_at += 1;
         }

@@ -130,8 +130,10 @@ pub fn serve_beside(settings: Settings, shutdown: CancellationToken) {
 /// Starts the tasks.
 fn open(settings: Settings, health: &Health) -> anyhow::Result<Visit> {
     let Settings { amqp, redis, namespace, queue, access, .. } = settings;
+    // Whoever connects declares its load queue. Ours is the one that is always there: who only looks must not make another, which
+    // nobody would empty.
+    let broker = Broker::new(&amqp, Names::new(&namespace, "load"), "dashboard")?;
     let names = Names::new(&namespace, &queue);
-    let broker = Broker::new(&amqp, names.clone(), "dashboard")?;
     // One reads events all the time; answers are not to wait for it.
     let (following, store) = (Store::new(&redis, &namespace)?, Arc::new(Store::new(&redis, &namespace)?));
     let shared = Arc::new(Shared {

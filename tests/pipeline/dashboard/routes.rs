@@ -144,6 +144,27 @@ fn queues_dead_letters_and_gaps_are_shown_and_stay_where_they_are() {
 }
 
 #[test]
+fn another_load_queue_is_shown_if_it_is_there_and_never_made() {
+    let corner = Corner::with_queues("dasheu", &["load", "eu"]);
+    corner.amqp().publish(
+        "",
+        &corner.queue("eu.dead"),
+        &crate::support::corner::properties("x"),
+        &[b"x".to_vec()],
+    );
+    let dashboard = Dashboard::start(&corner, &["--queue", "eu"]);
+    eventually("it is shown", || {
+        dashboard.json("/api/queues")["queues"][0]["name"] == corner.queue("eu").as_str()
+            && dashboard.json("/api/dead-letters")["looked_at"] == 1
+    });
+    let lost = Dashboard::start(&corner, &["--queue", "typo"]);
+    lost.get("/api/queues");
+    let line = lost.program.wait_for("cannot look into");
+    assert!(line.contains(&corner.queue("typo")), "{line}");
+    assert_eq!(lost.json("/api/queues")["queues"], json!([]));
+}
+
+#[test]
 fn bad_parameters_are_told_in_json_and_strange_paths_and_methods_too() {
     let dashboard = Dashboard::start(&Corner::new("dashbad"), &[]);
     for (path, word) in [
