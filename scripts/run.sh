@@ -2,6 +2,7 @@
 # The whole pipeline at work: private servers, a release build and `standalone --watch`. Ctrl-C stops all of it.
 #   run.sh live   reads from GitHub, or from the simulator when GitHub does not answer
 #   run.sh demo   reads from the simulator
+# The dashboard is at the address it prints: DASHBOARD_LISTEN where set, else the first free port from 8080 on.
 # AMQP_URL and REDIS_URL, where set, name servers of yours: then none of that kind is started or stopped.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
@@ -33,6 +34,7 @@ main() {
   trap 'exit 130' INT TERM HUP
   start_servers
   choose_feed
+  choose_dashboard
   run_standalone
 }
 
@@ -102,8 +104,14 @@ start_simulator() {
   standalone_args+=(--api-url "$(cat "$url_file")")
 }
 
+choose_dashboard() {
+  if [ -z "${DASHBOARD_LISTEN:-}" ]; then DASHBOARD_LISTEN=127.0.0.1:$(free_port 8080); fi
+  export DASHBOARD_LISTEN
+}
+
 run_standalone() {
   local code=0
+  [ "$DASHBOARD_LISTEN" = off ] || say "the dashboard will be at http://$DASHBOARD_LISTEN/"
   say "running; Ctrl-C stops everything"
   # In a process group of its own: Ctrl-C then reaches it once, from here, and a second Ctrl-C is its second signal.
   set -m

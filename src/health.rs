@@ -5,11 +5,27 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
+use chrono::{DateTime, Utc};
+
 /// The state of everything a program depends on. Cheap to clone; all clones share the state.
 #[derive(Clone, Default)]
 pub struct Health {
     // Held for a map operation only, never across an await.
-    states: Arc<Mutex<BTreeMap<String, State>>>,
+    known: Arc<Mutex<Known>>,
+}
+
+#[derive(Default)]
+struct Known {
+    states: BTreeMap<String, State>,
+    last_error: Option<LastError>,
+}
+
+/// The last time that something a program depends on stopped answering, or gave another reason for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastError {
+    pub at: DateTime<Utc>,
+    /// What it was and why: `Redis at 127.0.0.1:6379: connection refused`.
+    pub text: String,
 }
 
 enum State {
@@ -35,13 +51,14 @@ impl Health {
     /// `name` is for people: what it is and where, without a password (`RabbitMQ at 127.0.0.1:5672`).
     pub fn dependency(&self, name: impl Into<String>) -> Dependency {
         let name = name.into();
-        self.lock().entry(name.clone()).or_insert(State::Starting);
+        self.lock().states.entry(name.clone()).or_insert(State::Starting);
         Dependency { name, health: self.clone() }
     }
 
     /// Names and reasons of what is not ready; empty when the program is ready.
     pub fn not_ready(&self) -> Vec<(String, String)> {
         self.lock()
+            .states
             .iter()
             .filter_map(|(name, state)| match state {
                 State::Starting => Some((name.clone(), "not reached yet".to_owned())),
@@ -51,16 +68,21 @@ impl Health {
             .collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, State>> {
+    /// The last trouble there was, whether over or not.
+    pub fn last_error(&self) -> Option<LastError> {
+        self.lock().last_error.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
         // A panic while holding the lock leaves a valid map: every operation is a single insert or read.
-        self.states.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
 impl Dependency {
     /// The dependency answers. Logs once when it had been away.
     pub fn up(&self) {
-        let before = self.health.lock().insert(self.name.clone(), State::Up);
+        let before = self.health.lock().states.insert(self.name.clone(), State::Up);
         if let Some(State::Away { since, .. }) = before {
             let away_s = since.elapsed().as_secs();
             tracing::info!(dependency = self.name, away_s, "{} is back after {away_s} s", self.name);
@@ -69,14 +91,36 @@ impl Dependency {
 
     /// True while it is known not to answer, or not to do what is asked.
     pub fn is_away(&self) -> bool {
-        matches!(self.health.lock().get(&self.name), Some(State::Away { .. }))
+        matches!(self.health.lock().states.get(&self.name), Some(State::Away { .. }))
+    }
+
+    /// Why it is away; nothing when it is not.
+    pub fn why_away(&self) -> Option<String> {
+        match self.health.lock().states.get(&self.name) {
+            Some(State::Away { reason, .. }) => Some(reason.clone()),
+            _ => None,
+        }
+    }
+
+    /// True once it has answered, unless it is away.
+    pub fn is_up(&self) -> bool {
+        matches!(self.health.lock().states.get(&self.name), Some(State::Up))
+    }
+
+    /// What it is and where, for people.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The dependency does not answer. Logs once, when it had not been away before.
     pub fn away(&self, reason: impl Display) {
         let reason = reason.to_string();
-        let mut states = self.health.lock();
-        match states.get_mut(&self.name) {
+        let mut known = self.health.lock();
+        let is_news = !matches!(known.states.get(&self.name), Some(State::Away { reason: before, .. }) if *before == reason);
+        if is_news {
+            known.last_error = Some(LastError { at: Utc::now(), text: format!("{}: {reason}", self.name) });
+        }
+        match known.states.get_mut(&self.name) {
             Some(State::Away { reason: known, .. }) => *known = reason,
             _ => {
                 tracing::warn!(
@@ -85,7 +129,7 @@ impl Dependency {
                     "{} is away: {reason}; retrying until it is back",
                     self.name
                 );
-                states.insert(self.name.clone(), State::Away { since: Instant::now(), reason });
+                known.states.insert(self.name.clone(), State::Away { since: Instant::now(), reason });
             }
         }
     }
@@ -106,5 +150,20 @@ mod tests {
         assert_eq!(health.not_ready(), [("Redis".to_owned(), "connection refused".to_owned())]);
         redis.up();
         assert!(health.not_ready().is_empty());
+    }
+
+    #[test]
+    fn the_last_trouble_is_remembered_when_it_is_over() {
+        let health = Health::default();
+        let redis = health.dependency("Redis");
+        assert_eq!(health.last_error(), None);
+        redis.away("refused");
+        let first = health.last_error().unwrap();
+        assert_eq!(first.text, "Redis: refused");
+        redis.away("refused");
+        redis.up();
+        assert_eq!(health.last_error(), Some(first), "the same again is no news");
+        redis.away("timeout");
+        assert_eq!(health.last_error().unwrap().text, "Redis: timeout");
     }
 }

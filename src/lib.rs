@@ -16,6 +16,7 @@
 
 pub mod broker;
 pub mod config;
+pub mod dashboard;
 pub mod event;
 pub mod fetcher;
 pub mod gap;
@@ -28,6 +29,7 @@ pub mod replay;
 pub mod retry;
 pub mod simulator;
 pub mod standalone;
+pub mod status;
 pub mod store;
 pub mod telemetry;
 pub mod terminal;

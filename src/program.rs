@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Environment, TelemetryArgs, UsageError};
 use crate::health::Health;
+use crate::status::Board;
 use crate::telemetry;
 
 /// What a program is given to run with.
@@ -17,6 +18,8 @@ pub struct Context {
     pub environment: Environment,
     /// Where dependencies report whether they answer.
     pub health: Health,
+    /// Where stages leave what the program tells about itself.
+    pub board: Board,
     /// Fires at SIGTERM or SIGINT; the program then drains and returns.
     pub shutdown: CancellationToken,
 }
@@ -59,7 +62,9 @@ where
     // processes anyway.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async {
-        let context = Context { environment, health: Health::default(), shutdown: CancellationToken::new() };
+        let health = Health::default();
+        let board = Board::new(health.clone());
+        let context = Context { environment, health, board, shutdown: CancellationToken::new() };
         stop_on_signal(context.shutdown.clone())?;
         telemetry::serve(telemetry_args(&args), &context).await?;
         run(args, context).await

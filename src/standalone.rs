@@ -1,12 +1,13 @@
-//! The whole pipeline in one process: fetcher and loaders with one shutdown, for one machine.
+//! The whole pipeline in one process: fetcher, loaders and dashboard with one shutdown, for one machine.
 
 use tokio::task::JoinSet;
 
 use crate::broker::{Broker, Names};
 use crate::config::{AmqpUrl, RedisUrl, StandaloneArgs};
+use crate::dashboard;
 use crate::program::Context;
 use crate::store::Store;
-use crate::{fetcher, loader, watch};
+use crate::{fetcher, loader, status, watch};
 
 /// Runs the fetcher and `--loaders` loaders until told to stop. When one part fails, all stop.
 ///
@@ -20,6 +21,9 @@ pub async fn run(args: StandaloneArgs, context: Context) -> anyhow::Result<()> {
     for _ in 0..args.loaders {
         start_loader(&mut parts, &args, &amqp, &redis, &context)?;
     }
+    start_dashboard(&args, &amqp, &redis, &context)?;
+    let names = Names::new(&args.servers.namespace, &args.load.queue);
+    status::tell(&context.board, &Broker::new(&amqp, names, "standalone")?, context.shutdown.clone());
     if args.watch {
         let (store, shutdown) = (Store::new(&redis, &args.servers.namespace)?, context.shutdown.clone());
         // Nobody waits for it: it ends with the program.
@@ -36,6 +40,26 @@ pub async fn run(args: StandaloneArgs, context: Context) -> anyhow::Result<()> {
     result
 }
 
+/// Nobody waits for it either: it ends with the program, and the pipeline does without.
+fn start_dashboard(
+    args: &StandaloneArgs,
+    amqp: &AmqpUrl,
+    redis: &RedisUrl,
+    context: &Context,
+) -> anyhow::Result<()> {
+    let Some(listen) = args.dashboard_listen.0 else { return Ok(()) };
+    let settings = dashboard::Settings {
+        amqp: amqp.clone(),
+        redis: redis.clone(),
+        namespace: args.servers.namespace.clone(),
+        queue: args.load.queue.clone(),
+        listen,
+        access: args.dashboard_access.check(listen, &context.environment)?,
+    };
+    dashboard::serve_beside(settings, context.shutdown.clone());
+    Ok(())
+}
+
 type Parts = JoinSet<anyhow::Result<()>>;
 
 fn start_fetcher(
@@ -47,8 +71,8 @@ fn start_fetcher(
     let names = Names::new(&args.servers.namespace, &args.load.queue);
     let broker = Broker::new(amqp, names, "fetcher")?;
     let token = context.environment.secret("GITHUB_TOKEN")?;
-    let (fetch, health, shutdown) = (args.fetch.clone(), context.health.clone(), context.shutdown.clone());
-    parts.spawn(async move { fetcher::run(&fetch, false, broker, token, &health, shutdown).await });
+    let (fetch, board, shutdown) = (args.fetch.clone(), context.board.clone(), context.shutdown.clone());
+    parts.spawn(async move { fetcher::run(&fetch, false, broker, token, &board, shutdown).await });
     Ok(())
 }
 
@@ -62,7 +86,7 @@ fn start_loader(
     let namespace = &args.servers.namespace;
     let broker = Broker::new(amqp, Names::new(namespace, &args.load.queue), "loader")?;
     let store = Store::new(redis, namespace)?;
-    let (load, health, shutdown) = (args.load.clone(), context.health.clone(), context.shutdown.clone());
-    parts.spawn(async move { loader::run(&load, false, broker, store, &health, shutdown).await });
+    let (load, board, shutdown) = (args.load.clone(), context.board.clone(), context.shutdown.clone());
+    parts.spawn(async move { loader::run(&load, false, broker, store, &board, shutdown).await });
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Logs on stderr, and `/metrics`, `/healthz`, `/readyz` where asked for.
 
 use std::io::IsTerminal;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -81,18 +82,11 @@ impl Drop for LogGuard {
 /// When the address cannot be bound.
 pub async fn serve(args: &TelemetryArgs, context: &Context) -> anyhow::Result<()> {
     let Some(address) = args.metrics_listen else { return Ok(()) };
-    let metrics = PrometheusBuilder::new().install_recorder().context("install the metrics recorder")?;
+    let metrics = record()?;
     let listener = tokio::net::TcpListener::bind(address)
         .await
         .with_context(|| format!("--metrics-listen (METRICS_LISTEN): listen on {address}"))?;
     tracing::info!(%address, "serving /metrics, /healthz and /readyz at http://{address}");
-    let upkeep = metrics.clone();
-    tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(UPKEEP_EVERY).await;
-            upkeep.run_upkeep();
-        }
-    });
     let app = router(metrics, context.health.clone());
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, app).await {
@@ -100,6 +94,27 @@ pub async fn serve(args: &TelemetryArgs, context: &Context) -> anyhow::Result<()
         }
     });
     Ok(())
+}
+
+/// Begins to record metrics, once for the whole process, and gives what renders them.
+///
+/// # Errors
+/// When something else records already.
+pub fn record() -> anyhow::Result<PrometheusHandle> {
+    static HANDLE: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+    let mut known = HANDLE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = &*known {
+        return Ok(handle.clone());
+    }
+    let handle = PrometheusBuilder::new().install_recorder().context("install the metrics recorder")?;
+    let upkeep = handle.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(UPKEEP_EVERY).await;
+            upkeep.run_upkeep();
+        }
+    });
+    Ok(known.insert(handle).clone())
 }
 
 fn router(metrics: PrometheusHandle, health: Health) -> Router {

@@ -6,6 +6,13 @@ use std::fmt;
 /// event cannot move the cursor, colour, or rename the window of whoever watches.
 pub struct Escaped<'a>(pub &'a str);
 
+impl Escaped<'_> {
+    /// True for what can be shown as it is.
+    pub fn is_safe(c: char) -> bool {
+        !is_unsafe(c)
+    }
+}
+
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for c in self.0.chars() {

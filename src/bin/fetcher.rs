@@ -2,7 +2,7 @@ use std::process::ExitCode;
 
 use github_event_etl::broker::{Broker, Names};
 use github_event_etl::config::FetcherArgs;
-use github_event_etl::{fetcher, program};
+use github_event_etl::{fetcher, program, status};
 
 fn main() -> ExitCode {
     program::main(
@@ -12,7 +12,8 @@ fn main() -> ExitCode {
             let names = Names::new(&args.servers.namespace, "load");
             let broker = Broker::new(&args.servers.amqp()?, names, "fetcher")?;
             let token = context.environment.secret("GITHUB_TOKEN")?;
-            fetcher::run(&args.fetch, args.once, broker, token, &context.health, context.shutdown).await
+            status::tell(&context.board, &broker, context.shutdown.clone());
+            fetcher::run(&args.fetch, args.once, broker, token, &context.board, context.shutdown).await
         },
     )
 }

@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use github_event_etl::broker::{Broker, Names};
 use github_event_etl::config::LoaderArgs;
 use github_event_etl::store::Store;
-use github_event_etl::{loader, program};
+use github_event_etl::{loader, program, status};
 
 fn main() -> ExitCode {
     program::main(
@@ -13,7 +13,8 @@ fn main() -> ExitCode {
             let names = Names::new(namespace, &args.load.queue);
             let broker = Broker::new(&args.servers.amqp()?, names, "loader")?;
             let store = Store::new(&args.servers.redis(&context.environment)?, namespace)?;
-            loader::run(&args.load, args.drain, broker, store, &context.health, context.shutdown).await
+            status::tell(&context.board, &broker, context.shutdown.clone());
+            loader::run(&args.load, args.drain, broker, store, &context.board, context.shutdown).await
         },
     )
 }

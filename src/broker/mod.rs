@@ -15,6 +15,7 @@ mod identify;
 mod names;
 mod publisher;
 mod session;
+mod status;
 mod taker;
 mod topology;
 
@@ -25,6 +26,7 @@ pub use envelope::{Envelope, Failure};
 pub use error::BrokerError;
 pub use names::Names;
 pub use publisher::{Outgoing, PublishError, Publisher, Route};
+pub use status::{StatusListener, StatusSender};
 pub use taker::{Depth, Taken, Taker};
 pub use topology::ARCHIVE_RETENTION;
 

@@ -1,6 +1,7 @@
 //! What the user said: flags, environment, `.env`, defaults, in this order of precedence. Defaults live here only.
 
 mod address;
+mod dashboard;
 mod environment;
 mod fetcher;
 mod loader;
@@ -12,6 +13,7 @@ mod simulator;
 mod standalone;
 
 pub use address::{AmqpUrl, Namespace, RedisUrl};
+pub use dashboard::{Access, AccessArgs, DashboardArgs, ServeArgs, TailArgs, TailFormat};
 pub use environment::Environment;
 pub use fetcher::{FetchArgs, FetcherArgs, Source};
 pub use loader::{Bots, LoadArgs, LoaderArgs, Retention, ScoreWeight};
@@ -23,7 +25,7 @@ pub use replay::{
 };
 pub use shared::{LogFormat, ServerArgs, TelemetryArgs};
 pub use simulator::{SimulateArgs, SimulatorArgs};
-pub use standalone::StandaloneArgs;
+pub use standalone::{DashboardListen, StandaloneArgs};
 
 /// The user's mistake: the program ends with exit code 2 and this text.
 ///

@@ -9,6 +9,7 @@ mod headline;
 mod invalid;
 mod nesting;
 mod page;
+mod rebuilt;
 
 use std::borrow::Cow;
 
@@ -19,6 +20,7 @@ use fields::RawFields;
 pub use headline::Headline;
 pub use invalid::NotAnEvent;
 pub use page::{NotAPage, split_page};
+pub use rebuilt::Rebuilt;
 
 /// The largest body we take for an event: GitHub's largest is well under 100 KB.
 pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;

@@ -64,6 +64,16 @@ impl Budget {
         self.quota.map(|(quota, _)| quota.remaining)
     }
 
+    /// Requests that the quota has in all, if GitHub tells.
+    pub(super) fn limit(&self) -> Option<u64> {
+        self.quota.and_then(|(quota, _)| quota.limit)
+    }
+
+    /// How long until the quota starts afresh, if GitHub tells.
+    pub(super) fn resets_in(&self, now: Instant) -> Option<Duration> {
+        self.quota.map(|(quota, told)| (told + quota.resets_in).saturating_duration_since(now))
+    }
+
     fn close_until(&mut self, until: Instant) {
         self.closed_until = self.closed_until.max(Some(until));
     }
@@ -102,7 +112,7 @@ mod tests {
     }
 
     fn answer(outcome: Outcome, remaining: u64, resets_in: Duration) -> Answer {
-        let quota = Some(Quota { remaining, resets_in });
+        let quota = Some(Quota { remaining, limit: None, resets_in });
         Answer { outcome, hints: Hints { quota, ..Hints::default() } }
     }
 

@@ -24,9 +24,11 @@ fn an_answer() -> impl Strategy<Value = Answer> {
             .prop_map(|wait| Outcome::Limited { status: 403, wait }),
     ];
     let remaining = prop_oneof![Just(0), 0_u64..10, any::<u64>()];
-    let quota = prop::option::of(
-        (remaining, a_duration()).prop_map(|(remaining, resets_in)| Quota { remaining, resets_in }),
-    );
+    let quota = prop::option::of((remaining, a_duration()).prop_map(|(remaining, resets_in)| Quota {
+        remaining,
+        limit: None,
+        resets_in,
+    }));
     (outcome, quota)
         .prop_map(|(outcome, quota)| Answer { outcome, hints: Hints { quota, ..Hints::default() } })
 }

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Broker, PublishError};
 use crate::config::FetchArgs;
-use crate::health::Health;
+use crate::status::Board;
 use poller::Poller;
 
 /// How long saying goodbye to RabbitMQ may take.
@@ -40,12 +40,12 @@ pub async fn run(
     once: bool,
     broker: Broker,
     token: Option<SecretString>,
-    health: &Health,
+    board: &Board,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     warn_of_open_token(&args.api_url()?, token.is_some());
     report::describe();
-    let mut poller = Poller::new(args, broker, token.as_ref(), health, shutdown)?;
+    let mut poller = Poller::new(args, broker, token.as_ref(), board, shutdown)?;
     let ended = if once {
         poller.poll_each_once().await
     } else {
@@ -82,9 +82,9 @@ mod tests {
 
     #[test]
     fn the_stage_can_run_as_a_task() {
-        fn task<F: Future + Send>(_: fn(FetchArgs, Broker, Health, CancellationToken) -> F) {}
-        task(|args, broker, health, shutdown| async move {
-            run(&args, false, broker, None, &health, shutdown).await
+        fn task<F: Future + Send>(_: fn(FetchArgs, Broker, Board, CancellationToken) -> F) {}
+        task(|args, broker, board, shutdown| async move {
+            run(&args, false, broker, None, &board, shutdown).await
         });
     }
 }

@@ -1,6 +1,7 @@
 //! The loop over the sources, and one poll from the first request to the memory.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -15,8 +16,8 @@ use super::{publish, walk::Element};
 use crate::broker::{Broker, PublishError, Publisher};
 use crate::config::{FetchArgs, Source};
 use crate::github::Client;
-use crate::health::Health;
 use crate::retry;
+use crate::status::{Board, FetcherFigures, PollFigures};
 
 /// What the fetcher works with.
 pub(super) struct Poller {
@@ -25,6 +26,7 @@ pub(super) struct Poller {
     publisher: Publisher,
     budget: Budget,
     feeds: Vec<Feed>,
+    figures: Arc<FetcherFigures>,
     /// The user's own interval, in place of GitHub's.
     poll_interval: Option<Duration>,
     has_warned_of_interval: bool,
@@ -37,13 +39,14 @@ impl Poller {
         args: &FetchArgs,
         broker: Broker,
         token: Option<&SecretString>,
-        health: &Health,
+        board: &Board,
         shutdown: CancellationToken,
     ) -> anyhow::Result<Self> {
         let client = Client::new(args.api_url()?, token)?;
         Ok(Self {
             feeds: distinct(&args.sources).map(|source| Feed::new(source.clone(), &client)).collect(),
-            publisher: broker.publisher(health, true),
+            publisher: broker.publisher(board.health(), true),
+            figures: board.fetcher(),
             client,
             broker,
             budget: Budget::default(),
@@ -166,7 +169,17 @@ impl Poller {
         let of_kind = |other: &&Feed| other.source.kind() == feed.source.kind();
         let of_kind = self.feeds.iter().filter(of_kind).map(|feed| feed.coverage);
         report::coverage_of_kind(feed.source.kind(), Coverage::ratio_of_all(of_kind, now));
-        report::overall_coverage(Coverage::ratio_of_all(self.feeds.iter().map(|feed| feed.coverage), now));
+        let coverage = Coverage::ratio_of_all(self.feeds.iter().map(|feed| feed.coverage), now);
+        report::overall_coverage(coverage);
+        self.figures.polled(PollFigures {
+            events_new: counts.published as u64,
+            gaps: gaps.len() as u64,
+            gap_seconds: gaps.iter().map(Gap::seconds).sum(),
+            coverage,
+            quota_remaining: self.budget.remaining(),
+            quota_limit: self.budget.limit(),
+            quota_resets_at: self.budget.resets_in(now).map(|wait| chrono::Utc::now() + wait),
+        });
         Report {
             source: &feed.source,
             end,

@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn a_limit_waits_for_retry_after_else_for_the_reset_of_a_used_up_quota() {
         let s = Duration::from_secs;
-        let quota = |remaining, resets_in| Some(Quota { remaining, resets_in: s(resets_in) });
+        let quota = |remaining, resets_in| Some(Quota { remaining, limit: None, resets_in: s(resets_in) });
         for (retry_after, quota, wait) in [
             (Some(s(30)), quota(0, 900), Some(s(30))),
             (None, quota(0, 900), Some(s(900))),

@@ -29,6 +29,8 @@ pub struct Hints {
 pub struct Quota {
     /// Requests left.
     pub remaining: u64,
+    /// Of how many, where GitHub says so.
+    pub limit: Option<u64>,
     /// Until it starts afresh, 0 to 1 h.
     pub resets_in: Duration,
 }
@@ -69,7 +71,7 @@ fn quota(headers: &HeaderMap, server_now: DateTime<Utc>) -> Option<Quota> {
     let reset = number(headers, "x-ratelimit-reset")?;
     let now_s = u64::try_from(server_now.timestamp()).unwrap_or(0);
     let resets_in = Duration::from_secs(reset.saturating_sub(now_s)).min(WAIT_MAX);
-    Some(Quota { remaining, resets_in })
+    Some(Quota { remaining, limit: number(headers, "x-ratelimit-limit"), resets_in })
 }
 
 /// Seconds, or a date (<https://www.rfc-editor.org/rfc/rfc9110#name-retry-after>).

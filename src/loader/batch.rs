@@ -47,10 +47,13 @@ pub(super) async fn load(
         });
     }
     let calls = events.iter().map(|event| LoadCall { event, score: loader.rules.score(event) }).collect();
-    let mut loaded = load_patiently(loader, calls, shutdown).await?.into_iter();
+    let loaded = load_patiently(loader, calls, shutdown).await?;
+    let pairs = events.iter().zip(&loaded);
+    loader.counts.loaded(pairs.filter(|(_, outcome)| **outcome == Outcome::Loaded).map(|(event, _)| event));
     if let Some(newest) = events.iter().map(Event::created).max() {
         loader.counts.saw_event_created_at(newest);
     }
+    let mut loaded = loaded.into_iter();
     // Every `None` above stands for one call, in the same order.
     Ok(outcomes.into_iter().filter_map(|outcome| outcome.or_else(|| loaded.next())).collect())
 }

@@ -1,8 +1,12 @@
 //! What a loader has done, for its summary and for metrics.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
+
+use crate::event::Event;
+use crate::status::LoaderFigures;
 
 const EVENTS: &str = "github_etl_loader_events_total";
 const LAG: &str = "github_etl_loader_lag_seconds";
@@ -10,6 +14,8 @@ const LAG: &str = "github_etl_loader_lag_seconds";
 /// Counters since the start. Only this loader's tasks write them; exactness across counters does not matter.
 #[derive(Default)]
 pub(super) struct Counts {
+    /// Of all loaders in the process, for its status.
+    figures: Arc<LoaderFigures>,
     loaded: AtomicU64,
     duplicates: AtomicU64,
     unwanted: AtomicU64,
@@ -39,7 +45,7 @@ impl Totals {
 
 impl Counts {
     /// Counters at 0, which `/metrics` shows from the start.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(figures: Arc<LoaderFigures>) -> Self {
         metrics::describe_counter!(EVENTS, "Deliveries settled, by outcome");
         metrics::describe_gauge!(
             LAG,
@@ -49,10 +55,11 @@ impl Counts {
         for outcome in ["loaded", "duplicate", "unwanted", "retried", "dead"] {
             metrics::counter!(EVENTS, "outcome" => outcome).increment(0);
         }
-        Self::default()
+        Self { figures, ..Self::default() }
     }
 
     pub(super) fn settled_in_batch(&self, loaded: u64, duplicates: u64, unwanted: u64) {
+        self.figures.settled(loaded, duplicates, unwanted);
         self.loaded.fetch_add(loaded, Ordering::Relaxed);
         self.duplicates.fetch_add(duplicates, Ordering::Relaxed);
         self.unwanted.fetch_add(unwanted, Ordering::Relaxed);
@@ -64,6 +71,7 @@ impl Counts {
     }
 
     pub(super) fn failure_stored(&self, is_dead: bool) {
+        self.figures.failed(is_dead);
         let (counter, outcome) = if is_dead { (&self.dead, "dead") } else { (&self.retried, "retried") };
         counter.fetch_add(1, Ordering::Relaxed);
         metrics::counter!(EVENTS, "outcome" => outcome).increment(1);
@@ -74,6 +82,10 @@ impl Counts {
         self.lag_ms.store(lag.num_milliseconds(), Ordering::Relaxed);
         #[allow(clippy::cast_precision_loss)]
         metrics::gauge!(LAG).set(lag.num_milliseconds() as f64 / 1000.0);
+    }
+
+    pub(super) fn loaded<'a>(&self, events: impl Iterator<Item = &'a Event<'a>>) {
+        self.figures.loaded(events.map(|event| (event.kind.as_ref(), event.created())));
     }
 
     pub(super) fn totals(&self) -> Totals {

@@ -23,8 +23,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
 use crate::config::LoadArgs;
-use crate::health::{Dependency, Health};
+use crate::health::Dependency;
 use crate::retry::Backoff;
+use crate::status::Board;
 use crate::store::{LoadPolicy, Store, Suspect};
 use counts::Counts;
 use failures::FailureLane;
@@ -65,9 +66,10 @@ pub async fn run(
     drain: bool,
     broker: Broker,
     store: Store,
-    health: &Health,
+    board: &Board,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    let health = board.health();
     let publisher = broker.publisher(health, false);
     let loader = Arc::new(Loader {
         name: format!("{:016x}", rand::random::<u64>()),
@@ -75,7 +77,7 @@ pub async fn run(
         rabbitmq: health.dependency(format!("RabbitMQ at {} (consuming)", broker.address())),
         rules: Rules::new(args),
         policy: LoadPolicy { stream_maxlen: args.stream_maxlen, retention: args.retention },
-        counts: Counts::new(),
+        counts: Counts::new(board.loader()),
         prefetch: args.prefetch,
         batch_size: usize::from(args.batch_size),
         concurrency: usize::from(args.concurrency),

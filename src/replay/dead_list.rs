@@ -10,8 +10,8 @@ use crate::config::ListFormat;
 use crate::terminal::Escaped;
 
 /// Dead letters with the same reason.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-pub(super) struct Group {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Group {
     reason: String,
     count: u64,
     /// The most attempts that one of them had.
@@ -27,7 +27,7 @@ pub(super) struct Group {
 
 /// All groups.
 #[derive(Default)]
-pub(super) struct Groups(BTreeMap<String, Group>);
+pub(crate) struct Groups(BTreeMap<String, Group>);
 
 const IDS_MAX: usize = 3;
 /// Reasons without end, which no loader of ours writes, are counted together.
@@ -35,7 +35,7 @@ const GROUPS_MAX: usize = 500;
 
 impl Groups {
     /// Counts a dead letter.
-    pub(super) fn add(&mut self, envelope: &Envelope) {
+    pub(crate) fn add(&mut self, envelope: &Envelope) {
         let reason = reason_of(envelope);
         let key = without_numbers(&reason);
         let key = if self.0.len() < GROUPS_MAX || self.0.contains_key(&key) {
@@ -61,10 +61,16 @@ impl Groups {
         }
     }
 
-    /// What to print: the largest group first.
-    pub(super) fn show(self, format: ListFormat) -> String {
+    /// The groups, the largest first.
+    pub(crate) fn largest_first(self) -> Vec<Group> {
         let mut groups: Vec<Group> = self.0.into_values().collect();
         groups.sort_by(|one, other| other.count.cmp(&one.count).then_with(|| one.reason.cmp(&other.reason)));
+        groups
+    }
+
+    /// What to print.
+    pub(super) fn show(self, format: ListFormat) -> String {
+        let groups = self.largest_first();
         match format {
             // Our own strings and numbers: this cannot fail.
             ListFormat::Json => serde_json::to_string_pretty(&groups).unwrap_or_default() + "\n",

@@ -22,6 +22,8 @@ mod stretch;
 mod table;
 mod tally;
 
+pub(crate) use dead_list::{Group as DeadGroup, Groups as DeadGroups};
+
 use std::io::Write as _;
 
 use tokio_util::sync::CancellationToken;

@@ -6,6 +6,7 @@
 mod connection;
 mod fault;
 mod keys;
+mod overview;
 mod probe;
 mod read;
 mod script;
@@ -14,6 +15,7 @@ mod suspects;
 
 pub use fault::Fault;
 pub use keys::Keys;
+pub use overview::{HoursFound, StreamPosition};
 pub use read::{DeveloperScore, StreamEntry};
 pub use script::{LoadCall, LoadPolicy, Score, Verdict};
 pub use suspects::Suspect;

@@ -1,0 +1,131 @@
+//! The status exchange: programs tell about themselves, whoever wants to know listens. Nothing of it is kept or confirmed.
+
+use futures_util::StreamExt as _;
+use lapin::BasicProperties;
+use lapin::options::{BasicConsumeOptions, BasicPublishOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+
+use super::session::{Session, within};
+use super::{Broker, BrokerError};
+
+/// `delivery_mode` of messages that do not survive a restart of RabbitMQ.
+const TRANSIENT: u8 = 1;
+/// What waits for a listener that is behind: then the oldest go first, each is outdated by the next.
+const WAITING_MAX: i64 = 1000;
+/// Larger ones are no status of ours.
+const BODY_BYTES_MAX: usize = 256 * 1024;
+
+/// Publishes statuses over a connection of its own, opened when needed and dropped when it breaks.
+pub struct StatusSender {
+    broker: Broker,
+    session: Option<Session>,
+}
+
+/// Receives what every program tells.
+pub struct StatusListener {
+    session: Session,
+    deliveries: lapin::Consumer,
+}
+
+impl Broker {
+    /// A sender that is not connected yet.
+    pub fn status_sender(&self) -> StatusSender {
+        StatusSender { broker: self.clone(), session: None }
+    }
+
+    /// Listens from now on, on a queue that ends with the session.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when RabbitMQ cannot be reached, refuses access, or has our queues with other settings.
+    pub async fn listen_to_status(&self) -> Result<StatusListener, BrokerError> {
+        let session = Session::open(self, "listening to status").await?;
+        let channel = &session.channel;
+        let options =
+            QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(WAITING_MAX));
+        let declare = channel.queue_declare(ShortString::from(""), options, arguments);
+        let queue = within("declare a queue for status", declare).await?.name().clone();
+        let bind = channel.queue_bind(
+            queue.clone(),
+            self.names.status().as_str().into(),
+            ShortString::from(""),
+            QueueBindOptions::default(),
+            FieldTable::default(),
+        );
+        within("bind a queue for status", bind).await?;
+        let subscribe = channel.basic_consume(
+            queue,
+            ShortString::from(""),
+            BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() },
+            FieldTable::default(),
+        );
+        let deliveries = within("listen to status", subscribe).await?;
+        Ok(StatusListener { session, deliveries })
+    }
+}
+
+impl StatusSender {
+    /// The program that this is of.
+    pub fn program(&self) -> &'static str {
+        self.broker.program
+    }
+
+    /// Tells `body`, without a confirm: the next one says it all again.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when it could not be sent in time; the session is dropped then.
+    pub async fn send(&mut self, body: &[u8]) -> Result<(), BrokerError> {
+        let session = match self.session.take() {
+            Some(session) => session,
+            None => Session::open(&self.broker, "telling status").await?,
+        };
+        let properties = BasicProperties::default()
+            .with_delivery_mode(TRANSIENT)
+            .with_content_type("application/json".into())
+            .with_app_id(self.broker.program.into());
+        let exchange = self.broker.names.status();
+        let publish = session.channel.basic_publish(
+            exchange.as_str().into(),
+            ShortString::from(""),
+            BasicPublishOptions::default(),
+            body,
+            properties,
+        );
+        within("tell status", publish).await?;
+        if session.connection.status().connected() && session.channel.status().connected() {
+            self.session = Some(session);
+            return Ok(());
+        }
+        Err(BrokerError::Lost { operation: "tell status", reason: "the connection has ended".into() })
+    }
+
+    /// Says goodbye.
+    pub async fn close(self) {
+        if let Some(session) = self.session {
+            session.close().await;
+        }
+    }
+}
+
+impl StatusListener {
+    /// What a program tells next, whenever it does. Safe to drop while waiting.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when the session has ended.
+    pub async fn next(&mut self) -> Result<Vec<u8>, BrokerError> {
+        loop {
+            match self.deliveries.next().await {
+                Some(Ok(delivery)) if delivery.data.len() <= BODY_BYTES_MAX => return Ok(delivery.data),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Err(BrokerError::from_lapin("listen to status", &error)),
+                None => return Err(BrokerError::Cancelled { queue: "status".into() }),
+            }
+        }
+    }
+
+    /// Ends the session, and with it the queue.
+    pub async fn close(self) {
+        self.session.close().await;
+    }
+}

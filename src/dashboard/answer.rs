@@ -1,0 +1,32 @@
+//! What answers have in common.
+
+use axum::Json;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::json;
+
+/// An answer in JSON. It is of now only.
+pub(super) fn ok(value: impl Serialize) -> Response {
+    ([(header::CACHE_CONTROL, "no-store")], Json(value)).into_response()
+}
+
+/// An error in JSON, in words for people.
+pub(super) fn error(status: StatusCode, text: &str) -> Response {
+    (status, [(header::CACHE_CONTROL, "no-store")], Json(json!({ "error": text }))).into_response()
+}
+
+/// A parameter is wrong; the text says which, and what it may be.
+pub(super) struct Bad(pub(super) String);
+
+impl From<String> for Bad {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl IntoResponse for Bad {
+    fn into_response(self) -> Response {
+        error(StatusCode::BAD_REQUEST, &self.0)
+    }
+}

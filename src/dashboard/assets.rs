@@ -1,0 +1,40 @@
+//! The page's files, in the binary.
+
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::answer::error;
+
+const HTML: &str = "text/html; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+
+/// A file of the page: its name below `/assets/`, its type, its bytes.
+struct Asset(&'static str, &'static str, &'static [u8]);
+
+macro_rules! asset {
+    ($name:literal, $kind:ident) => {
+        Asset($name, $kind, include_bytes!(concat!("assets/", $name)))
+    };
+}
+
+/// All of them. The first is the page.
+const ASSETS: &[Asset] = &[asset!("index.html", HTML), asset!("app.js", SCRIPT), asset!("style.css", STYLE)];
+
+/// The page.
+pub(super) async fn page() -> Response {
+    serve(&ASSETS[0])
+}
+
+/// A file by its name.
+pub(super) fn file(name: &str) -> Response {
+    match ASSETS.iter().find(|asset| asset.0 == name) {
+        Some(asset) => serve(asset),
+        None => error(StatusCode::NOT_FOUND, "there is no such file"),
+    }
+}
+
+fn serve(Asset(_, kind, bytes): &'static Asset) -> Response {
+    // A newer binary has a newer page.
+    ([(header::CONTENT_TYPE, *kind), (header::CACHE_CONTROL, "no-cache")], *bytes).into_response()
+}

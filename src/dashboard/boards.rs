@@ -1,0 +1,60 @@
+//! An hour's developers and counts, read from Redis at most once a second and kept for when it is away.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::shared::Dated;
+use crate::store::{DeveloperScore, Fault, Store};
+
+/// How long an answer is as good as a new one.
+const FRESH: Duration = Duration::from_secs(1);
+/// Hours remembered.
+const HOURS_MAX: usize = 50;
+/// Developers remembered of each.
+pub(super) const DEVELOPERS_MAX: usize = 100;
+
+/// An hour.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Board {
+    pub(super) developers: Vec<DeveloperScore>,
+    pub(super) types: BTreeMap<String, u64>,
+}
+
+/// The hours that somebody has asked for.
+#[derive(Default)]
+pub(super) struct Boards {
+    // Held while asking Redis, so that a crowd asks once; the store's own timeouts bound it.
+    known: Mutex<BTreeMap<String, (Instant, Dated<Board>)>>,
+}
+
+impl Boards {
+    /// The hour, if it is or was to be had.
+    pub(super) async fn of(&self, hour: &str, store: &Store, is_away: bool) -> Option<Dated<Board>> {
+        let mut known = self.known.lock().await;
+        let before = known.get(hour);
+        if let Some((read_at, board)) = before
+            && (is_away || read_at.elapsed() < FRESH)
+        {
+            return Some(board.clone());
+        }
+        // While it is known to be away, nobody is to wait for it.
+        let answer = if is_away { None } else { read(hour, store).await.ok() };
+        let Some(board) = answer else { return before.map(|(_, board)| board.clone()) };
+        let board = Dated::now(board);
+        known.insert(hour.to_owned(), (Instant::now(), board.clone()));
+        if known.len() > HOURS_MAX {
+            let oldest = known.iter().min_by_key(|(_, (read_at, _))| *read_at).map(|(hour, _)| hour.clone());
+            oldest.and_then(|hour| known.remove(&hour));
+        }
+        Some(board)
+    }
+}
+
+async fn read(hour: &str, store: &Store) -> Result<Board, Fault> {
+    let limit = u32::try_from(DEVELOPERS_MAX).unwrap_or(u32::MAX);
+    let developers = store.leaderboard(hour, limit).await?;
+    Ok(Board { developers, types: store.hour_counts(hour).await? })
+}

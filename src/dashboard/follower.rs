@@ -1,0 +1,154 @@
+//! Follows the stream in Redis, as long as somebody wants to see events, and notices whether Redis answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use tokio::time::Instant;
+
+use super::feed::{EVENTS_MAX, Feed};
+use super::shared::{Shared, lock};
+use crate::retry::Backoff;
+use crate::store::{Fault, Store, StreamEntry};
+
+/// How often to ask for what is new while somebody watches.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often to ask whether Redis is there when nobody does.
+const PING_EVERY: Duration = Duration::from_secs(1);
+/// Entries asked for at once.
+const READ_MAX: usize = 64;
+/// Events a second that are shown, and how many of a burst: no eye follows more, and each costs something for every client.
+const SHOWN_PER_SECOND: u64 = 500;
+const BURST: u64 = 3000;
+/// How often what was shown is compared with what was added.
+const COMPARE_EVERY: Duration = Duration::from_secs(1);
+
+/// Follows the stream until the program ends.
+pub(super) async fn run(shared: Arc<Shared>, store: Store) {
+    let mut follower =
+        Follower { place: None, allowed: BURST, allowed_at: Instant::now(), compared_at: Instant::now() };
+    let mut backoff = Backoff::for_server();
+    loop {
+        let looked = follower.look(&shared, &store).await;
+        report(&shared, &looked);
+        match looked {
+            Ok(Next::AtOnce) => tokio::task::yield_now().await,
+            Ok(Next::After(pause)) => {
+                backoff.reset();
+                wait(&shared.feed, pause).await;
+            }
+            Err(_) => wait(&shared.feed, backoff.next_delay()).await,
+        }
+    }
+}
+
+fn report<T>(shared: &Shared, answer: &Result<T, Fault>) {
+    match answer {
+        Ok(_) => {
+            *lock(&shared.redis_seen_at) = Some(Utc::now());
+            shared.redis.up();
+        }
+        Err(fault) => shared.redis.away(fault),
+    }
+}
+
+async fn wait(feed: &Feed, pause: Duration) {
+    let _ = tokio::time::timeout(pause, feed.wake.notified()).await;
+}
+
+enum Next {
+    AtOnce,
+    After(Duration),
+}
+
+struct Follower {
+    /// Where we are; nothing while nobody wants to see events.
+    place: Option<Place>,
+    /// Events that may still be shown now.
+    allowed: u64,
+    allowed_at: Instant,
+    compared_at: Instant,
+}
+
+struct Place {
+    last_id: String,
+    /// Entries that had been added up to there.
+    added: u64,
+}
+
+impl Follower {
+    async fn look(&mut self, shared: &Shared, store: &Store) -> Result<Next, Fault> {
+        if !shared.feed.is_watched() && !shared.is_asked() {
+            self.place = None;
+            store.ping().await?;
+            return Ok(Next::After(PING_EVERY));
+        }
+        let Some(place) = &mut self.place else {
+            self.place = Some(begin(&shared.feed, store).await?);
+            return Ok(Next::AtOnce);
+        };
+        let entries = store.stream_after(&place.last_id, READ_MAX).await?;
+        if let Some(last) = entries.last() {
+            place.last_id.clone_from(&last.id);
+            place.added += entries.len() as u64;
+        }
+        shared.feed.add(&entries);
+        let is_behind = entries.len() == READ_MAX;
+        if !self.spend(entries.len() as u64) {
+            self.compare(&shared.feed, store, true).await?;
+            return Ok(Next::After(LOOK_EVERY));
+        }
+        if is_behind {
+            return Ok(Next::AtOnce);
+        }
+        if self.compared_at.elapsed() >= COMPARE_EVERY {
+            self.compare(&shared.feed, store, false).await?;
+        }
+        Ok(Next::After(LOOK_EVERY))
+    }
+
+    /// Takes so many from what may be shown; false when there is none left.
+    fn spend(&mut self, count: u64) -> bool {
+        let elapsed = self.allowed_at.elapsed();
+        let more =
+            u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).saturating_mul(SHOWN_PER_SECOND) / 1000;
+        if more > 0 {
+            self.allowed = self.allowed.saturating_add(more).min(BURST);
+            self.allowed_at = Instant::now();
+        }
+        self.allowed = self.allowed.saturating_sub(count);
+        self.allowed > 0
+    }
+
+    /// Finds out what the stream lost before we saw it. With `jump`, all that we have not seen yet counts as lost.
+    async fn compare(&mut self, feed: &Feed, store: &Store, jump: bool) -> Result<(), Fault> {
+        self.compared_at = Instant::now();
+        let Some(place) = &mut self.place else { return Ok(()) };
+        let position = store.stream_position().await?;
+        let is_at_the_end = position.last_id == place.last_id;
+        let is_another_stream = position.added < place.added;
+        if jump || is_at_the_end || is_another_stream {
+            feed.skip(position.added.saturating_sub(place.added));
+            *place = Place { last_id: position.last_id, added: position.added };
+        }
+        Ok(())
+    }
+}
+
+/// Reads the newest events and gives the place behind them.
+async fn begin(feed: &Feed, store: &Store) -> Result<Place, Fault> {
+    let position = store.stream_position().await?;
+    let mut from = position.last_id.clone();
+    let mut newest: Vec<StreamEntry> = Vec::new();
+    while newest.len() < EVENTS_MAX {
+        let count = READ_MAX.min(EVENTS_MAX - newest.len());
+        let older = store.stream_back_from(&from, count).await?;
+        let Some(oldest) = older.last() else { break };
+        from = format!("({}", oldest.id);
+        newest.extend(older);
+    }
+    newest.reverse();
+    // Clients that watched while Redis was away keep their place; what they missed, they are told by the numbers.
+    feed.refill(newest);
+    Ok(Place { last_id: position.last_id, added: position.added })
+}

@@ -1,0 +1,42 @@
+//! Listens to what programs tell about themselves, and notices whether RabbitMQ answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::shared::{Shared, lock};
+use crate::broker::{Broker, BrokerError};
+use crate::retry::Backoff;
+
+/// How often time passes for the history, heard or not.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Listens until the program ends.
+pub(super) async fn run(shared: Arc<Shared>, broker: Broker) {
+    let mut backoff = Backoff::for_server();
+    loop {
+        let Err(error) = listen(&shared, &broker, &mut backoff).await;
+        shared.rabbitmq.away(error);
+        tokio::time::sleep(backoff.next_delay()).await;
+    }
+}
+
+async fn listen(
+    shared: &Shared,
+    broker: &Broker,
+    backoff: &mut Backoff,
+) -> Result<std::convert::Infallible, BrokerError> {
+    let mut listener = broker.listen_to_status().await?;
+    shared.rabbitmq.up();
+    backoff.reset();
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            status = listener.next() => lock(&shared.workers).hear(&status?, Utc::now()),
+            _ = tick.tick() => lock(&shared.workers).tick(Utc::now()),
+        }
+    }
+}

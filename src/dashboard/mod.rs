@@ -1,0 +1,177 @@
+//! The dashboard: a web page, a JSON API and live events, for whoever runs the pipeline or watches it.
+//!
+//! A few tasks find out what there is to show, and answers only show it: `listener` hears what programs tell, `follower` reads events
+//! as they load, `looker` looks into queues, `hours` finds hours. They cost the servers next to nothing while nobody asks. A server
+//! that is away makes answers old, which they say, and never makes them fail. `server`, `stall` and `security` keep bad clients from
+//! costing more than a bounded amount of memory, and everyone else out.
+
+mod answer;
+mod api;
+mod assets;
+mod boards;
+mod feed;
+mod filter;
+mod follower;
+mod history;
+mod hours;
+mod listener;
+mod looker;
+mod overview;
+mod query;
+mod security;
+mod server;
+mod shared;
+mod stall;
+mod stream;
+mod tail;
+mod workers;
+
+pub use filter::{Filter, NamePattern, TypeFilter};
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::{Broker, Names};
+use crate::config::{Access, AmqpUrl, DashboardArgs, Namespace, RedisUrl};
+use crate::health::Health;
+use crate::program::Context;
+use crate::store::Store;
+use crate::telemetry;
+use shared::Shared;
+
+/// Clients that watch live events at once.
+const STREAMS_MAX: usize = 300;
+
+/// Where a dashboard finds what it shows, and to whom it shows it.
+pub struct Settings {
+    pub amqp: AmqpUrl,
+    pub redis: RedisUrl,
+    pub namespace: Namespace,
+    /// The load queue to show.
+    pub queue: String,
+    pub listen: SocketAddr,
+    pub access: Access,
+}
+
+/// What answering takes.
+struct Visit {
+    shared: Arc<Shared>,
+    store: Arc<Store>,
+    access: Access,
+    /// The value of the cookie of those who knew the token.
+    session: String,
+    streams: Arc<Semaphore>,
+}
+
+/// The program `dashboard`.
+///
+/// # Errors
+/// When the configuration is no good or the address cannot be had.
+pub async fn run(args: DashboardArgs, context: Context) -> anyhow::Result<()> {
+    let (amqp, redis) = (args.servers.amqp()?, args.servers.redis(&context.environment)?);
+    if args.tail.tail {
+        let store = Store::new(&redis, &args.servers.namespace)?;
+        return tail::run(&args.tail, store, &context.health, context.shutdown).await;
+    }
+    let listen = args.serve.listen;
+    let access = args.serve.access.check(listen, &context.environment)?;
+    let (namespace, queue) = (args.servers.namespace, args.queue);
+    let settings = Settings { amqp, redis, namespace, queue, listen, access };
+    serve(settings, &context.health, context.shutdown).await
+}
+
+/// Serves until `shutdown`.
+///
+/// # Errors
+/// When the configuration is no good or the address cannot be had.
+pub async fn serve(settings: Settings, health: &Health, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let listener = server::listen(settings.listen)?;
+    let address = listener.local_addr()?;
+    let visit = Arc::new(open(settings, health)?);
+    tracing::info!(%address, "the dashboard is at http://{address}/");
+    tokio::select! {
+        () = server::serve(listener, router(visit)) => {}
+        () = shutdown.cancelled() => {}
+    }
+    Ok(())
+}
+
+/// Serves on a thread of its own until `shutdown`, so that visitors take no time from the pipeline; what goes wrong is told, and the
+/// rest of the program goes on without.
+pub fn serve_beside(settings: Settings, shutdown: CancellationToken) {
+    let run = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let result = runtime.block_on(serve(settings, &Health::default(), shutdown));
+        runtime.shutdown_background();
+        result
+    };
+    let thread = std::thread::Builder::new().name("dashboard".into()).spawn(|| {
+        if let Err(error) = run() {
+            tracing::warn!("{error:#}; going on without a dashboard (--dashboard-listen, DASHBOARD_LISTEN)");
+        }
+    });
+    if let Err(error) = thread {
+        tracing::warn!("no thread for the dashboard: {error}; going on without");
+    }
+}
+
+/// Starts the tasks.
+fn open(settings: Settings, health: &Health) -> anyhow::Result<Visit> {
+    let Settings { amqp, redis, namespace, queue, access, .. } = settings;
+    let names = Names::new(&namespace, &queue);
+    let broker = Broker::new(&amqp, names.clone(), "dashboard")?;
+    // One reads events all the time; answers are not to wait for it.
+    let (following, store) = (Store::new(&redis, &namespace)?, Arc::new(Store::new(&redis, &namespace)?));
+    let shared = Arc::new(Shared {
+        namespace: namespace.as_str().to_owned(),
+        names,
+        redis: health.dependency(format!("Redis at {}", store.address())),
+        rabbitmq: health.dependency(format!("RabbitMQ at {}", broker.address())),
+        redis_seen_at: Default::default(),
+        workers: Default::default(),
+        looks: Default::default(),
+        hours: Default::default(),
+        boards: Default::default(),
+        feed: feed::Feed::new(),
+        metrics: telemetry::record()?,
+        asked_at: Default::default(),
+    });
+    tokio::spawn(listener::run(Arc::clone(&shared), broker.clone()));
+    tokio::spawn(looker::run(Arc::clone(&shared), broker));
+    tokio::spawn(follower::run(Arc::clone(&shared), following));
+    tokio::spawn(hours::run(Arc::clone(&shared), Arc::clone(&store)));
+    let session = format!("{:032x}", rand::random::<u128>());
+    Ok(Visit { shared, store, access, session, streams: Arc::new(Semaphore::new(STREAMS_MAX)) })
+}
+
+fn router(visit: Arc<Visit>) -> Router {
+    Router::new()
+        .route("/", get(assets::page))
+        .route("/assets/{*name}", get(|Path(name): Path<String>| async move { assets::file(&name) }))
+        .route("/api/overview", get(overview::overview))
+        .route("/api/leaderboard", get(api::leaderboard))
+        .route("/api/events", get(api::events))
+        .route("/api/events/stream", get(stream::stream))
+        .route("/api/queues", get(api::queues))
+        .route("/api/dead-letters", get(api::dead_letters))
+        .route("/api/gaps", get(api::gaps))
+        .route("/api/workers", get(api::workers))
+        .route("/login", get(security::login).post(security::login))
+        .route("/healthz", get(overview::healthz))
+        .route("/readyz", get(overview::readyz))
+        .route("/metrics", get(overview::metrics))
+        .fallback(|| async { answer::error(StatusCode::NOT_FOUND, "there is nothing here") })
+        .method_not_allowed_fallback(|| async {
+            answer::error(StatusCode::METHOD_NOT_ALLOWED, "this can only be read: use GET")
+        })
+        .layer(from_fn_with_state(Arc::clone(&visit), security::guard))
+        .with_state(visit)
+}

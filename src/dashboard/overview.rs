@@ -1,0 +1,119 @@
+//! All at a glance: what the page asks for every two seconds.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use super::Visit;
+use super::answer::{Bad, ok};
+use super::query::Query;
+use super::shared::{Shared, lock};
+use super::workers::Summary;
+use crate::health::Dependency;
+
+pub(super) async fn overview(
+    State(visit): State<Arc<Visit>>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Bad> {
+    Query::parse(&query.unwrap_or_default(), &[])?;
+    let shared = &visit.shared;
+    shared.ask();
+    let now = Utc::now();
+    let (summary, history) = {
+        let workers = lock(&shared.workers);
+        (workers.summary(now), workers.history())
+    };
+    let problems = problems(shared, &summary);
+    let Summary { totals, lag, quota, .. } = &summary;
+    let quota = quota.as_ref().map(|fetcher| {
+        json!({
+            "remaining": fetcher.quota_remaining, "limit": fetcher.quota_limit, "resets_at": fetcher.quota_resets_at,
+        })
+    });
+    let (dead_letters, gaps) = of_queues(shared);
+    Ok(ok(json!({
+        "now": now,
+        "namespace": shared.namespace,
+        "version": env!("CARGO_PKG_VERSION"),
+        "healthy": problems.is_empty(),
+        "problems": problems,
+        "redis": server(&shared.redis, *lock(&shared.redis_seen_at)),
+        "rabbitmq": server(&shared.rabbitmq, summary.heard_at),
+        "loaded": {
+            "per_second": summary.loaded_per_second,
+            "duplicates_per_second": summary.duplicates_per_second,
+            "total": totals.loaded,
+            "duplicates_total": totals.duplicates,
+            "retried_total": totals.retried,
+            "dead_total": totals.dead,
+        },
+        "lag": { "p50": lag.0, "p95": lag.1 },
+        "coverage": summary.coverage,
+        "quota": quota,
+        "gaps": gaps,
+        "dead_letters": dead_letters,
+        "history": history,
+        "hours": lock(&shared.hours).all(),
+    })))
+}
+
+fn problems(shared: &Shared, summary: &Summary) -> Vec<String> {
+    let mut problems: Vec<String> = [&shared.redis, &shared.rabbitmq]
+        .into_iter()
+        .filter_map(|server| Some(format!("{} is away: {}", server.name(), server.why_away()?)))
+        .collect();
+    // What programs said before we stopped hearing them may be over.
+    if !shared.rabbitmq.is_away() {
+        problems.extend(summary.problems.iter().cloned());
+    }
+    problems
+}
+
+fn server(server: &Dependency, as_of: Option<DateTime<Utc>>) -> Value {
+    let reason = server.why_away();
+    let state = match (&reason, server.is_up()) {
+        (Some(_), _) => "away",
+        (None, true) => "up",
+        (None, false) => "starting",
+    };
+    json!({ "state": state, "reason": reason, "as_of": as_of })
+}
+
+/// The number of dead letters, and of gaps with their seconds as far as they were looked at.
+fn of_queues(shared: &Shared) -> (Option<u32>, Value) {
+    let looks = lock(&shared.looks);
+    let ready = |kind: &str| {
+        let queues = &looks.queues.as_ref()?.value;
+        queues.iter().find(|queue| queue.kind == kind).map(|queue| queue.ready)
+    };
+    let seconds = looks.gaps.as_ref().map(|gaps| gaps.value.gaps.iter().map(|gap| gap.seconds).sum::<u64>());
+    (ready("dead"), json!({ "count": ready("gaps"), "seconds": seconds }))
+}
+
+pub(super) async fn healthz() -> &'static str {
+    "alive\n"
+}
+
+pub(super) async fn readyz(State(visit): State<Arc<Visit>>) -> Response {
+    let servers = [&visit.shared.redis, &visit.shared.rabbitmq];
+    let waiting: serde_json::Map<String, Value> = servers
+        .into_iter()
+        .filter(|server| !server.is_up())
+        .map(|server| {
+            (server.name().to_owned(), server.why_away().unwrap_or_else(|| "not reached yet".into()).into())
+        })
+        .collect();
+    let status = if waiting.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, ok(json!({ "ready": waiting.is_empty(), "waiting_for": waiting }))).into_response()
+}
+
+pub(super) async fn metrics(State(visit): State<Arc<Visit>>) -> Response {
+    // Depths of queues are looked at for those who scrape, too.
+    visit.shared.ask();
+    let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (kind, visit.shared.metrics.render()).into_response()
+}

@@ -1,0 +1,140 @@
+//! Parameters of a request, checked: what is wrong with them is told, by name. Pure.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use chrono::NaiveDate;
+use url::form_urlencoded;
+
+use super::filter::Filter;
+
+/// Values are short; a longer one is not worth being told in the answer.
+const VALUE_BYTES_MAX: usize = 300;
+
+/// The parameters of a request that may have some.
+pub(super) struct Query(BTreeMap<String, String>);
+
+impl Query {
+    /// Reads the parameters, all of which must be among `known`. An empty value counts as none.
+    pub(super) fn parse(text: &str, known: &[&str]) -> Result<Self, String> {
+        let mut values = BTreeMap::new();
+        for (name, value) in form_urlencoded::parse(text.as_bytes()) {
+            if !known.contains(&name.as_ref()) {
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                return Err(format!("there is no such parameter here; there are: {known}"));
+            }
+            if value.len() > VALUE_BYTES_MAX {
+                return Err(format!("{name}: it is too long"));
+            }
+            if !value.is_empty() && values.insert(name.to_string(), value.into_owned()).is_some() {
+                return Err(format!("{name}: it is given twice"));
+            }
+        }
+        Ok(Self(values))
+    }
+
+    /// The number `limit`.
+    pub(super) fn limit(&self, default: usize, allowed: RangeInclusive<usize>) -> Result<usize, String> {
+        let Some(text) = self.0.get("limit") else { return Ok(default) };
+        let number = text.parse().ok().filter(|number| allowed.contains(number));
+        number.ok_or_else(|| format!("limit: '{text}' must be {} to {}", allowed.start(), allowed.end()))
+    }
+
+    /// The hour `hour`, such as `2015-01-01-12`.
+    pub(super) fn hour(&self) -> Result<Option<String>, String> {
+        let Some(text) = self.0.get("hour") else { return Ok(None) };
+        if is_hour(text) {
+            return Ok(Some(text.clone()));
+        }
+        Err(format!("hour: '{text}' must be an hour such as 2015-01-01-12"))
+    }
+
+    /// The conditions `type`, `repo` and `actor`.
+    pub(super) fn filter(&self) -> Result<Filter, String> {
+        Ok(Filter { kinds: self.value("type")?, repo: self.value("repo")?, actor: self.value("actor")? })
+    }
+
+    /// The text `name`.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    fn value<T: FromStr<Err = String>>(&self, name: &str) -> Result<Option<T>, String> {
+        let Some(text) = self.0.get(name) else { return Ok(None) };
+        text.parse().map(Some).map_err(|expected| format!("{name}: '{text}' {expected}"))
+    }
+}
+
+/// True for `2015-01-01-12` and the like.
+pub(super) fn is_hour(text: &str) -> bool {
+    let Some((date, hour)) = text.rsplit_once('-') else { return false };
+    let is_plain = text.len() == 13 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+    is_plain
+        && NaiveDate::parse_from_str(date, "%Y-%m-%d").is_ok()
+        && hour.len() == 2
+        && hour.parse::<u8>().is_ok_and(|hour| hour < 24)
+}
+
+/// True for a stream's id, such as `1526919030474-55`.
+pub(super) fn is_stream_id(text: &str) -> bool {
+    let is_number = |part: &str| part.parse::<u64>().is_ok() && part.bytes().all(|b| b.is_ascii_digit());
+    text.split_once('-').is_some_and(|(ms, number)| is_number(ms) && is_number(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: [&str; 5] = ["hour", "limit", "type", "repo", "actor"];
+
+    fn error(text: &str) -> String {
+        let checked = Query::parse(text, &KNOWN).and_then(|query| {
+            query.limit(10, 1..=100).and(query.hour()).map(drop).and(query.filter().map(drop))
+        });
+        checked.unwrap_err()
+    }
+
+    #[test]
+    fn good_parameters_are_read() {
+        let query =
+            Query::parse("hour=2015-01-01-12&limit=7&repo=octo%2Fhello&type=&actor=a", &KNOWN).unwrap();
+        assert_eq!(query.hour().unwrap().as_deref(), Some("2015-01-01-12"));
+        assert_eq!(query.limit(10, 1..=100), Ok(7));
+        let filter = query.filter().unwrap();
+        assert_eq!((filter.kinds, filter.repo), (None, Some("octo/hello".parse().unwrap())));
+        assert_eq!(Query::parse("", &[]).unwrap().limit(10, 1..=100), Ok(10));
+    }
+
+    #[test]
+    fn bad_ones_are_named_with_what_is_possible() {
+        assert_eq!(error("limit=0"), "limit: '0' must be 1 to 100");
+        for (text, expected) in [
+            ("limit=101", "1 to 100"),
+            ("limit=-1", "1 to 100"),
+            ("limit=x", "1 to 100"),
+            ("limit=99999999999999999999", "1 to 100"),
+            ("hour=2015-01-01", "hour: '2015-01-01' must be"),
+            ("hour=2015-13-01-00", "must be an hour"),
+            ("hour=2015-01-01-24", "must be an hour"),
+            ("hour=2015-01-1-+1", "must be an hour"),
+            ("hour=*", "must be an hour"),
+            ("type=a%20b", "type: 'a b'"),
+            ("repo=%00", "repo: "),
+            ("actor=%C3%A4", "actor: "),
+            ("limit=1&limit=2", "given twice"),
+            ("limt=1", "no such parameter"),
+        ] {
+            assert!(error(text).contains(expected), "{text}: {}", error(text));
+        }
+        assert!(error(&format!("actor={}", "x".repeat(301))).contains("too long"));
+    }
+
+    #[test]
+    fn stream_ids_are_two_numbers() {
+        assert!(is_stream_id("1526919030474-55"));
+        for bad in ["", "1", "1-", "-1", "1-a", "1-2-3", "99999999999999999999-0", "1-2\n"] {
+            assert!(!is_stream_id(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The accept loop. `axum::serve` has none of what keeps a server alive among bad clients: it installs no timer, so that hyper's
+//! timeout for headers never fires, and it limits nothing.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
+
+use super::stall::Stalling;
+
+/// Connections at once; more wait to be accepted.
+const CONNECTIONS_MAX: usize = 512;
+/// A request's headers must have come by then, also on a connection that has had one before.
+const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+const HEADERS_MAX: usize = 64;
+/// Of a request's head, and of what is written and not sent yet.
+const BUFFER_BYTES: usize = 32 * 1024;
+/// How long a client may not read while there is something for it.
+const STALL_MAX: Duration = Duration::from_secs(15);
+/// What the system keeps for a client that does not read, and how many connections may wait to be accepted.
+const SEND_BUFFER_BYTES: u32 = 128 * 1024;
+const BACKLOG: u32 = 256;
+/// When the system has no more file descriptors, some may be free a moment later.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Listens at `address`.
+pub(super) fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let bind = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        // Accepted connections inherit it.
+        socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    bind().with_context(|| format!("the dashboard cannot listen on {address}"))
+}
+
+/// Serves for ever.
+pub(super) async fn serve(listener: TcpListener, app: Router) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_WITHIN)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(BUFFER_BYTES);
+    loop {
+        // The semaphore is never closed.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let (http, app) = (http.clone(), app.clone());
+                tokio::spawn(async move {
+                    serve_one(&http, stream, app).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::debug!("accepting a connection: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn serve_one(http: &http1::Builder, stream: TcpStream, app: Router) {
+    // Events are to be seen when they come, not when a packet is full.
+    let _ = stream.set_nodelay(true);
+    let io = TokioIo::new(Stalling::new(stream, STALL_MAX));
+    if let Err(error) = http.serve_connection(io, TowerToHyperService::new(app)).await {
+        tracing::debug!("a connection to the dashboard ended: {error}");
+    }
+}

@@ -1,0 +1,70 @@
+//! What the dashboard's tasks and its answers share.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::time::Instant;
+
+use super::boards::Boards;
+use super::feed::Feed;
+use super::hours::Hours;
+use super::looker::Looks;
+use super::workers::Workers;
+use crate::broker::Names;
+use crate::health::Dependency;
+
+/// Tasks that cost the servers something rest when nobody has asked for so long.
+const ASKED_FOR: Duration = Duration::from_secs(60);
+
+/// Everything the dashboard knows. Locks are held for memory operations only, never across an await.
+pub(super) struct Shared {
+    pub(super) namespace: String,
+    pub(super) names: Names,
+    pub(super) redis: Dependency,
+    pub(super) rabbitmq: Dependency,
+    /// When Redis answered the last time.
+    pub(super) redis_seen_at: Mutex<Option<DateTime<Utc>>>,
+    pub(super) workers: Mutex<Workers>,
+    pub(super) looks: Mutex<Looks>,
+    pub(super) hours: Mutex<Hours>,
+    pub(super) boards: Boards,
+    pub(super) feed: Feed,
+    pub(super) metrics: PrometheusHandle,
+    pub(super) asked_at: Mutex<Option<Instant>>,
+}
+
+impl Shared {
+    /// Somebody asks for something that tasks find out.
+    pub(super) fn ask(&self) {
+        let before = lock(&self.asked_at).replace(Instant::now());
+        if before.is_none_or(|before| before.elapsed() >= ASKED_FOR) {
+            // Else it would come only with the next look.
+            self.feed.wake.notify_one();
+        }
+    }
+
+    /// True while somebody has asked lately.
+    pub(super) fn is_asked(&self) -> bool {
+        lock(&self.asked_at).is_some_and(|at| at.elapsed() < ASKED_FOR)
+    }
+}
+
+/// A value and when it was found out.
+#[derive(Clone, Debug)]
+pub(super) struct Dated<T> {
+    pub(super) at: DateTime<Utc>,
+    pub(super) value: T,
+}
+
+impl<T> Dated<T> {
+    pub(super) fn now(value: T) -> Self {
+        Self { at: Utc::now(), value }
+    }
+}
+
+/// A panic while holding one of these locks leaves values that are still values.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

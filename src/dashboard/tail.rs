@@ -1,0 +1,138 @@
+//! `dashboard --tail`: events on a terminal, or as JSON lines for another program, as they load.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncWriteExt as _, stdout};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{TailArgs, TailFormat};
+use crate::event::{Headline, Rebuilt};
+use crate::health::Health;
+use crate::retry::{Backoff, sleep};
+use crate::store::{Fault, Store, StreamEntry};
+use crate::terminal::Escaped;
+
+/// How often to ask for what is new.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Entries asked for at once.
+const READ_MAX: usize = 200;
+
+/// Prints the events that are wanted until `shutdown`, or until nobody reads stdout any more.
+///
+/// # Errors
+/// When Redis refuses us at the start for a reason that waiting does not mend.
+pub(super) async fn run(
+    args: &TailArgs,
+    store: Store,
+    health: &Health,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let redis = health.dependency(format!("Redis at {}", store.address()));
+    let (filter, mut place) = (args.filter(), None);
+    let mut backoff = Backoff::for_server();
+    let mut pause = Duration::ZERO;
+    while sleep(pause, &shutdown).await.is_ok() {
+        let entries = match look(&store, &mut place).await {
+            Ok(entries) => entries,
+            Err(fault) if fault.waiting_cannot_help() && place.is_none() => {
+                anyhow::bail!("Redis at {}: {fault}", store.address())
+            }
+            Err(fault) => {
+                redis.away(fault);
+                pause = backoff.next_delay();
+                continue;
+            }
+        };
+        redis.up();
+        backoff.reset();
+        pause = if entries.len() == READ_MAX { Duration::ZERO } else { LOOK_EVERY };
+        let mut text = String::new();
+        for entry in &entries {
+            let headline = Headline::from_fields(|name| entry.fields.get(name).map(String::as_str));
+            if filter.takes(&headline) {
+                text.push_str(&line(args.format, &headline, entry));
+            }
+        }
+        // Nobody reads any more: that is the end, not a failure.
+        if stdout().write_all(text.as_bytes()).await.is_err() || stdout().flush().await.is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// What has come since the last look; the first finds out where to begin.
+async fn look(store: &Store, place: &mut Option<String>) -> Result<Vec<StreamEntry>, Fault> {
+    let Some(last) = place else {
+        *place = Some(store.stream_position().await?.last_id);
+        return Ok(Vec::new());
+    };
+    let entries = store.stream_after(last, READ_MAX).await?;
+    if let Some(newest) = entries.last() {
+        last.clone_from(&newest.id);
+    }
+    Ok(entries)
+}
+
+fn line(format: TailFormat, headline: &Headline, entry: &StreamEntry) -> String {
+    match format {
+        // JSON escapes control characters itself, but neither DEL, C1 nor what reorders text.
+        TailFormat::Json => {
+            let json = serde_json::to_string(&Rebuilt::new(&entry.fields, usize::MAX)).unwrap_or_default();
+            format!("{}\n", escaped_json(&json))
+        }
+        TailFormat::Text => {
+            let (kind, actor) = (Escaped(&headline.kind).to_string(), Escaped(&headline.actor).to_string());
+            format!("{}  {kind:<30} {actor:<24} {}\n", Escaped(&headline.created_at), Escaped(&headline.repo))
+        }
+    }
+}
+
+/// The same JSON with what could steer a terminal as `\u` escapes.
+fn escaped_json(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if Escaped::is_safe(c) {
+            text.push(c);
+        } else {
+            let mut units = [0; 2];
+            c.encode_utf16(&mut units).iter().for_each(|unit| text.push_str(&format!("\\u{unit:04x}")));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(login: &str) -> StreamEntry {
+        let fields = [
+            ("id", "1".to_owned()),
+            ("type", "Push\u{9b}Event".to_owned()),
+            ("created_at", "2026-01-01T00:00:00Z".to_owned()),
+            ("actor", format!(r#"{{"login":"{login}"}}"#)),
+        ];
+        StreamEntry { id: "1-0".into(), fields: fields.map(|(name, value)| (name.to_owned(), value)).into() }
+    }
+
+    fn shown(format: TailFormat, login: &str) -> String {
+        let entry = entry(login);
+        let headline = Headline::from_fields(|name| entry.fields.get(name).map(String::as_str));
+        line(format, &headline, &entry)
+    }
+
+    #[test]
+    fn hostile_text_is_escaped_in_both_formats() {
+        let text = shown(TailFormat::Text, r"a\u001b[2J");
+        assert!(text.contains(r"a\u{1b}[2J") && text.contains(r"Push\u{9b}Event"), "{text}");
+        let json = shown(TailFormat::Json, "a\u{202e}b\u{7f}");
+        assert!(json.contains(r"a\u202eb\u007f") && json.contains(r"Push\u009bEvent"), "{json}");
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(
+            (&value["type"], &value["actor"]["login"]),
+            (&"Push\u{9b}Event".into(), &"a\u{202e}b\u{7f}".into())
+        );
+        assert_eq!(json.lines().count(), 1);
+    }
+}

@@ -1,0 +1,163 @@
+//! The figures that stages leave on the board: cheap to write, from any task.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, Utc};
+
+use super::lag::Window;
+use super::{FetcherStatus, LoaderStatus, TYPE_OTHER, TYPES_MAX};
+
+/// What the loaders of a process have done.
+#[derive(Default)]
+pub struct LoaderFigures {
+    loaded: AtomicU64,
+    duplicates: AtomicU64,
+    unwanted: AtomicU64,
+    retried: AtomicU64,
+    dead: AtomicU64,
+    // Locked once a batch, never across an await.
+    events: Mutex<Events>,
+}
+
+#[derive(Default)]
+struct Events {
+    types: BTreeMap<String, u64>,
+    lag: Window,
+}
+
+impl LoaderFigures {
+    /// Deliveries of a batch that were acked.
+    pub fn settled(&self, loaded: u64, duplicates: u64, unwanted: u64) {
+        self.loaded.fetch_add(loaded, Ordering::Relaxed);
+        self.duplicates.fetch_add(duplicates, Ordering::Relaxed);
+        self.unwanted.fetch_add(unwanted, Ordering::Relaxed);
+    }
+
+    /// A failed event that was stored: for another try, or as a dead letter.
+    pub fn failed(&self, is_dead: bool) {
+        let counter = if is_dead { &self.dead } else { &self.retried };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Events that were loaded just now, each by its type and when it was created.
+    pub fn loaded<'a>(&self, events: impl Iterator<Item = (&'a str, DateTime<Utc>)>) {
+        let now = Utc::now();
+        let mut figures = lock(&self.events);
+        for (kind, created) in events {
+            count(&mut figures.types, kind);
+            figures.lag.add((now - created).to_std().unwrap_or_default());
+        }
+    }
+
+    /// The figures to tell; the lag's window moves on.
+    pub(super) fn take(&self) -> LoaderStatus {
+        let mut events = lock(&self.events);
+        events.lag.close_part();
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        LoaderStatus {
+            loaded: of(&self.loaded),
+            duplicates: of(&self.duplicates),
+            unwanted: of(&self.unwanted),
+            retried: of(&self.retried),
+            dead: of(&self.dead),
+            types: events.types.clone(),
+            lag_p50_s: events.lag.percentile(0.5),
+            lag_p95_s: events.lag.percentile(0.95),
+        }
+    }
+}
+
+fn count(types: &mut BTreeMap<String, u64>, kind: &str) {
+    // Types of GitHub have at most some thirty letters; what is longer is not worth its place in every message.
+    const KIND_BYTES_MAX: usize = 64;
+    if let Some(count) = types.get_mut(kind) {
+        *count += 1;
+    } else {
+        let has_place = types.len() < TYPES_MAX && kind.len() <= KIND_BYTES_MAX;
+        *types.entry(if has_place { kind } else { TYPE_OTHER }.to_owned()).or_default() += 1;
+    }
+}
+
+/// What one poll adds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PollFigures {
+    pub events_new: u64,
+    pub gaps: u64,
+    pub gap_seconds: u64,
+    /// Over all feeds.
+    pub coverage: f64,
+    pub quota_remaining: Option<u64>,
+    pub quota_limit: Option<u64>,
+    pub quota_resets_at: Option<DateTime<Utc>>,
+}
+
+/// What the fetcher of a process has done.
+#[derive(Default)]
+pub struct FetcherFigures(Mutex<FetcherStatus>);
+
+impl FetcherFigures {
+    /// A poll is over.
+    pub fn polled(&self, poll: PollFigures) {
+        let mut status = lock(&self.0);
+        status.polls += 1;
+        status.events_new += poll.events_new;
+        status.gaps += poll.gaps;
+        status.gap_seconds += poll.gap_seconds;
+        status.coverage = Some(poll.coverage);
+        status.quota_remaining = poll.quota_remaining;
+        status.quota_limit = poll.quota_limit;
+        status.quota_resets_at = poll.quota_resets_at;
+        status.last_poll_at = Some(Utc::now());
+    }
+
+    pub(super) fn status(&self) -> FetcherStatus {
+        lock(&self.0).clone()
+    }
+}
+
+/// A panic while holding the lock leaves numbers that are still numbers.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_without_end_are_counted_together() {
+        let figures = LoaderFigures::default();
+        let kinds: Vec<String> = (0..500).map(|n| format!("Type{n}")).chain(["x".repeat(65)]).collect();
+        figures.loaded(kinds.iter().map(|kind| (kind.as_str(), Utc::now())));
+        figures.loaded([("Type0", Utc::now())].into_iter());
+        let types = figures.take().types;
+        assert_eq!(
+            (types.len(), types["Type0"], types[TYPE_OTHER]),
+            (TYPES_MAX + 1, 2, 501 - TYPES_MAX as u64)
+        );
+    }
+
+    #[test]
+    fn an_event_from_the_future_has_no_lag() {
+        let figures = LoaderFigures::default();
+        figures.loaded([("x", Utc::now() + chrono::TimeDelta::hours(1))].into_iter());
+        assert_eq!(figures.take().lag_p95_s, Some(0.001));
+    }
+
+    #[test]
+    fn polls_add_up() {
+        let figures = FetcherFigures::default();
+        let poll =
+            PollFigures { events_new: 3, coverage: 0.5, quota_remaining: Some(7), ..PollFigures::default() };
+        figures.polled(poll);
+        figures.polled(poll);
+        let status = figures.status();
+        assert_eq!(
+            (status.polls, status.events_new, status.coverage, status.quota_remaining),
+            (2, 6, Some(0.5), Some(7))
+        );
+        assert!(status.last_poll_at.is_some());
+    }
+}

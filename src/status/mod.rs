@@ -1,0 +1,186 @@
+//! What a long-running program tells about itself every two seconds, on the status exchange: what it is, whether it is
+//! well, and its figures. So no program needs Redis, or a port of its own, only to be seen. Telling never delays the
+//! pipeline and never fails it: RabbitMQ being away only means that nobody is told.
+//!
+//! [`Board`] is where the stages of one process leave their figures; [`tell`] publishes them.
+
+mod figures;
+mod lag;
+mod tell;
+
+pub use figures::{FetcherFigures, LoaderFigures, PollFigures};
+pub use tell::{SEND_EVERY, tell};
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::health::Health;
+
+/// The message on the status exchange, as JSON. Fields are only ever added.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// `fetcher`, `loader`, `standalone`, …
+    pub program: String,
+    /// Tells this process from every other, also from those before it in the same place.
+    pub instance: String,
+    /// The machine's name.
+    pub host: String,
+    pub pid: u32,
+    pub version: String,
+    pub started_at: DateTime<Utc>,
+    /// When this was told.
+    pub sent_at: DateTime<Utc>,
+    /// As `/readyz` says.
+    pub ready: bool,
+    /// What it waits for, and why.
+    pub problems: Vec<String>,
+    /// The last trouble with a server, whether over or not, and when it began.
+    pub last_error: Option<String>,
+    pub last_error_at: Option<DateTime<Utc>>,
+    /// Only from a process that loads.
+    pub loader: Option<LoaderStatus>,
+    /// Only from a process that fetches.
+    pub fetcher: Option<FetcherStatus>,
+}
+
+/// The loaders of one process. Numbers are totals since its start.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LoaderStatus {
+    pub loaded: u64,
+    pub duplicates: u64,
+    pub unwanted: u64,
+    pub retried: u64,
+    pub dead: u64,
+    /// Events loaded, by type: at most [`TYPES_MAX`], the rest under [`TYPE_OTHER`].
+    pub types: BTreeMap<String, u64>,
+    /// Seconds from an event's creation to its load, over the last ten seconds; nothing when none was loaded then.
+    pub lag_p50_s: Option<f64>,
+    pub lag_p95_s: Option<f64>,
+}
+
+/// The fetcher of a process. Numbers are totals since its start.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FetcherStatus {
+    pub polls: u64,
+    /// Events published for the first time.
+    pub events_new: u64,
+    pub gaps: u64,
+    pub gap_seconds: u64,
+    /// Seconds of all feeds seen / elapsed; nothing before the first whole poll.
+    pub coverage: Option<f64>,
+    /// Requests that GitHub still takes from us, of how many, and until when; nothing where it does not say.
+    pub quota_remaining: Option<u64>,
+    pub quota_limit: Option<u64>,
+    pub quota_resets_at: Option<DateTime<Utc>>,
+    pub last_poll_at: Option<DateTime<Utc>>,
+}
+
+/// How many types are counted apart: GitHub has 17, and hostile feeds have any number.
+pub const TYPES_MAX: usize = 40;
+/// Where the rest is counted.
+pub const TYPE_OTHER: &str = "other";
+
+/// Where the stages of a process leave what is told of it. Cheap to clone; all clones share it.
+#[derive(Clone)]
+pub struct Board(Arc<Inner>);
+
+struct Inner {
+    instance: String,
+    host: String,
+    started_at: DateTime<Utc>,
+    health: Health,
+    loader: OnceLock<Arc<LoaderFigures>>,
+    fetcher: OnceLock<Arc<FetcherFigures>>,
+}
+
+impl Board {
+    /// A board of a process whose servers' state is `health`.
+    pub fn new(health: Health) -> Self {
+        Self(Arc::new(Inner {
+            instance: format!("{:016x}", rand::random::<u64>()),
+            host: host(),
+            started_at: Utc::now(),
+            health,
+            loader: OnceLock::new(),
+            fetcher: OnceLock::new(),
+        }))
+    }
+
+    /// The state of the servers.
+    pub fn health(&self) -> &Health {
+        &self.0.health
+    }
+
+    /// The figures of this process's loaders, one for all of them.
+    pub fn loader(&self) -> Arc<LoaderFigures> {
+        Arc::clone(self.0.loader.get_or_init(Arc::default))
+    }
+
+    /// The figures of this process's fetcher.
+    pub fn fetcher(&self) -> Arc<FetcherFigures> {
+        Arc::clone(self.0.fetcher.get_or_init(Arc::default))
+    }
+
+    /// What there is to tell now. The lag is of the time since the last such calls, so there is one caller.
+    fn status(&self, program: &str) -> Status {
+        let inner = &*self.0;
+        let problems: Vec<_> =
+            inner.health.not_ready().into_iter().map(|(name, why)| format!("{name}: {why}")).collect();
+        let last_error = inner.health.last_error();
+        Status {
+            program: program.to_owned(),
+            instance: inner.instance.clone(),
+            host: inner.host.clone(),
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: inner.started_at,
+            sent_at: Utc::now(),
+            ready: problems.is_empty(),
+            problems,
+            last_error_at: last_error.as_ref().map(|error| error.at),
+            last_error: last_error.map(|error| error.text),
+            loader: inner.loader.get().map(|figures| figures.take()),
+            fetcher: inner.fetcher.get().map(|figures| figures.status()),
+        }
+    }
+}
+
+fn host() -> String {
+    // Linux tells it here; elsewhere shells do.
+    let name =
+        std::fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| std::env::var("HOSTNAME").ok());
+    name.map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "unknown".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_read_as_it_was_written_and_later_fields_do_not_matter() {
+        let board = Board::new(Health::default());
+        board.health().dependency("Redis at h:1").away("refused");
+        board.loader().settled(2, 1, 0);
+        board.fetcher();
+        let status = board.status("standalone");
+        assert!(!status.ready);
+        assert_eq!(status.problems, ["Redis at h:1: refused"]);
+        assert_eq!(status.last_error.as_deref(), Some("Redis at h:1: refused"));
+        assert_eq!(status.loader.as_ref().map(|loader| (loader.loaded, loader.duplicates)), Some((2, 1)));
+        let json = serde_json::to_string(&status).unwrap();
+        let later = json.replacen('{', "{\"later\":1,", 1);
+        assert_eq!(serde_json::from_str::<Status>(&later).unwrap(), status);
+    }
+
+    #[test]
+    fn stages_that_do_not_run_are_not_told() {
+        let status = Board::new(Health::default()).status("fetcher");
+        assert!(status.ready && status.loader.is_none() && status.fetcher.is_none());
+        assert!(!status.host.is_empty());
+    }
+}
