@@ -20,6 +20,9 @@ const UNCHANGED_EVERY: Duration = Duration::from_secs(120);
 /// How many are looked at.
 const MESSAGES_MAX: usize = 200;
 
+const READY: &str = "github_etl_queue_messages_ready";
+const CONSUMERS: &str = "github_etl_queue_consumers";
+
 /// What was seen the last time.
 #[derive(Default)]
 pub(super) struct Looks {
@@ -124,17 +127,23 @@ async fn depths(taker: &Taker, names: &Names) -> Result<Vec<Queue>, BrokerError>
     let mut queues = Vec::with_capacity(all.len());
     for (name, kind) in all {
         let Depth { ready, consumers } = taker.depth(&name).await?;
-        describe(kind, &name, ready, consumers);
+        measure(kind, &name, ready, consumers);
         queues.push(Queue { name, kind, ready, consumers });
     }
     Ok(queues)
 }
 
-fn describe(kind: &'static str, name: &str, ready: u32, consumers: u32) {
+/// Says what is measured here.
+pub(super) fn describe() {
+    metrics::describe_gauge!(READY, "Messages in a queue that wait for a consumer");
+    metrics::describe_gauge!(CONSUMERS, "Consumers of a queue");
+}
+
+fn measure(kind: &'static str, name: &str, ready: u32, consumers: u32) {
     // Queues' names are of the configuration: a dozen.
     let gauge = |metric: &'static str| metrics::gauge!(metric, "queue" => name.to_owned(), "kind" => kind);
-    gauge("github_etl_queue_messages_ready").set(ready);
-    gauge("github_etl_queue_consumers").set(consumers);
+    gauge(READY).set(ready);
+    gauge(CONSUMERS).set(consumers);
 }
 
 async fn dead_letters(broker: &Broker, total: u32) -> Result<DeadLetters, BrokerError> {

@@ -141,9 +141,11 @@ fn open(settings: Settings, health: &Health) -> anyhow::Result<Visit> {
         hours: Default::default(),
         boards: Default::default(),
         feed: feed::Feed::new(),
-        metrics: telemetry::record()?,
+        metrics: telemetry::record("dashboard")?,
         asked_at: Default::default(),
     });
+    looker::describe();
+    stream::describe();
     tokio::spawn(listener::run(Arc::clone(&shared), broker.clone()));
     tokio::spawn(looker::run(Arc::clone(&shared), broker));
     tokio::spawn(follower::run(Arc::clone(&shared), following));

@@ -4,7 +4,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::time::Instant;
 
 use super::boards::Boards;
@@ -31,7 +30,7 @@ pub(super) struct Shared {
     pub(super) hours: Mutex<Hours>,
     pub(super) boards: Boards,
     pub(super) feed: Feed,
-    pub(super) metrics: PrometheusHandle,
+    pub(super) metrics: crate::telemetry::Metrics,
     pub(super) asked_at: Mutex<Option<Instant>>,
 }
 

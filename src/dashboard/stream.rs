@@ -169,12 +169,20 @@ fn missed(count: &str) -> String {
     format!("event: missed\ndata: {{\"missed\":{count}}}\n\n")
 }
 
+const CLIENTS: &str = "github_etl_dashboard_stream_clients";
+
+/// Says what is counted here, and that nobody watches yet.
+pub(super) fn describe() {
+    metrics::describe_gauge!(CLIENTS, "Clients that watch live events");
+    metrics::gauge!(CLIENTS).set(0);
+}
+
 /// Counts the clients for as long as they live.
 struct Counted(metrics::Gauge);
 
 impl Counted {
     fn new() -> Self {
-        let gauge = metrics::gauge!("github_etl_dashboard_stream_clients");
+        let gauge = metrics::gauge!(CLIENTS);
         gauge.increment(1);
         Self(gauge)
     }

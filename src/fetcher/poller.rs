@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::budget::Budget;
 use super::coverage::{Coverage, Gap};
 use super::feed::{End, Feed};
-use super::report::{self, Counts, Report};
+use super::report::{self, Counts, Quota, Report};
 use super::{publish, walk::Element};
 use crate::broker::{Broker, PublishError, Publisher};
 use crate::config::{FetchArgs, Source};
@@ -167,25 +167,34 @@ impl Poller {
             Some(fault) => feed.trouble.away(fault),
         }
         let of_kind = |other: &&Feed| other.source.kind() == feed.source.kind();
-        let of_kind = self.feeds.iter().filter(of_kind).map(|feed| feed.coverage);
+        let of_kind = self.feeds.iter().filter(of_kind);
+        if let Some(newest) = of_kind.clone().filter_map(|feed| feed.memory.newest()).max() {
+            report::newest_of_kind(feed.source.kind(), newest);
+        }
+        let of_kind = of_kind.map(|feed| feed.coverage);
         report::coverage_of_kind(feed.source.kind(), Coverage::ratio_of_all(of_kind, now));
         let coverage = Coverage::ratio_of_all(self.feeds.iter().map(|feed| feed.coverage), now);
         report::overall_coverage(coverage);
+        let quota = Quota {
+            left: self.budget.remaining(),
+            limit: self.budget.limit(),
+            resets_at: self.budget.resets_in(now).map(|wait| chrono::Utc::now() + wait),
+        };
         self.figures.polled(PollFigures {
             events_new: counts.published as u64,
             gaps: gaps.len() as u64,
             gap_seconds: gaps.iter().map(Gap::seconds).sum(),
             coverage,
-            quota_remaining: self.budget.remaining(),
-            quota_limit: self.budget.limit(),
-            quota_resets_at: self.budget.resets_in(now).map(|wait| chrono::Utc::now() + wait),
+            quota_remaining: quota.left,
+            quota_limit: quota.limit,
+            quota_resets_at: quota.resets_at,
         });
         Report {
             source: &feed.source,
             end,
             counts,
             gaps,
-            quota_left: self.budget.remaining(),
+            quota,
             coverage: feed.coverage.ratio(now),
             took,
             next_poll_in: self.until_polled(feed, now),
