@@ -1,8 +1,8 @@
 //! Logs on stderr, and `/metrics`, `/healthz`, `/readyz` where asked for.
 
 use std::io::IsTerminal;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use axum::extract::State;
@@ -110,14 +110,28 @@ pub async fn serve(args: &TelemetryArgs, program: &str, context: &Context) -> an
 
 /// All metrics of the process.
 #[derive(Clone)]
-pub struct Metrics(PrometheusHandle);
+pub struct Metrics {
+    handle: PrometheusHandle,
+    rendered_at: Arc<Mutex<Option<Instant>>>,
+}
 
 impl Metrics {
+    /// True when somebody has asked for them in so long: what costs something to measure need not be measured otherwise.
+    pub fn are_wanted(&self, lately: Duration) -> bool {
+        lock(&self.rendered_at).is_some_and(|at| at.elapsed() < lately)
+    }
+
     /// The metrics for Prometheus, with what `/readyz` beside them says.
     pub fn render(&self, is_ready: bool) -> String {
         metrics::gauge!(READY).set(f64::from(u8::from(is_ready)));
-        self.0.render()
+        *lock(&self.rendered_at) = Some(Instant::now());
+        self.handle.render()
     }
+}
+
+/// A panic while holding one of these locks leaves values that are still values.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Begins to record metrics, once for the whole process, which is `program`, and gives what renders them.
@@ -126,7 +140,7 @@ impl Metrics {
 /// When something else records already.
 pub fn record(program: &str) -> anyhow::Result<Metrics> {
     static HANDLE: Mutex<Option<Metrics>> = Mutex::new(None);
-    let mut known = HANDLE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = lock(&HANDLE);
     if let Some(handle) = &*known {
         return Ok(handle.clone());
     }
@@ -146,7 +160,7 @@ pub fn record(program: &str) -> anyhow::Result<Metrics> {
             upkeep.run_upkeep();
         }
     });
-    Ok(known.insert(Metrics(handle)).clone())
+    Ok(known.insert(Metrics { handle, rendered_at: Arc::default() }).clone())
 }
 
 fn router(metrics: Metrics, health: Health) -> Router {

@@ -1,5 +1,5 @@
-//! Looks into RabbitMQ's queues while somebody wants to know, and notices whether RabbitMQ answers. Dead letters and gaps are
-//! looked at without being removed: they stand in their queue again at once.
+//! Looks into RabbitMQ's queues while somebody wants to know, or scrapes metrics, and notices whether RabbitMQ answers. Dead
+//! letters and gaps are looked at without being removed: they stand in their queue again at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,7 +71,7 @@ impl Looked {
 pub(super) async fn run(shared: Arc<Shared>, broker: Broker) {
     let (mut taker, mut dead, mut gaps) = (None, Looked::default(), Looked::default());
     loop {
-        if shared.is_asked() {
+        if shared.is_asked() || shared.is_scraped() {
             let looked = look(&shared, &broker, &mut taker, &mut dead, &mut gaps).await;
             if let Err(error) = looked {
                 // That RabbitMQ is away is for the listener to tell.
@@ -83,7 +83,10 @@ pub(super) async fn run(shared: Arc<Shared>, broker: Broker) {
         }
         for _ in 0..DEPTHS_EVERY.as_millis() / 100 {
             sleep(Duration::from_millis(100)).await;
-            if shared.is_asked() && lock(&shared.looks).queues.is_none() && !shared.rabbitmq.is_away() {
+            if (shared.is_asked() || shared.is_scraped())
+                && lock(&shared.looks).queues.is_none()
+                && !shared.rabbitmq.is_away()
+            {
                 break;
             }
         }
@@ -106,6 +109,10 @@ async fn look(
     let ready = |kind: &str| queues.iter().find(|queue| queue.kind == kind).map_or(0, |queue| queue.ready);
     let (dead_ready, gaps_ready) = (ready("dead"), ready("gaps"));
     lock(&shared.looks).queues = Some(Dated::now(queues));
+    if !shared.is_asked() {
+        // Metrics need no more than depths.
+        return Ok(());
+    }
     if dead.is_due(dead_ready) {
         let letters = dead_letters(broker, dead_ready).await?;
         *dead = Looked(Some((Instant::now(), dead_ready)));

@@ -48,6 +48,11 @@ impl Shared {
     pub(super) fn is_asked(&self) -> bool {
         lock(&self.asked_at).is_some_and(|at| at.elapsed() < ASKED_FOR)
     }
+
+    /// True while somebody asks for metrics, wherever they are served.
+    pub(super) fn is_scraped(&self) -> bool {
+        self.metrics.are_wanted(ASKED_FOR)
+    }
 }
 
 /// A value and when it was found out.

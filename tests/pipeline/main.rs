@@ -8,6 +8,7 @@ mod failures;
 mod faults;
 mod invariants;
 mod loading;
+mod metrics;
 mod property;
 mod replay;
 mod script;

@@ -175,6 +175,7 @@ impl Log {
 
 fn path(name: &str) -> &'static str {
     match name {
+        "dashboard" => env!("CARGO_BIN_EXE_dashboard"),
         "fetcher" => env!("CARGO_BIN_EXE_fetcher"),
         "loader" => env!("CARGO_BIN_EXE_loader"),
         "replay" => env!("CARGO_BIN_EXE_replay"),
