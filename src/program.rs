@@ -58,6 +58,7 @@ where
     // Kept to the end, so that the last lines stand before whatever `main` prints.
     let _log = telemetry::install_log(telemetry_args(&args).log_format, &environment)?;
     install_tls();
+    let exporting = telemetry::export_spans(A::command().get_name(), &environment)?;
     // One thread: measured against the multi-threaded runtime, this costs less CPU per event, and loaders scale as
     // processes anyway.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -71,6 +72,7 @@ where
     });
     // Else the end would wait for whoever has stopped reading our stdout.
     runtime.shutdown_background();
+    drop(exporting);
     result
 }
 

@@ -18,6 +18,7 @@ use crate::config::{FetchArgs, Source};
 use crate::github::Client;
 use crate::retry;
 use crate::status::{Board, FetcherFigures, PollFigures};
+use crate::telemetry::traces::{Kind, Span};
 
 /// What the fetcher works with.
 pub(super) struct Poller {
@@ -101,12 +102,21 @@ impl Poller {
     async fn poll(&mut self, index: usize) -> Result<End, PublishError> {
         let started = Instant::now();
         let feed = &mut self.feeds[index];
+        let mut span = Span::root("poll", Kind::Internal);
+        span.say("github_etl.source", &feed.source);
+        let mut fetch = span.child("fetch", Kind::Client);
         let (walk, end) = feed.walk(&self.client, &mut self.budget, &self.shutdown).await?;
+        fetch.say("github_etl.outcome", end.label());
+        fetch.count("github_etl.pages", walk.pages as usize);
+        if let Some(fault) = end.fault() {
+            fetch.fail(fault);
+        }
+        drop(fetch);
         let gaps = if end == End::Whole { walk.gaps(&feed.memory) } else { Vec::new() };
         let mut counts = Counts::of(&walk);
         let mut found = walk.into_found();
         let elements = std::mem::take(&mut found.elements);
-        counts.leave_out(self.publish(index, elements, &gaps).await?);
+        counts.leave_out(self.publish(index, elements, &gaps, &span).await?);
         self.feeds[index].remember(found, &end, &gaps);
         self.schedule(index, &end);
         self.tell(index, &end, counts, &gaps, started.elapsed());
@@ -121,12 +131,14 @@ impl Poller {
         index: usize,
         elements: Vec<Element>,
         gaps: &[Gap],
+        poll: &Span,
     ) -> Result<usize, PublishError> {
         let source = &self.feeds[index].source;
         let mut messages: Vec<_> =
             elements.into_iter().map(|element| publish::of_element(element, &self.broker)).collect();
         let now = chrono::Utc::now();
         messages.extend(gaps.iter().map(|gap| publish::of_gap(gap, source, &self.broker, now)));
+        let _span = self.broker.begin_publish(Some(poll), &mut messages);
         let too_large = self.publisher.publish_all(&messages, &self.shutdown).await?;
         for error in &too_large {
             tracing::error!(source = %source, "{source}: {error}; the event is left out, GH Archive will have it");

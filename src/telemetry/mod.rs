@@ -1,4 +1,9 @@
-//! Logs on stderr, and `/metrics`, `/healthz`, `/readyz` where asked for.
+//! Logs on stderr; `/metrics`, `/healthz`, `/readyz` and traces where asked for.
+
+mod export;
+pub mod traces;
+
+pub use export::{Exporting, export_spans};
 
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
