@@ -93,10 +93,6 @@ async fn load_patiently(
             }
         }
         calls = again;
-        if let Some(fault) = &waiting {
-            script.fail(fault);
-        }
-        drop(script);
         match waiting {
             // A batch that Redis never refused anything may hold duplicates only, which even a full Redis answers: it does
             // not show that another one's trouble is over.
@@ -104,6 +100,8 @@ async fn load_patiently(
             None => {}
             Some(fault) => {
                 has_waited = true;
+                script.fail(&fault);
+                drop(script);
                 loader.redis.away(fault);
                 backoff.pause(shutdown).await?;
             }

@@ -13,3 +13,4 @@ mod property;
 mod replay;
 mod script;
 mod secrets;
+mod traces;
