@@ -25,7 +25,7 @@ test-faults: ## servers broken in more ways; takes minutes, and `make test` leav
 	@exec scripts/test-faults.sh
 
 servers: ## start the test servers and print what plain `cargo test` needs: eval "$(make servers)"
-	@scripts/ensure-servers.sh && scripts/servers.sh up && scripts/servers.sh env
+	@scripts/ensure-servers.sh && scripts/ensure-browser.sh && scripts/servers.sh up && scripts/servers.sh env
 
 servers-down: ## stop the test servers
 	@exec scripts/servers.sh down

@@ -2,7 +2,7 @@ use std::process::ExitCode;
 
 use github_event_etl::broker::{Broker, Names};
 use github_event_etl::config::ReplayArgs;
-use github_event_etl::{program, replay};
+use github_event_etl::{program, replay, status};
 
 fn main() -> ExitCode {
     program::main(
@@ -10,6 +10,7 @@ fn main() -> ExitCode {
         async |args, context| {
             let names = Names::new(&args.servers.namespace, args.source.queue());
             let broker = Broker::new(&args.servers.amqp()?, names, "replay")?;
+            status::tell(&context.board, &broker, context.shutdown.clone());
             replay::run(args.source, broker, &context.health, context.shutdown).await
         },
     )

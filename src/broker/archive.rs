@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, StreamExt as _};
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use super::session::{Session, within};
@@ -15,6 +15,8 @@ use super::{Broker, BrokerError, Envelope, envelope};
 const PREFETCH: u16 = 512;
 /// At the end of a stream nothing comes any more, and RabbitMQ says nothing about it.
 const QUIET: Duration = Duration::from_secs(1);
+/// A stream that is not empty has something to send; a busy RabbitMQ may take a while.
+const FIRST_TIMEOUT: Duration = Duration::from_secs(5);
 /// The last chunk of a busy stream grows while it is read: an end is as good as another.
 const END_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -81,7 +83,7 @@ impl Broker {
     /// As [`Self::read_archive`].
     pub async fn archive_offset(&self, start: ArchiveStart) -> Result<Option<u64>, BrokerError> {
         let mut reader = self.read_archive(start).await?;
-        let first = reader.next_soon().await?.map(|message| message.offset);
+        let first = reader.first(start).await?.map(|message| message.offset);
         reader.close().await;
         Ok(first)
     }
@@ -92,10 +94,15 @@ impl Broker {
     /// As [`Self::read_archive`].
     pub async fn archive_end(&self) -> Result<Option<u64>, BrokerError> {
         let mut reader = self.read_archive(ArchiveStart::LastChunk).await?;
-        let mut last = None;
+        let Some(first) = reader.first(ArchiveStart::LastChunk).await? else {
+            reader.close().await;
+            return Ok(None);
+        };
+        reader.ack_through(first.tag).await?;
+        let mut last = first.offset;
         let reading = async {
             while let Some(message) = reader.next_soon().await? {
-                last = Some(message.offset);
+                last = message.offset;
                 reader.ack_through(message.tag).await?;
             }
             Ok::<_, BrokerError>(())
@@ -104,7 +111,7 @@ impl Broker {
             ended?;
         }
         reader.close().await;
-        Ok(last)
+        Ok(Some(last))
     }
 }
 
@@ -146,6 +153,25 @@ impl ArchiveReader {
         match tokio::time::timeout(QUIET, self.next()).await {
             Ok(next) => next.map(Some),
             Err(_) => Ok(None),
+        }
+    }
+
+    /// The first message of this session, which began at `start`; nothing when there is none. Silence alone does not mean that:
+    /// it would pass a whole archive over.
+    async fn first(&mut self, start: ArchiveStart) -> Result<Option<Archived>, BrokerError> {
+        const OPERATION: &str = "read the archive";
+        let look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+        let look =
+            self.session.channel.queue_declare(self.queue.as_str().into(), look, FieldTable::default());
+        let is_empty = within(OPERATION, look).await?.message_count() == 0;
+        let patience = if is_empty { QUIET } else { FIRST_TIMEOUT };
+        match tokio::time::timeout(patience, self.next()).await {
+            Ok(first) => first.map(Some),
+            // Behind a time or an offset there may be nothing.
+            Err(_) if is_empty || matches!(start, ArchiveStart::Time(_) | ArchiveStart::Offset(_)) => {
+                Ok(None)
+            }
+            Err(_) => Err(BrokerError::Timeout { operation: OPERATION, after: patience }),
         }
     }
 

@@ -19,7 +19,7 @@ const TRACEPARENT: &str = "traceparent";
 const REDRIVES: &str = "x-etl-redrives";
 
 /// RabbitMQ's own notes on a message: true of that message only, not of a copy.
-const OF_RABBITMQ: [&str; 8] = [
+const OF_RABBITMQ: [&str; 10] = [
     DELIVERY_COUNT,
     STREAM_OFFSET,
     "x-death",
@@ -27,6 +27,8 @@ const OF_RABBITMQ: [&str; 8] = [
     "x-first-death-queue",
     "x-first-death-exchange",
     "x-last-death-reason",
+    "x-last-death-queue",
+    "x-last-death-exchange",
     "x-acquired-count",
 ];
 const FIRST_DEATH_REASON: &str = "x-first-death-reason";
@@ -146,9 +148,7 @@ impl Envelope {
     }
 
     fn with_history(mut self, failure: &Failure) -> Self {
-        // The debug form is never shorter than the encoded one.
-        let fits = |headers: &&FieldTable| format!("{headers:?}").len() <= FOREIGN_HEADERS_BYTES_MAX;
-        let foreign = self.0.headers().as_ref().filter(fits).map(FieldTable::inner);
+        let foreign = self.0.headers().as_ref().filter(|headers| fits(headers)).map(FieldTable::inner);
         // RabbitMQ's count of redeliveries is of this delivery; the copy starts anew.
         let kept = foreign.into_iter().flatten().filter(|(name, _)| name.as_str() != DELIVERY_COUNT);
         let mut headers: FieldTable =
@@ -205,7 +205,8 @@ impl Envelope {
     pub fn redriven(self) -> Self {
         let redrives = self.redrives().saturating_add(1);
         let mut envelope = self.copied().without(&[REASON, ATTEMPTS]);
-        let mut headers = envelope.0.headers().clone().unwrap_or_default();
+        let headers = envelope.0.headers().clone().unwrap_or_default();
+        let mut headers = if fits(&headers) { headers } else { only_ours(headers) };
         headers.insert(REDRIVES.into(), AMQPValue::LongLongInt(i64::from(redrives)));
         envelope.0 = envelope.0.with_headers(headers);
         envelope
@@ -262,6 +263,21 @@ pub(super) fn count_in(properties: &BasicProperties, name: &str) -> u32 {
         _ => 0,
     };
     u32::try_from(count.max(0)).unwrap_or(u32::MAX)
+}
+
+/// Whether there is room for our headers beside these.
+fn fits(headers: &FieldTable) -> bool {
+    // The debug form is never shorter than the encoded one.
+    format!("{headers:?}").len() <= FOREIGN_HEADERS_BYTES_MAX
+}
+
+/// What the loader has written, as short as it writes it.
+fn only_ours(headers: FieldTable) -> FieldTable {
+    let is_ours = |name: &str| [FIRST_FAILED_AT, ORIGINAL_ROUTING_KEY].contains(&name);
+    let ours = headers.inner().iter().filter(|(name, _)| is_ours(name.as_str()));
+    let ours: FieldTable =
+        ours.map(|(name, value)| (name.clone(), value.clone())).collect::<BTreeMap<_, _>>().into();
+    if fits(&ours) { ours } else { FieldTable::default() }
 }
 
 fn truncated(text: &str, bytes_max: usize) -> &str {
@@ -331,6 +347,16 @@ mod tests {
                 copy.header("CC").is_none() && copy.header("BCC").is_none() && copy.header("x-own").is_some()
             );
         }
+    }
+
+    #[test]
+    fn a_dead_letter_without_room_for_our_headers_is_sent_back_with_ours_alone() {
+        let mut headers = FieldTable::default();
+        headers.insert("x-huge".into(), AMQPValue::LongString("x".repeat(130_990).into()));
+        headers.insert(FIRST_FAILED_AT.into(), AMQPValue::LongString("2026".into()));
+        let again = Envelope(BasicProperties::default().with_headers(headers)).redriven();
+        assert_eq!((again.redrives(), again.first_failed_at().as_deref()), (1, Some("2026")));
+        assert!(again.header("x-huge").is_none());
     }
 
     #[test]

@@ -66,6 +66,8 @@ pub struct GhArchiveArgs {
     pub select: SelectArgs,
     #[command(flatten)]
     pub state: StateArgs,
+    #[command(flatten)]
+    pub resume: ResumeArgs,
 
     /// Exit with 0 even if something was rejected: hours that are missing, lines that are no events
     #[arg(long)]
@@ -89,6 +91,8 @@ pub struct ArchiveArgs {
     pub select: SelectArgs,
     #[command(flatten)]
     pub state: StateArgs,
+    #[command(flatten)]
+    pub resume: ResumeArgs,
 
     /// Exit with 0 even if a part of what was asked for has been removed by retention
     #[arg(long)]
@@ -126,6 +130,8 @@ pub struct DeadArgs {
 }
 
 /// `replay gaps`.
+///
+/// A gap's record is removed when it is filled; with --queue it stays, because other queues may miss the same.
 #[derive(clap::Args)]
 pub struct GapsArgs {
     /// Show the gaps and what they wait for, and fill none
@@ -137,7 +143,7 @@ pub struct GapsArgs {
     pub format: ListFormat,
 
     /// Go on for ever: fill gaps as they are recorded and their hours appear
-    #[arg(long, conflicts_with_all = ["list", "dry_run"])]
+    #[arg(long, conflicts_with_all = ["list", "dry_run", "queue"])]
     pub watch: bool,
 
     /// How often --watch looks
@@ -211,6 +217,14 @@ pub struct StateArgs {
     /// Folder for positions, downloads and rejected lines
     #[arg(long, env = "REPLAY_STATE_DIR", default_value = ".replay", value_name = "FOLDER")]
     pub state_dir: PathBuf,
+}
+
+/// Whether to go on.
+#[derive(clap::Args, Clone)]
+pub struct ResumeArgs {
+    /// Begin anew, even if an earlier run of the same command was stopped or killed
+    #[arg(long)]
+    pub anew: bool,
 }
 
 /// A table for people, or JSON.

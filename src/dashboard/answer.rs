@@ -1,6 +1,7 @@
 //! What answers have in common.
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -9,6 +10,12 @@ use serde_json::json;
 /// An answer in JSON. It is of now only.
 pub(super) fn ok(value: impl Serialize) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], Json(value)).into_response()
+}
+
+/// The same, from text that is JSON already.
+pub(super) fn ok_bytes(json: Bytes) -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+    (headers, json).into_response()
 }
 
 /// An error in JSON, in words for people.

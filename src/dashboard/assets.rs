@@ -7,6 +7,7 @@ use super::answer::error;
 
 const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
+const IMAGE: &str = "image/svg+xml";
 const STYLE: &str = "text/css; charset=utf-8";
 
 /// A file of the page: its name below `/assets/`, its type, its bytes.
@@ -19,7 +20,22 @@ macro_rules! asset {
 }
 
 /// All of them. The first is the page.
-const ASSETS: &[Asset] = &[asset!("index.html", HTML), asset!("app.js", SCRIPT), asset!("style.css", STYLE)];
+const ASSETS: &[Asset] = &[
+    asset!("index.html", HTML),
+    asset!("style.css", STYLE),
+    asset!("icon.svg", IMAGE),
+    asset!("app.js", SCRIPT),
+    asset!("chart.js", SCRIPT),
+    asset!("dom.js", SCRIPT),
+    asset!("format.js", SCRIPT),
+    asset!("leaderboard.js", SCRIPT),
+    asset!("live.js", SCRIPT),
+    asset!("panels.js", SCRIPT),
+    asset!("poll.js", SCRIPT),
+    asset!("status.js", SCRIPT),
+    asset!("summary.js", SCRIPT),
+    asset!("text.js", SCRIPT),
+];
 
 /// The page.
 pub(super) async fn page() -> Response {

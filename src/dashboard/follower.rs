@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::feed::{EVENTS_MAX, Feed};
 use super::shared::{Shared, lock};
 use crate::retry::Backoff;
-use crate::store::{Fault, Store, StreamEntry};
+use crate::store::{Fault, Store, StreamEntry, StreamPosition};
 
 /// How often to ask for what is new while somebody watches.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -63,17 +63,11 @@ enum Next {
 
 struct Follower {
     /// Where we are; nothing while nobody wants to see events.
-    place: Option<Place>,
+    place: Option<StreamPosition>,
     /// Events that may still be shown now.
     allowed: u64,
     allowed_at: Instant,
     compared_at: Instant,
-}
-
-struct Place {
-    last_id: String,
-    /// Entries that had been added up to there.
-    added: u64,
 }
 
 impl Follower {
@@ -129,14 +123,14 @@ impl Follower {
         let is_another_stream = position.added < place.added;
         if jump || is_at_the_end || is_another_stream {
             feed.skip(position.added.saturating_sub(place.added));
-            *place = Place { last_id: position.last_id, added: position.added };
+            *place = position;
         }
         Ok(())
     }
 }
 
 /// Reads the newest events and gives the place behind them.
-async fn begin(feed: &Feed, store: &Store) -> Result<Place, Fault> {
+async fn begin(feed: &Feed, store: &Store) -> Result<StreamPosition, Fault> {
     let position = store.stream_position().await?;
     let mut from = position.last_id.clone();
     let mut newest: Vec<StreamEntry> = Vec::new();
@@ -150,5 +144,5 @@ async fn begin(feed: &Feed, store: &Store) -> Result<Place, Fault> {
     newest.reverse();
     // Clients that watched while Redis was away keep their place; what they missed, they are told by the numbers.
     feed.refill(newest);
-    Ok(Place { last_id: position.last_id, added: position.added })
+    Ok(position)
 }

@@ -20,9 +20,6 @@ const UNCHANGED_EVERY: Duration = Duration::from_secs(120);
 /// How many are looked at.
 const MESSAGES_MAX: usize = 200;
 
-const READY: &str = "github_etl_queue_messages_ready";
-const CONSUMERS: &str = "github_etl_queue_consumers";
-
 /// What was seen the last time.
 #[derive(Default)]
 pub(super) struct Looks {
@@ -140,17 +137,11 @@ async fn depths(taker: &Taker, names: &Names) -> Result<Vec<Queue>, BrokerError>
     Ok(queues)
 }
 
-/// Says what is measured here.
-pub(super) fn describe() {
-    metrics::describe_gauge!(READY, "Messages in a queue that wait for a consumer");
-    metrics::describe_gauge!(CONSUMERS, "Consumers of a queue");
-}
-
 fn measure(kind: &'static str, name: &str, ready: u32, consumers: u32) {
     // Queues' names are of the configuration: a dozen.
     let gauge = |metric: &'static str| metrics::gauge!(metric, "queue" => name.to_owned(), "kind" => kind);
-    gauge(READY).set(ready);
-    gauge(CONSUMERS).set(consumers);
+    gauge("github_etl_queue_messages_ready").set(ready);
+    gauge("github_etl_queue_consumers").set(consumers);
 }
 
 async fn dead_letters(broker: &Broker, total: u32) -> Result<DeadLetters, BrokerError> {

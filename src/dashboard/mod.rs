@@ -29,9 +29,11 @@ mod workers;
 pub use filter::{Filter, NamePattern, TypeFilter};
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
@@ -68,6 +70,8 @@ struct Visit {
     access: Access,
     /// The value of the cookie of those who knew the token.
     session: String,
+    /// The overview as it was a moment ago.
+    overview: Mutex<Option<(Instant, Bytes)>>,
     streams: Arc<Semaphore>,
 }
 
@@ -144,14 +148,25 @@ fn open(settings: Settings, health: &Health) -> anyhow::Result<Visit> {
         metrics: telemetry::record("dashboard")?,
         asked_at: Default::default(),
     });
-    looker::describe();
-    stream::describe();
+    describe_metrics();
     tokio::spawn(listener::run(Arc::clone(&shared), broker.clone()));
     tokio::spawn(looker::run(Arc::clone(&shared), broker));
     tokio::spawn(follower::run(Arc::clone(&shared), following));
     tokio::spawn(hours::run(Arc::clone(&shared), Arc::clone(&store)));
     let session = format!("{:032x}", rand::random::<u128>());
-    Ok(Visit { shared, store, access, session, streams: Arc::new(Semaphore::new(STREAMS_MAX)) })
+    let streams = Arc::new(Semaphore::new(STREAMS_MAX));
+    Ok(Visit { shared, store, access, session, overview: Mutex::default(), streams })
+}
+
+/// Says once what each metric means.
+fn describe_metrics() {
+    metrics::describe_gauge!(
+        "github_etl_queue_messages_ready",
+        "Messages in a queue that nobody has in hand"
+    );
+    metrics::describe_gauge!("github_etl_queue_consumers", "Consumers of a queue");
+    metrics::describe_gauge!("github_etl_dashboard_stream_clients", "Clients that watch live events");
+    metrics::gauge!("github_etl_dashboard_stream_clients").set(0);
 }
 
 fn router(visit: Arc<Visit>) -> Router {

@@ -1,27 +1,45 @@
 //! All at a glance: what the page asks for every two seconds.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::Visit;
-use super::answer::{Bad, ok};
+use super::answer::{Bad, ok, ok_bytes};
 use super::query::Query;
+use super::security::is_admitted;
 use super::shared::{Shared, lock};
 use super::workers::Summary;
 use crate::health::Dependency;
+
+/// An answer with its ten minutes is tens of kilobytes: a crowd gets the same one.
+const FRESH: Duration = Duration::from_millis(300);
 
 pub(super) async fn overview(
     State(visit): State<Arc<Visit>>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Bad> {
     Query::parse(&query.unwrap_or_default(), &[])?;
-    let shared = &visit.shared;
-    shared.ask();
+    visit.shared.ask();
+    let mut latest = lock(&visit.overview);
+    if let Some((made_at, body)) = &*latest
+        && made_at.elapsed() < FRESH
+    {
+        return Ok(ok_bytes(body.clone()));
+    }
+    // Our own strings and numbers: this cannot fail.
+    let body = Bytes::from(serde_json::to_vec(&look(&visit.shared)).unwrap_or_default());
+    *latest = Some((Instant::now(), body.clone()));
+    Ok(ok_bytes(body))
+}
+
+fn look(shared: &Shared) -> Value {
     let now = Utc::now();
     let (summary, history) = {
         let workers = lock(&shared.workers);
@@ -35,7 +53,7 @@ pub(super) async fn overview(
         })
     });
     let (dead_letters, gaps) = of_queues(shared);
-    Ok(ok(json!({
+    json!({
         "now": now,
         "namespace": shared.namespace,
         "version": env!("CARGO_PKG_VERSION"),
@@ -58,7 +76,7 @@ pub(super) async fn overview(
         "dead_letters": dead_letters,
         "history": history,
         "hours": lock(&shared.hours).all(),
-    })))
+    })
 }
 
 fn problems(shared: &Shared, summary: &Summary) -> Vec<String> {
@@ -98,7 +116,7 @@ pub(super) async fn healthz() -> &'static str {
     "alive\n"
 }
 
-pub(super) async fn readyz(State(visit): State<Arc<Visit>>) -> Response {
+pub(super) async fn readyz(State(visit): State<Arc<Visit>>, headers: HeaderMap) -> Response {
     let servers = [&visit.shared.redis, &visit.shared.rabbitmq];
     let waiting: serde_json::Map<String, Value> = servers
         .into_iter()
@@ -108,6 +126,10 @@ pub(super) async fn readyz(State(visit): State<Arc<Visit>>) -> Response {
         })
         .collect();
     let status = if waiting.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    if !is_admitted(&visit, &headers) {
+        // Where our servers are is not for everyone.
+        return (status, ok(json!({ "ready": waiting.is_empty() }))).into_response();
+    }
     (status, ok(json!({ "ready": waiting.is_empty(), "waiting_for": waiting }))).into_response()
 }
 

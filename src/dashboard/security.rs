@@ -66,7 +66,9 @@ fn refuse(visit: &Visit, request: &Request) -> Option<Response> {
             "this dashboard does not serve that host name: add it with --allow-host (DASHBOARD_ALLOW_HOST)";
         return Some(error(StatusCode::MISDIRECTED_REQUEST, text));
     }
-    if ![Method::GET, Method::HEAD].contains(request.method()) && !is_same_origin(headers) {
+    if ![Method::GET, Method::HEAD].contains(request.method())
+        && !is_same_origin(&visit.access.hosts, headers)
+    {
         return Some(error(StatusCode::FORBIDDEN, "a page of another site must not do this"));
     }
     if OPEN_PATHS.contains(&request.uri().path()) || is_admitted(visit, headers) {
@@ -81,12 +83,13 @@ fn is_host_allowed(allowed: &[String], uri: &Uri, headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(header::HOST).iter();
     let (host, more) = (hosts.next().and_then(|host| host.to_str().ok()), hosts.next());
     let Some(host) = host.filter(|_| more.is_none()) else { return false };
-    let known = |host: &str| {
-        let name = without_port(host).to_ascii_lowercase();
-        let name = name.strip_suffix('.').unwrap_or(&name);
-        allowed.iter().any(|allowed| allowed == name)
-    };
-    known(host) && uri.authority().is_none_or(|authority| known(authority.as_str()))
+    is_known(allowed, host) && uri.authority().is_none_or(|authority| is_known(allowed, authority.as_str()))
+}
+
+fn is_known(allowed: &[String], host: &str) -> bool {
+    let name = without_port(host).to_ascii_lowercase();
+    let name = name.strip_suffix('.').unwrap_or(&name);
+    allowed.iter().any(|allowed| allowed == name)
 }
 
 fn without_port(host: &str) -> &str {
@@ -106,11 +109,17 @@ fn is_whole(name: &str) -> bool {
 }
 
 /// Browsers say where a request comes from; other programs do not and need not.
-fn is_same_origin(headers: &HeaderMap) -> bool {
+fn is_same_origin(allowed: &[String], headers: &HeaderMap) -> bool {
+    let is_ours = |origin: &HeaderValue| {
+        let host = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+        host.is_some_and(|(_, host)| is_known(allowed, host))
+    };
     headers.get("sec-fetch-site").is_none_or(|site| site == "same-origin" || site == "none")
+        && headers.get(header::ORIGIN).is_none_or(is_ours)
 }
 
-fn is_admitted(visit: &Visit, headers: &HeaderMap) -> bool {
+/// True for those who know the token, or when there is none.
+pub(super) fn is_admitted(visit: &Visit, headers: &HeaderMap) -> bool {
     let Some(token) = &visit.access.token else { return true };
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
@@ -208,9 +217,17 @@ mod tests {
 
     #[test]
     fn a_browser_must_come_from_our_own_page() {
-        assert!(is_same_origin(&headers(&[])));
-        assert!(is_same_origin(&headers(&[("sec-fetch-site", "same-origin")])));
-        assert!(!is_same_origin(&headers(&[("sec-fetch-site", "same-site")])));
-        assert!(!is_same_origin(&headers(&[("sec-fetch-site", "cross-site")])));
+        let is_ours =
+            |pairs: &[(&'static str, &str)]| is_same_origin(&["localhost".to_owned()], &headers(pairs));
+        assert!(is_ours(&[]));
+        assert!(is_ours(&[("sec-fetch-site", "same-origin"), ("origin", "http://localhost:8080")]));
+        for other in [
+            ("sec-fetch-site", "same-site"),
+            ("sec-fetch-site", "cross-site"),
+            ("origin", "http://evil.example"),
+            ("origin", "null"),
+        ] {
+            assert!(!is_ours(&[other]), "{other:?}");
+        }
     }
 }

@@ -32,8 +32,8 @@ const LIFE_MAX: Duration = Duration::from_secs(3600);
 /// Written at once.
 const PIECE_BYTES: usize = 64 * 1024;
 /// Events a second for one client, and of a burst: one poll brings up to 300.
-const SHOWN_PER_SECOND: f64 = 200.0;
-const BURST: f64 = 1500.0;
+const SHOWN_PER_SECOND: f64 = 1000.0;
+const BURST: f64 = 5000.0;
 
 pub(super) async fn stream(
     State(visit): State<Arc<Visit>>,
@@ -169,20 +169,12 @@ fn missed(count: &str) -> String {
     format!("event: missed\ndata: {{\"missed\":{count}}}\n\n")
 }
 
-const CLIENTS: &str = "github_etl_dashboard_stream_clients";
-
-/// Says what is counted here, and that nobody watches yet.
-pub(super) fn describe() {
-    metrics::describe_gauge!(CLIENTS, "Clients that watch live events");
-    metrics::gauge!(CLIENTS).set(0);
-}
-
 /// Counts the clients for as long as they live.
 struct Counted(metrics::Gauge);
 
 impl Counted {
     fn new() -> Self {
-        let gauge = metrics::gauge!(CLIENTS);
+        let gauge = metrics::gauge!("github_etl_dashboard_stream_clients");
         gauge.increment(1);
         Self(gauge)
     }

@@ -1,21 +1,24 @@
 //! `dashboard --tail`: events on a terminal, or as JSON lines for another program, as they load.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncWriteExt as _, stdout};
 use tokio_util::sync::CancellationToken;
 
+use super::filter::Filter;
 use crate::config::{TailArgs, TailFormat};
 use crate::event::{Headline, Rebuilt};
 use crate::health::Health;
 use crate::retry::{Backoff, sleep};
-use crate::store::{Fault, Store, StreamEntry};
+use crate::store::{Fault, Store, StreamEntry, StreamPosition};
 use crate::terminal::Escaped;
 
 /// How often to ask for what is new.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Entries asked for at once.
 const READ_MAX: usize = 200;
+/// How often what was printed is compared with what was added.
+const COMPARE_EVERY: Duration = Duration::from_secs(2);
 
 /// Prints the events that are wanted until `shutdown`, or until nobody reads stdout any more.
 ///
@@ -28,14 +31,15 @@ pub(super) async fn run(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let redis = health.dependency(format!("Redis at {}", store.address()));
-    let (filter, mut place) = (args.filter(), None);
+    let filter = args.filter();
+    let mut tail = Tail { store, place: None, compared_at: Instant::now() };
     let mut backoff = Backoff::for_server();
     let mut pause = Duration::ZERO;
     while sleep(pause, &shutdown).await.is_ok() {
-        let entries = match look(&store, &mut place).await {
+        let entries = match tail.look().await {
             Ok(entries) => entries,
-            Err(fault) if fault.waiting_cannot_help() && place.is_none() => {
-                anyhow::bail!("Redis at {}: {fault}", store.address())
+            Err(fault) if fault.waiting_cannot_help() && tail.place.is_none() => {
+                anyhow::bail!("Redis at {}: {fault}", tail.store.address())
             }
             Err(fault) => {
                 redis.away(fault);
@@ -46,13 +50,7 @@ pub(super) async fn run(
         redis.up();
         backoff.reset();
         pause = if entries.len() == READ_MAX { Duration::ZERO } else { LOOK_EVERY };
-        let mut text = String::new();
-        for entry in &entries {
-            let headline = Headline::from_fields(|name| entry.fields.get(name).map(String::as_str));
-            if filter.takes(&headline) {
-                text.push_str(&line(args.format, &headline, entry));
-            }
-        }
+        let text: String = entries.iter().filter_map(|entry| line(args.format, &filter, entry)).collect();
         // Nobody reads any more: that is the end, not a failure.
         if stdout().write_all(text.as_bytes()).await.is_err() || stdout().flush().await.is_err() {
             return Ok(());
@@ -61,20 +59,48 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// What has come since the last look; the first finds out where to begin.
-async fn look(store: &Store, place: &mut Option<String>) -> Result<Vec<StreamEntry>, Fault> {
-    let Some(last) = place else {
-        *place = Some(store.stream_position().await?.last_id);
-        return Ok(Vec::new());
-    };
-    let entries = store.stream_after(last, READ_MAX).await?;
-    if let Some(newest) = entries.last() {
-        last.clone_from(&newest.id);
-    }
-    Ok(entries)
+struct Tail {
+    store: Store,
+    /// Where we are; nothing before the first look.
+    place: Option<StreamPosition>,
+    compared_at: Instant,
 }
 
-fn line(format: TailFormat, headline: &Headline, entry: &StreamEntry) -> String {
+impl Tail {
+    /// What has come since the last look; the first finds out where to begin.
+    async fn look(&mut self) -> Result<Vec<StreamEntry>, Fault> {
+        let Some(place) = &mut self.place else {
+            self.place = Some(self.store.stream_position().await?);
+            tracing::debug!("printing events as they load");
+            return Ok(Vec::new());
+        };
+        let entries = self.store.stream_after(&place.last_id, READ_MAX).await?;
+        if let Some(newest) = entries.last() {
+            place.last_id.clone_from(&newest.id);
+            place.added += entries.len() as u64;
+        }
+        if entries.len() < READ_MAX && self.compared_at.elapsed() >= COMPARE_EVERY {
+            self.compared_at = Instant::now();
+            let there = self.store.stream_position().await?;
+            if there.last_id == place.last_id {
+                let missed = there.added.saturating_sub(place.added);
+                if missed > 0 {
+                    tracing::warn!(missed, "{missed} events left the stream before they could be printed");
+                }
+                *place = there;
+            }
+        }
+        Ok(entries)
+    }
+}
+
+/// The line for an event; nothing when it is not wanted.
+fn line(format: TailFormat, filter: &Filter, entry: &StreamEntry) -> Option<String> {
+    let headline = Headline::from_fields(|name| entry.fields.get(name).map(String::as_str));
+    filter.takes(&headline).then(|| shown(format, &headline, entry))
+}
+
+fn shown(format: TailFormat, headline: &Headline, entry: &StreamEntry) -> String {
     match format {
         // JSON escapes control characters itself, but neither DEL, C1 nor what reorders text.
         TailFormat::Json => {
@@ -116,17 +142,15 @@ mod tests {
         StreamEntry { id: "1-0".into(), fields: fields.map(|(name, value)| (name.to_owned(), value)).into() }
     }
 
-    fn shown(format: TailFormat, login: &str) -> String {
-        let entry = entry(login);
-        let headline = Headline::from_fields(|name| entry.fields.get(name).map(String::as_str));
-        line(format, &headline, &entry)
+    fn text(format: TailFormat, login: &str) -> String {
+        line(format, &Filter::default(), &entry(login)).unwrap()
     }
 
     #[test]
     fn hostile_text_is_escaped_in_both_formats() {
-        let text = shown(TailFormat::Text, r"a\u001b[2J");
-        assert!(text.contains(r"a\u{1b}[2J") && text.contains(r"Push\u{9b}Event"), "{text}");
-        let json = shown(TailFormat::Json, "a\u{202e}b\u{7f}");
+        let plain = text(TailFormat::Text, r"a\u001b[2J");
+        assert!(plain.contains(r"a\u{1b}[2J") && plain.contains(r"Push\u{9b}Event"), "{plain}");
+        let json = text(TailFormat::Json, "a\u{202e}b\u{7f}");
         assert!(json.contains(r"a\u202eb\u007f") && json.contains(r"Push\u009bEvent"), "{json}");
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use reqwest::header::{CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_RANGE, RANGE, RETRY_AFTER};
-use reqwest::{Response, StatusCode};
+use reqwest::{Method, Response, StatusCode};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
 use tokio_util::sync::CancellationToken;
@@ -103,6 +103,9 @@ impl Downloader {
             }
         };
         if let Fetched::File { .. } = fetched {
+            // Else a power cut could leave the name without the bytes.
+            let whole = async { File::open(&part.path).await?.sync_all().await };
+            whole.await.map_err(|error| FetchError::Disk { path: part.path.clone(), error })?;
             tokio::fs::rename(&part.path, &path)
                 .await
                 .map_err(|error| FetchError::Disk { path: path.clone(), error })?;
@@ -116,6 +119,9 @@ impl Downloader {
         loop {
             let attempted = unless_stopped(shutdown, self.look(hour)).await?;
             if let Some(fetched) = self.settle(attempted, &mut backoff, shutdown).await? {
+                if let Fetched::Refused { reason } = &fetched {
+                    tracing::warn!("whether hour {hour} is there, nobody can say: {reason}");
+                }
                 return Ok(matches!(fetched, Fetched::File { .. }));
             }
         }
@@ -143,7 +149,15 @@ impl Downloader {
 
     async fn look(&self, hour: Hour) -> Attempt {
         let url = self.url(hour);
-        match self.http.head(url.clone()).timeout(SILENCE_MAX).send().await {
+        let ask = async |method| self.http.request(method, url.clone()).timeout(SILENCE_MAX).send().await;
+        let mut answered = ask(Method::HEAD).await;
+        // Not every web server knows HEAD; the answer to GET is thrown away before its body comes.
+        let knows_no_head =
+            |status| matches!(status, StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED);
+        if answered.as_ref().is_ok_and(|answer| knows_no_head(answer.status())) {
+            answered = ask(Method::GET).await;
+        }
+        match answered {
             Ok(response) if response.status().is_success() => {
                 Attempt::Done(Fetched::File { path: PathBuf::new(), is_ours: false })
             }
@@ -238,17 +252,22 @@ fn begins_at(headers: &HeaderMap, byte: u64) -> bool {
 /// What an answer without a file means.
 fn refusal(url: &Url, status: StatusCode, headers: &HeaderMap) -> Attempt {
     match status {
-        StatusCode::NOT_FOUND | StatusCode::GONE => {
-            Attempt::Done(Fetched::Missing { place: url.to_string() })
-        }
+        StatusCode::NOT_FOUND | StatusCode::GONE => Attempt::Done(Fetched::Missing { place: shown(url) }),
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
             Attempt::Again { reason: format!("it answered {status}"), after: retry_after(headers) }
         }
         status if status.is_server_error() => {
             Attempt::Again { reason: format!("it answered {status}"), after: retry_after(headers) }
         }
-        status => Attempt::Done(Fetched::Refused { reason: format!("{url} answered {status}") }),
+        status => Attempt::Done(Fetched::Refused { reason: format!("{} answered {status}", shown(url)) }),
     }
+}
+
+/// Without what stands behind the question mark, which may be a signature.
+fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.into()
 }
 
 fn retry_after(headers: &HeaderMap) -> Duration {

@@ -16,6 +16,9 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// Of a scrap that is too long to be kept whole, this much is.
 const SCRAP_BYTES_MAX: usize = 1024;
 
+/// So many pieces of one line are told each on its own.
+const LINE_REJECTS_MAX: usize = 100;
+
 /// An event with its exact bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Named {
@@ -48,6 +51,8 @@ pub struct Batch {
     pub rejects: Vec<Reject>,
     /// All of this batch stands in the lines up to this one.
     pub through_line: u64,
+    /// The file cannot be read any further: the last reject says why.
+    pub breaks_off: bool,
     /// Bytes of the file, as it is on disk, read for this batch and all before it.
     pub bytes_read: u64,
     event_bytes: usize,
@@ -96,6 +101,7 @@ impl<F: Fn(&Event) -> bool> Reader<F> {
             }
         };
         batch.through_line = lines.number();
+        batch.breaks_off = error.is_some();
         batch.rejects.extend(error);
         self.state = State::Ended;
     }
@@ -108,7 +114,10 @@ impl<F: Fn(&Event) -> bool> Iterator for Reader<F> {
         let mut batch = Batch::default();
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Ended => return None,
-            State::Unreadable(reject) => batch.rejects.push(reject),
+            State::Unreadable(reject) => {
+                batch.breaks_off = true;
+                batch.rejects.push(reject);
+            }
             open @ State::Open(_) => {
                 self.state = open;
                 self.fill(&mut batch);
@@ -129,7 +138,7 @@ impl Reject {
 impl Batch {
     /// The only batch of a file that cannot be read.
     pub fn unreadable(reason: String) -> Self {
-        Self { rejects: vec![Reject::of_file(reason)], ..Self::default() }
+        Self { rejects: vec![Reject::of_file(reason)], breaks_off: true, ..Self::default() }
     }
 
     fn is_full(&self) -> bool {
@@ -139,6 +148,8 @@ impl Batch {
 }
 
 fn take(line: &super::lines::Line<'_>, wanted: impl Fn(&Event) -> bool, batch: &mut Batch) {
+    let before = batch.rejects.len();
+    let (mut more, mut more_bytes) = (0_u64, 0);
     records::split(line.text, |record, bytes| match record {
         Ok(event) if wanted(&event) => {
             batch.event_bytes += bytes.len();
@@ -150,6 +161,11 @@ fn take(line: &super::lines::Line<'_>, wanted: impl Fn(&Event) -> bool, batch: &
             });
         }
         Ok(_) => batch.unwanted += 1,
+        // Four megabytes of {}{}{}… are two million: kept each on its own they would fill the memory.
+        Err((_, scrap)) if batch.rejects.len() - before >= LINE_REJECTS_MAX => {
+            more += 1;
+            more_bytes += scrap.len() as u64;
+        }
         Err((reason, scrap)) => {
             let old = if reason.code() == "missing-field" { " (before 2015 events had no id)" } else { "" };
             batch.rejects.push(Reject {
@@ -160,6 +176,16 @@ fn take(line: &super::lines::Line<'_>, wanted: impl Fn(&Event) -> bool, batch: &
             });
         }
     });
+    if more > 0 {
+        batch.rejects.push(Reject {
+            line: line.number,
+            reason: format!(
+                "too-many: {more} more pieces of this line are no events; this is how the line begins"
+            ),
+            scrap: line.text[..line.text.len().min(SCRAP_BYTES_MAX)].to_vec(),
+            bytes: more_bytes,
+        });
+    }
 }
 
 fn too_long(line: &super::lines::Line<'_>) -> Reject {
@@ -253,11 +279,26 @@ mod tests {
         let events = batches.iter().map(|batch| batch.events.len()).sum::<usize>();
         assert!((100..2999).contains(&events), "{events}");
         assert_eq!(reasons(&batches), [(events as u64 + 1, "truncated")]);
+        assert!(batches.last().unwrap().breaks_off && !batches[0].breaks_off);
+    }
+
+    #[test]
+    fn a_line_of_pieces_without_end_is_told_in_bounded_memory() {
+        let text = format!("{}{}{}\n{}", "{}".repeat(1_000_000), event(1), "[] 7 ".repeat(50_000), event(2));
+        let batches = read(text.as_bytes(), 0);
+        assert_eq!(batches.iter().map(|batch| batch.events.len()).sum::<usize>(), 2);
+        let rejects: Vec<_> = batches.iter().flat_map(|batch| &batch.rejects).collect();
+        assert_eq!(rejects.len(), LINE_REJECTS_MAX + 1);
+        let last = rejects[LINE_REJECTS_MAX];
+        assert!(last.reason.starts_with("too-many: 1049900 more pieces"), "{}", last.reason);
+        assert_eq!((last.line, last.scrap.len(), last.bytes), (1, 1024, 2 * 999_900 + 50_000));
     }
 
     #[test]
     fn a_file_that_is_something_else_is_one_reject() {
-        assert_eq!(reasons(&read(b"<html>\n<body>\n", 0)), [(0, "unreadable")]);
+        let page = read(b"<html>\n<body>\n", 0);
+        assert_eq!(reasons(&page), [(0, "unreadable")]);
+        assert!(page[0].breaks_off);
         assert_eq!(reasons(&read(b"", 0)), []);
     }
 }

@@ -18,6 +18,8 @@ use crate::retry::{Backoff, Interrupted};
 
 /// Messages published together.
 const BATCH: usize = 512;
+/// After so many seconds in which nothing comes, RabbitMQ is asked where the archive ends.
+const QUIET_MAX: u32 = 10;
 
 /// A replay under way.
 struct Job<'a> {
@@ -25,7 +27,7 @@ struct Job<'a> {
     broker: &'a Broker,
     server: Dependency,
     shutdown: CancellationToken,
-    feeder: Option<Feeder>,
+    feeder: Feeder,
     folder: StateFolder,
     /// Where the next offset for `--since last` is kept.
     last: PathBuf,
@@ -44,6 +46,7 @@ pub(super) async fn run(
     health: &Health,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    stretch::check(args)?;
     let server = health.dependency(format!("RabbitMQ at {} (reading the archive)", broker.address()));
     let names = broker.names();
     let target = (broker.address(), names.archive(), names.load());
@@ -54,18 +57,25 @@ pub(super) async fn run(
     );
     let folder = StateFolder::open(&args.state.state_dir, "archive", &identity)?;
     let last = args.state.state_dir.join(state::name("archive-last", &target)).with_extension("json");
-    let saved = folder.load::<Stretch>().filter(|_| !args.select.dry_run);
-    let feeder = Feeder::new(broker, Target::LoadQueue, &args.publish.pace, health, shutdown.clone());
-    let mut feeder = (!args.select.dry_run).then_some(feeder);
-    if let Some(feeder) = &mut feeder {
-        // First, because only the first session tells what waiting cannot mend.
-        feeder.open().await?;
-    }
+    let saved = folder.load::<Stretch>().filter(|_| !args.select.dry_run && !args.resume.anew);
+    let mut feeder = Feeder::new(broker, Target::LoadQueue, &args.publish.pace, health, shutdown.clone());
+    // First, and in a dry run too, because only the first session tells what waiting cannot mend.
+    feeder.open().await?;
+    let is_there = match &saved {
+        Some(saved) => saved.is_there(broker, &server, &shutdown).await?,
+        None => false,
+    };
     let position = match saved {
+        Some(position) if !is_there => bail!(
+            "an earlier run of this command stopped at offset {} of {}, and the archive ends before that: it is another one now, or RabbitMQ has lost its end; --anew begins anew",
+            position.next,
+            position.end
+        ),
         Some(position) => {
             tracing::info!(
-                "going on at offset {}; {} events are published",
+                "going on at offset {} up to {}, where the archive ended when an earlier run of this command began; {} events are published (--anew begins anew)",
                 position.next,
+                position.end,
                 thousands(position.tally.events)
             );
             position
@@ -82,9 +92,7 @@ pub(super) async fn run(
     let progress = Progress::start(&position.tally, 0.0);
     let mut job = Job { args, broker, server, shutdown, feeder, folder, last, position, progress };
     let ended = job.work().await;
-    if let Some(feeder) = &mut job.feeder {
-        feeder.close().await;
-    }
+    job.feeder.close().await;
     job.end(ended)
 }
 
@@ -118,14 +126,22 @@ impl Job<'_> {
         reader: &mut ArchiveReader,
         backoff: &mut Backoff,
     ) -> anyhow::Result<Result<(), BrokerError>> {
+        let mut quiet = 0;
         while !self.is_done() {
             let batch = tokio::select! {
                 batch = gather(reader, self.position.end) => batch,
                 () = self.shutdown.cancelled() => return Err(Interrupted.into()),
             };
             match batch {
-                Ok(batch) if batch.is_empty() => {}
+                // Every second that nothing comes.
+                Ok(batch) if batch.is_empty() => {
+                    quiet += 1;
+                    if quiet % QUIET_MAX == 0 {
+                        self.note_lost_end().await?;
+                    }
+                }
                 Ok(batch) => {
+                    quiet = 0;
                     backoff.reset();
                     self.publish(batch).await?;
                 }
@@ -155,21 +171,22 @@ impl Job<'_> {
                 unwanted += 1;
                 continue;
             }
-            kinds.push((message.routing_key.clone(), message.body.len()));
+            kinds.push(Some((message.routing_key.clone(), message.body.len())));
             let route = Target::LoadQueue.route(message.routing_key);
             messages.push(Outgoing { route, body: message.body, envelope: message.envelope });
         }
-        if let Some(feeder) = &mut self.feeder {
-            for refused in feeder.publish(&messages).await? {
+        if !self.args.select.dry_run {
+            for refused in self.feeder.publish(&messages).await? {
                 // It came from there, so the limit was lowered since. It is in the archive still.
                 self.position.tally.rejected += 1;
                 tracing::error!("not published: {}", refused.reason);
+                kinds[refused.place] = None;
             }
         }
-        kinds.iter().for_each(|(kind, bytes)| self.position.tally.event(kind, *bytes));
+        kinds.iter().flatten().for_each(|(kind, bytes)| self.position.tally.event(kind, *bytes));
         self.position.tally.unwanted += unwanted;
         self.position.next = next;
-        if self.feeder.is_some() {
+        if !self.args.select.dry_run {
             self.folder.save_if_due(&self.position);
         }
         self.show();
@@ -191,6 +208,20 @@ impl Job<'_> {
         }
     }
 
+    /// Everything up to the end that was fixed was there once. Where RabbitMQ has lost it, nobody can wait for it.
+    async fn note_lost_end(&mut self) -> Result<(), Interrupted> {
+        if self.position.is_there(self.broker, &self.server, &self.shutdown).await? {
+            return Ok(());
+        }
+        let Stretch { next, end, .. } = self.position;
+        tracing::error!(
+            "the archive ends before offset {end} now: RabbitMQ has lost what stood from {next} on"
+        );
+        self.position.removed += end - next;
+        self.position.end = next;
+        Ok(())
+    }
+
     fn show(&mut self) {
         let Stretch { next, end, ref tally, .. } = self.position;
         #[allow(clippy::cast_precision_loss)]
@@ -202,7 +233,7 @@ impl Job<'_> {
     fn end(mut self, ended: anyhow::Result<()>) -> anyhow::Result<()> {
         let took = humantime::format_duration(self.progress.finish());
         let Stretch { next, removed, ref tally, .. } = self.position;
-        let is_dry = self.feeder.is_none();
+        let is_dry = self.args.select.dry_run;
         let verb = if is_dry { "would publish" } else { "published" };
         let rate = thousands(self.progress.rate(tally));
         let (events, size) = (thousands(tally.events), Size(tally.bytes));
@@ -219,8 +250,8 @@ impl Job<'_> {
         match Ended::of(&ended) {
             Ended::Failed => return ended,
             Ended::Stopped => {
-                say("stopped: the same command goes on from here\n");
-                return Ok(());
+                say(if is_dry { "stopped\n" } else { "stopped: the same command goes on from here\n" });
+                return ended;
             }
             Ended::Whole if is_dry => {}
             Ended::Whole => {
@@ -237,7 +268,7 @@ impl Job<'_> {
         }
         if removed > 0 && !self.args.keep_going {
             bail!(
-                "not all that was asked for is there any more: retention has removed the beginning (--keep-going takes this for success)"
+                "not all that was asked for is there any more, see the log (--keep-going takes this for success)"
             );
         }
         Ok(())

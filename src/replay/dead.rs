@@ -1,11 +1,12 @@
 //! `replay dead`: look at the dead letters, or send them back to their load queue.
 
+use anyhow::bail;
 use tokio_util::sync::CancellationToken;
 
 use super::dead_list::{Groups, reason_of};
 use super::feeder::{Feeder, Target};
+use super::say;
 use super::tally::thousands;
-use super::{Ended, say};
 use crate::broker::{Broker, BrokerError, Outgoing, Taken, Taker};
 use crate::config::{DeadArgs, ListFormat};
 use crate::health::{Dependency, Health};
@@ -27,7 +28,7 @@ pub(super) async fn run(
     let server = health.dependency(format!("RabbitMQ at {} (dead letters)", broker.address()));
     let mut feeder = Feeder::new(broker, Target::LoadQueue, &args.pace, health, shutdown.clone());
     feeder.open().await?;
-    let mut job = Job { args, broker, server, feeder, sent: 0 };
+    let mut job = Job { args, broker, server, feeder, sent: 0, refused: 0 };
     let ended =
         if args.list || args.dry_run { job.look(&shutdown).await } else { job.send_back(&shutdown).await };
     job.feeder.close().await;
@@ -35,10 +36,14 @@ pub(super) async fn run(
         let (sent, queue) = (thousands(job.sent), broker.names().load());
         say(&format!("sent {sent} dead letters back to {queue}\n"));
     }
-    match Ended::of(&ended) {
-        Ended::Stopped => Ok(()),
-        Ended::Whole | Ended::Failed => ended,
+    ended?;
+    if job.refused > 0 {
+        bail!(
+            "{} dead letters are larger than RabbitMQ takes now, and left where they are: see the log",
+            job.refused
+        );
     }
+    Ok(())
 }
 
 struct Job<'a> {
@@ -48,6 +53,8 @@ struct Job<'a> {
     feeder: Feeder,
     /// Sent back so far.
     sent: u64,
+    /// Left where they are, because RabbitMQ does not take them any more.
+    refused: usize,
 }
 
 impl Job<'_> {
@@ -134,7 +141,9 @@ impl Job<'_> {
             if shutdown.is_cancelled() {
                 return Err(Interrupted.into());
             }
-            let room = usize::try_from(self.limit() - self.sent).unwrap_or(usize::MAX).min(BATCH);
+            let room = usize::try_from(self.limit() - self.sent).unwrap_or(usize::MAX);
+            // No more than leave together, so that a stop finds none that is published and not acked.
+            let room = room.min(BATCH).min(self.feeder.at_once());
             let batch = match self.gather(taker, &queue, &mut left_in_queue, room).await {
                 Ok(batch) => batch,
                 Err(error) => return Ok(Err(error)),
@@ -177,6 +186,7 @@ impl Job<'_> {
         let tags: Vec<u64> = batch.iter().map(|taken| taken.tag).collect();
         let messages: Vec<Outgoing> = batch.into_iter().map(redriven).collect();
         let refused = self.feeder.publish(&messages).await?;
+        self.refused += refused.len();
         for one in &refused {
             tracing::error!("left with the dead letters: {}", one.reason);
         }

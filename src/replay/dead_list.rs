@@ -30,13 +30,16 @@ pub(crate) struct Group {
 pub(crate) struct Groups(BTreeMap<String, Group>);
 
 const IDS_MAX: usize = 3;
+/// Those of our loaders are no longer.
+const REASON_BYTES_MAX: usize = 1024;
 /// Reasons without end, which no loader of ours writes, are counted together.
 const GROUPS_MAX: usize = 500;
 
 impl Groups {
     /// Counts a dead letter.
     pub(crate) fn add(&mut self, envelope: &Envelope) {
-        let reason = reason_of(envelope);
+        let mut reason = reason_of(envelope);
+        reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
         let key = without_numbers(&reason);
         let key = if self.0.len() < GROUPS_MAX || self.0.contains_key(&key) {
             key

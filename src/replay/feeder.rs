@@ -72,6 +72,11 @@ impl Feeder {
         self.publisher.open(&self.shutdown).await
     }
 
+    /// How many leave together at most.
+    pub(super) fn at_once(&self) -> usize {
+        self.pace.at_once()
+    }
+
     /// The message of an event from GH Archive.
     pub(super) fn message(&self, event: Named) -> Outgoing {
         let envelope = Envelope::json(self.program).of_event(&event.id, &event.kind, event.created);
@@ -164,7 +169,12 @@ impl Gate {
             return Ok(());
         }
         let mut limit = self.ready_max;
-        while let Some(Depth { ready, consumers }) = self.look().await.filter(|depth| depth.ready > limit) {
+        loop {
+            let looked = tokio::select! {
+                looked = self.look() => looked,
+                () = shutdown.cancelled() => return Err(Interrupted),
+            };
+            let Some(Depth { ready, consumers }) = looked.filter(|depth| depth.ready > limit) else { break };
             if limit == self.ready_max {
                 let queue = self.broker.names().load();
                 let advice = if consumers == 0 { "; nobody consumes it: start loaders" } else { "" };

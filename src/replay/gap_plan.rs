@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 
 use crate::config::Source;
 use crate::event::Event;
@@ -13,6 +13,9 @@ use crate::gharchive::Hour;
 
 /// An event can stand in a file so many hours later than its own.
 const LATE_HOURS: i64 = 6;
+/// GH Archive begins in the first one; behind the last one, times cannot be added to.
+const YEARS: std::ops::RangeInclusive<i32> = 2011..=9999;
+const LONGEST: TimeDelta = TimeDelta::days(366);
 
 /// A gap that can be worked on.
 #[derive(Clone, Debug)]
@@ -39,6 +42,15 @@ impl Gap {
     /// Says why it is none.
     pub(super) fn parse(body: &[u8]) -> Result<Self, String> {
         let record = GapRecord::parse(body)?;
+        // No more than that is asked for at once, whatever a record says: every hour of it is a request.
+        if !YEARS.contains(&record.from.year())
+            || !YEARS.contains(&record.to.year())
+            || record.to - record.from > LONGEST
+        {
+            return Err(
+                "it begins before GH Archive, or is longer than a year: fill it by hours with replay gharchive".into()
+            );
+        }
         let source: Source =
             record.source.parse().map_err(|why| format!("source '{}' {why}", record.source))?;
         let name = || source.to_string().split_once('/').map(|(_, name)| name.to_owned()).unwrap_or_default();
@@ -85,7 +97,7 @@ impl Gap {
     /// What can be done about it at `now`.
     pub(super) fn standing(&self, files: &Files, now: DateTime<Utc>) -> Standing {
         let missing: Vec<Hour> = self.hours().filter(|hour| !files.there.contains(hour)).collect();
-        if let Some(hour) = missing.iter().find(|hour| files.may_still_come(**hour, now)) {
+        if let Some(hour) = missing.iter().find(|hour| may_still_come(**hour, files.patience, now)) {
             return Standing::Waits(*hour);
         }
         let own: Vec<Hour> = self.own_hours().collect();
@@ -111,14 +123,13 @@ pub(super) struct Files {
     pub(super) patience: Duration,
 }
 
-impl Files {
-    fn may_still_come(&self, hour: Hour, now: DateTime<Utc>) -> bool {
-        // A patience without measure waits for ever.
-        TimeDelta::from_std(self.patience)
-            .ok()
-            .and_then(|patience| hour.end().checked_add_signed(patience))
-            .is_none_or(|end| now < end)
-    }
+/// Whether an hour's file may still appear, or another one in place of a damaged one.
+pub(super) fn may_still_come(hour: Hour, patience: Duration, now: DateTime<Utc>) -> bool {
+    // A patience without measure waits for ever.
+    TimeDelta::from_std(patience)
+        .ok()
+        .and_then(|patience| hour.end().checked_add_signed(patience))
+        .is_none_or(|end| now < end)
 }
 
 /// What can be done about a gap.
@@ -246,6 +257,25 @@ mod tests {
             ("users/o", false),
         ] {
             assert_eq!(wants(source, "12:00:15"), expected, "{source}");
+        }
+    }
+
+    #[test]
+    fn a_record_that_no_fetcher_can_have_written_is_refused() {
+        let parse = |from: &str, to: &str| {
+            let json = format!(
+                r#"{{"source":"events","from":"{from}","to":"{to}","seconds":1,"detected_at":"2026-01-01T12:02:00Z","events_in_poll":300}}"#
+            );
+            Gap::parse(json.as_bytes()).map(drop)
+        };
+        assert_eq!(parse("2025-01-01T00:00:00Z", "2026-01-01T00:00:00Z"), Ok(()));
+        for (from, to) in [
+            ("1970-01-01T00:00:00Z", "1970-01-01T00:00:01Z"),
+            ("2015-01-01T00:00:00Z", "2026-01-01T00:00:00Z"),
+            ("2015-01-01T00:00:00Z", "+262142-12-31T23:59:59Z"),
+            ("+262142-12-31T23:59:58Z", "+262142-12-31T23:59:59Z"),
+        ] {
+            assert!(parse(from, to).is_err(), "{from} {to}");
         }
     }
 

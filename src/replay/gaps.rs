@@ -4,15 +4,16 @@
 //! are not held meanwhile: RabbitMQ takes back what is unacked for half an hour. A round that dies is repeated whole, which is
 //! harmless.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use chrono::Utc;
 use tokio_util::sync::CancellationToken;
 
 use super::feeder::{Feeder, Target};
-use super::gap_plan::{Files, Gap, Standing, by_hour};
+use super::gap_plan::{Files, Gap, Standing, by_hour, may_still_come};
 use super::gap_queue::GapQueue;
 use super::inputs::Input;
 use super::progress::Progress;
@@ -25,6 +26,9 @@ use crate::config::GapsArgs;
 use crate::gharchive::{Fetched, Hour, Mirror, Reject};
 use crate::health::Health;
 use crate::retry::{self, Interrupted};
+
+/// How soon a file that could not be read whole is asked for again: a new one takes its time, and is 0.1 GB.
+const DAMAGED_AGAIN: Duration = Duration::from_secs(3600);
 
 /// A gap, its record's name, and what can be done about it.
 pub(super) struct Planned {
@@ -42,6 +46,8 @@ struct Filler<'a> {
     rejects: Rejects,
     tally: Tally,
     progress: Progress,
+    /// Files that could not be had, or not read whole, and when.
+    damaged: HashMap<Hour, Instant>,
     /// What has been said of gaps that stay, so that `--watch` says it once.
     said: HashSet<String>,
     shutdown: CancellationToken,
@@ -53,6 +59,8 @@ struct Left {
     waiting: usize,
     in_part: usize,
     impossible: usize,
+    /// Waiting for another copy of a file that could not be read whole.
+    damaged: usize,
 }
 
 /// Does what `args` asks for.
@@ -78,18 +86,16 @@ pub(super) async fn run(
         rejects: Rejects::into(&args.state.state_dir, &Rejects::new_name()),
         tally: Tally::default(),
         progress: Progress::start(&Tally::default(), 0.0),
+        damaged: HashMap::new(),
         said: HashSet::new(),
         shutdown,
     };
     let ended = filler.work().await;
     filler.feeder.close().await;
-    match Ended::of(&ended) {
-        Ended::Stopped => Ok(()),
-        Ended::Whole | Ended::Failed => {
-            filler.folder.forget();
-            ended
-        }
+    if !matches!(Ended::of(&ended), Ended::Stopped) {
+        filler.folder.forget();
     }
+    ended
 }
 
 impl Filler<'_> {
@@ -106,11 +112,12 @@ impl Filler<'_> {
                 retry::sleep(self.args.every, &self.shutdown).await?;
                 continue;
             }
-            if left.in_part + left.impossible > 0 {
+            if left.in_part + left.impossible + left.damaged > 0 {
                 bail!(
-                    "not every gap could be filled: {} in part, {} not at all; the log says which and why",
+                    "not every gap could be filled: {} in part, {} not at all, {} not yet because a file is damaged; the log says which and why",
                     left.in_part,
-                    left.impossible
+                    left.impossible,
+                    left.damaged
                 );
             }
             return Ok(());
@@ -128,9 +135,19 @@ impl Filler<'_> {
                 there.insert(hour);
             }
         }
-        let files = Files { there, patience: self.args.patience };
+        let files = self.files(there);
         let plan = |gap: Gap| Planned { standing: gap.standing(&files, now), gap };
         Ok(gaps.into_iter().map(plan).collect())
+    }
+
+    /// These files, but for those that were damaged a while ago and may come again.
+    fn files(&self, mut there: BTreeSet<Hour>) -> Files {
+        let patience = self.args.patience;
+        let is_damaged =
+            |hour: &Hour| self.damaged.get(hour).is_some_and(|since| since.elapsed() < DAMAGED_AGAIN);
+        let now = Utc::now();
+        there.retain(|hour| !(is_damaged(hour) && may_still_come(*hour, patience, now)));
+        Files { there, patience }
     }
 
     /// Fills what can be filled and removes the records of it.
@@ -154,45 +171,67 @@ impl Filler<'_> {
         let can_be_filled = planned.into_iter().filter(|planned| planned.standing.can_be_filled());
         let gaps: Vec<Gap> = can_be_filled.map(|planned| planned.gap).collect();
         let before = self.tally.events;
-        self.fill(&gaps).await?;
-        let done: HashSet<String> = gaps.iter().map(|gap| gap.record.id()).collect();
-        if !self.args.dry_run {
+        let damaged = self.fill(&gaps).await?;
+        let mut done: HashSet<String> = gaps.iter().map(|gap| gap.record.id()).collect();
+        for gap in &gaps {
+            let Some(hour) = gap.hours().find(|hour| damaged.contains(hour)) else { continue };
+            let id = gap.record.id();
+            if may_still_come(hour, self.args.patience, Utc::now()) {
+                tracing::warn!("{id} is not filled yet, and stays on record: {hour}.json.gz is damaged");
+                left.damaged += 1;
+                done.remove(&id);
+            } else {
+                tracing::warn!("{id} is filled in part: {hour}.json.gz is damaged");
+                left.in_part += 1;
+            }
+        }
+        // What one queue has now, others still miss.
+        if !self.args.dry_run && self.args.publish.queue.is_none() {
             self.queue.remove(&done, &self.shutdown).await?;
         }
         self.tell(done.len(), self.tally.events - before, &left);
         Ok(left)
     }
 
-    /// Publishes, from every file that may hold some of it, what `gaps` missed.
-    async fn fill(&mut self, gaps: &[Gap]) -> anyhow::Result<()> {
+    /// Publishes, from every file that may hold some of it, what `gaps` missed. Gives the files that were not read whole.
+    async fn fill(&mut self, gaps: &[Gap]) -> anyhow::Result<BTreeSet<Hour>> {
+        let mut damaged = BTreeSet::new();
         let by_hour = by_hour(gaps);
         let count = by_hour.len();
         for (index, (hour, which)) in by_hour.into_iter().enumerate() {
             let gaps: Vec<Gap> = which.into_iter().map(|index| gaps[index].clone()).collect();
             match self.mirror.fetch(hour, self.folder.path(), &self.shutdown).await? {
                 Fetched::File { path, is_ours } => {
-                    self.fill_from(hour, &path, gaps, (index, count)).await?;
+                    if !self.fill_from(hour, &path, gaps, (index, count)).await? {
+                        damaged.insert(hour);
+                    }
                     if is_ours && let Err(error) = std::fs::remove_file(&path) {
                         tracing::warn!("remove {}: {error}", path.display());
                     }
                 }
-                // As `standing` has said, or gone since we looked.
+                // As `standing` has said.
                 Fetched::Missing { place } => tracing::debug!("no {place}"),
-                Fetched::Refused { reason } => bail!("hour {hour}: {reason}"),
+                Fetched::Refused { reason } => {
+                    tracing::warn!("hour {hour}: {reason}");
+                    damaged.insert(hour);
+                }
             }
         }
-        Ok(())
+        self.damaged.extend(damaged.iter().map(|hour| (*hour, Instant::now())));
+        Ok(damaged)
     }
 
+    /// False when the file breaks off.
     async fn fill_from(
         &mut self,
         hour: Hour,
         path: &Path,
         gaps: Vec<Gap>,
         place: (usize, usize),
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<bool> {
         let input = Input::Hour(hour);
         self.rejects.begin();
+        let mut is_whole = true;
         let mut batches =
             reading::start(&input, path, 0, move |event| gaps.iter().any(|gap| gap.wants(event)));
         loop {
@@ -200,23 +239,25 @@ impl Filler<'_> {
                 batch = batches.recv() => batch,
                 () = self.shutdown.cancelled() => return Err(Interrupted.into()),
             };
-            let Some(batch) = batch else { return Ok(()) };
+            let Some(batch) = batch else { return Ok(is_whole) };
+            is_whole &= !batch.breaks_off;
             for reject in &batch.rejects {
                 self.tally.rejected += 1;
                 self.rejects.keep(&hour.to_string(), reject)?;
             }
             self.rejects.flush()?;
-            let kinds: Vec<_> =
-                batch.events.iter().map(|event| (event.kind.clone(), event.body.len())).collect();
+            let mut kinds: Vec<_> =
+                batch.events.iter().map(|event| Some((event.kind.clone(), event.body.len()))).collect();
             if !self.args.dry_run {
                 let messages: Vec<Outgoing> =
                     batch.events.into_iter().map(|event| self.feeder.message(event)).collect();
                 for refused in self.feeder.publish(&messages).await? {
                     self.tally.rejected += 1;
+                    kinds[refused.place] = None;
                     self.rejects.keep(&hour.to_string(), &Reject::of_file(refused.reason))?;
                 }
             }
-            kinds.iter().for_each(|(kind, bytes)| self.tally.event(kind, *bytes));
+            kinds.iter().flatten().for_each(|(kind, bytes)| self.tally.event(kind, *bytes));
             self.tally.unwanted += batch.unwanted;
             #[allow(clippy::cast_precision_loss)]
             let fraction = place.0 as f64 / place.1 as f64;
@@ -229,7 +270,8 @@ impl Filler<'_> {
     }
 
     fn tell(&self, filled: usize, events: u64, left: &Left) {
-        let Left { waiting, impossible, in_part } = left;
+        let Left { waiting, impossible, in_part, damaged } = left;
+        let waiting = waiting + damaged;
         if self.args.watch && filled == 0 && events == 0 {
             tracing::debug!(waiting, impossible, "no gap can be filled now");
             return;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::bail;
+use chrono::Utc;
 use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -41,6 +42,8 @@ struct Job<'a> {
     /// Nothing in a dry run.
     feeder: Option<Feeder>,
     folder: StateFolder,
+    /// Not of a dry run, nor of standard input, which cannot be gone on with.
+    remembers: bool,
     position: Position,
     rejects: Rejects,
     progress: Progress,
@@ -65,7 +68,7 @@ pub(super) async fn run(
     health: &Health,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let inputs = Input::expand(&args.what)?;
+    let inputs = Input::expand(&args.what, Utc::now())?;
     let mirror = Mirror::new(&args.mirror.base_url()?, health)?;
     let mut job = Job::begin(args, inputs, broker, health, &shutdown)?;
     let ended = job.work(&mirror, &shutdown).await;
@@ -91,16 +94,13 @@ impl<'a> Job<'a> {
         let folder = StateFolder::open(&args.state.state_dir, "gharchive", &identity)?;
         let anew =
             Position { input: 0, size: 0, line: 0, tally: Tally::default(), rejects: Rejects::new_name() };
-        let saved = if args.select.dry_run || inputs.contains(&Input::Stdin) {
-            None
-        } else {
-            folder.load::<Position>()
-        };
+        let remembers = !args.select.dry_run && !inputs.contains(&Input::Stdin);
+        let saved = if args.resume.anew || !remembers { None } else { folder.load::<Position>() };
         let position = match saved.filter(|position| position.input < inputs.len()) {
             Some(position) => {
                 let (events, input) = (thousands(position.tally.events), &inputs[position.input]);
                 tracing::info!(
-                    "going on behind line {} of {input}; {events} events are published",
+                    "going on behind line {} of {input}, where an earlier run of this command stopped; {events} events are published (--anew begins anew)",
                     position.line
                 );
                 position
@@ -117,6 +117,7 @@ impl<'a> Job<'a> {
             args,
             inputs,
             folder,
+            remembers,
             position,
         })
     }
@@ -233,7 +234,7 @@ impl<'a> Job<'a> {
 
     fn save(&mut self, now: bool) -> anyhow::Result<()> {
         self.rejects.flush()?;
-        if self.args.select.dry_run {
+        if !self.remembers {
             return Ok(());
         }
         if now {
@@ -271,8 +272,12 @@ impl<'a> Job<'a> {
         match is_whole {
             Ended::Whole => self.folder.forget(),
             Ended::Stopped => {
-                say("stopped: the same command goes on from here\n");
-                return Ok(());
+                say(if self.remembers {
+                    "stopped: the same command goes on from here\n"
+                } else {
+                    "stopped\n"
+                });
+                return ended;
             }
             Ended::Failed => return ended,
         }

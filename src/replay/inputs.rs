@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::stream::{self, Stream, StreamExt as _};
 use tokio_util::sync::CancellationToken;
 
@@ -26,11 +27,16 @@ impl Input {
     /// All that `what` names, in order.
     ///
     /// # Errors
-    /// [`UsageError`] for a file that is not there: better said before the first event is published than after hours.
-    pub(super) fn expand(what: &[What]) -> Result<Vec<Self>, UsageError> {
+    /// [`UsageError`] for a file that is not there, or hours far from `now`: better said before the first event is published than
+    /// after hours.
+    pub(super) fn expand(what: &[What], now: DateTime<Utc>) -> Result<Vec<Self>, UsageError> {
         let mut inputs = Vec::new();
         for one in what {
             match one {
+                // All of today may be asked for; a slip of the finger in the year is no million of missing hours.
+                What::Hours { last, .. } if *last > Hour::of(now + TimeDelta::days(1)) => {
+                    return Err(UsageError(format!("{one}: it ends in the future")));
+                }
                 What::Hours { first, last } => inputs.extend(first.through(*last).map(Self::Hour)),
                 What::File(path) => inputs.push(Self::File(check(path)?)),
                 What::Stdin => inputs.push(Self::Stdin),
@@ -84,9 +90,15 @@ pub(super) fn make_ready(
     folder: &Path,
     shutdown: &CancellationToken,
 ) -> impl Stream<Item = anyhow::Result<Ready>> + use<> {
-    let context = Arc::new((mirror.clone(), folder.to_owned(), shutdown.clone()));
+    // Downloads end with the stream, so that nobody writes into a folder that is being removed.
+    let stop = shutdown.child_token();
+    let context = Arc::new((mirror.clone(), folder.to_owned(), stop.clone()));
+    let guarded = (context, stop.drop_guard());
     stream::iter(inputs)
-        .map(move |input| tokio::spawn(one(input, Arc::clone(&context))))
+        .map(move |input| {
+            let (context, _until_the_end) = &guarded;
+            tokio::spawn(one(input, Arc::clone(context)))
+        })
         .buffered(AHEAD)
         .map(|joined| joined?)
 }
@@ -113,17 +125,20 @@ mod tests {
         let file = folder.path().join("x.json");
         std::fs::write(&file, "").unwrap();
         let what = |text: &str| text.parse::<What>().unwrap();
-        let inputs =
-            Input::expand(&[what("2015-01-01-22..2015-01-02-0"), what(file.to_str().unwrap()), what("-")])
-                .unwrap();
+        let inputs = Input::expand(
+            &[what("2015-01-01-22..2015-01-02-0"), what(file.to_str().unwrap()), what("-")],
+            Utc::now(),
+        )
+        .unwrap();
         let names: Vec<_> = inputs.iter().map(Input::to_string).collect();
         assert_eq!(names, ["2015-01-01-22", "2015-01-01-23", "2015-01-02-0", "x.json", "standard input"]);
         for (bad, why) in [
             ("/no/such/file.json", "must be a file"),
             (folder.path().to_str().unwrap(), "is a folder"),
             ("/dev/zero", "not a plain file"),
+            ("2015-01-01-0..2105-01-01-23", "ends in the future"),
         ] {
-            let error = Input::expand(&[what(bad)]).unwrap_err().to_string();
+            let error = Input::expand(&[what(bad)], Utc::now()).unwrap_err().to_string();
             assert!(error.contains(bad) && error.contains(why), "{error}");
         }
     }

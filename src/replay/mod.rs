@@ -44,11 +44,16 @@ pub async fn run(
     health: &Health,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    match source {
+    let ended = match source {
         ReplaySource::GhArchive(args) => gharchive::run(&args, &broker, health, shutdown).await,
         ReplaySource::Archive(args) => archive::run(&args, &broker, health, shutdown).await,
         ReplaySource::Dead(args) => dead::run(&args, &broker, health, shutdown).await,
         ReplaySource::Gaps(args) => gaps::run(&args, &broker, health, shutdown).await,
+    };
+    match Ended::of(&ended) {
+        // Wherever it was, and with whatever was said about it: this is what was asked for.
+        Ended::Stopped => Ok(()),
+        Ended::Whole | Ended::Failed => ended,
     }
 }
 

@@ -32,8 +32,8 @@ impl StateFolder {
     pub(super) fn open(root: &Path, name: &str, identity: &impl Hash) -> anyhow::Result<Self> {
         let path = root.join(self::name(name, identity));
         let remedy = "(choose another folder with --state-dir, REPLAY_STATE_DIR)";
-        fs::create_dir_all(&path).with_context(|| format!("create {} {remedy}", path.display()))?;
-        // Beside the folder, which is removed in the end.
+        fs::create_dir_all(root).with_context(|| format!("create {} {remedy}", root.display()))?;
+        // Beside the folder, which whoever holds the lock removes in the end.
         let lock_path = path.with_extension("lock");
         let lock =
             File::create(&lock_path).with_context(|| format!("create {} {remedy}", lock_path.display()))?;
@@ -45,6 +45,7 @@ impl StateFolder {
             // Not every file system has locks; two runs at once would only publish twice.
             Err(TryLockError::Error(error)) => tracing::debug!("locking {}: {error}", lock_path.display()),
         }
+        fs::create_dir_all(&path).with_context(|| format!("create {} {remedy}", path.display()))?;
         Ok(Self { path, _lock: lock, saved_at: None, has_complained: false })
     }
 

@@ -8,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 use super::patiently;
 use super::tally::{Tally, thousands};
 use crate::broker::{ArchiveStart, Broker};
-use crate::config::{ArchiveArgs, Position};
+use crate::config::{ArchiveArgs, Position, UsageError};
 use crate::health::Dependency;
+use crate::retry::Interrupted;
 
 /// Offsets below `next` are done; those up to `end` are to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,35 @@ pub(super) struct Stretch {
     /// Messages that retention had removed before we came.
     pub(super) removed: u64,
     pub(super) tally: Tally,
+}
+
+/// Refuses what cannot be meant, before anybody is asked.
+///
+/// # Errors
+/// [`UsageError`] that names the flags.
+pub(super) fn check(args: &ArchiveArgs) -> Result<(), UsageError> {
+    let is_backwards = match (args.since, args.until) {
+        (_, Some(Position::Last)) => return Err(UsageError("--until last: only --since can be last".into())),
+        (Some(Position::Offset(since)), Some(Position::Offset(until))) => until < since,
+        (Some(Position::Time(since)), Some(Position::Time(until))) => until < since,
+        (Some(Position::Ago(since)), Some(Position::Ago(until))) => until > since,
+        _ => false,
+    };
+    if is_backwards { Err(UsageError("--until is before --since".into())) } else { Ok(()) }
+}
+
+impl Stretch {
+    /// False when the archive ends before it: RabbitMQ has lost the end of the stream, or somebody has deleted the stream, and
+    /// offsets mean something else now.
+    pub(super) async fn is_there(
+        &self,
+        broker: &Broker,
+        server: &Dependency,
+        shutdown: &CancellationToken,
+    ) -> Result<bool, Interrupted> {
+        let end = patiently(server, shutdown, async || broker.archive_end().await).await?;
+        Ok(self.next >= self.end || end.is_some_and(|end| end + 1 >= self.end))
+    }
 }
 
 /// The stretch that was asked for, in offsets; nothing when the archive is empty.
@@ -52,6 +82,11 @@ pub(super) async fn find(
                     last.display()
                 )
             };
+            if next > end + 1 {
+                bail!(
+                    "--since last: the last replay ended before offset {next}, and the archive ends at {end}: it is another one now; say from when on"
+                )
+            }
             removed = first.saturating_sub(next);
             next.max(first)
         }
@@ -66,7 +101,8 @@ pub(super) async fn find(
     let until = match args.until {
         None => None,
         Some(Position::Offset(asked)) => Some(asked.saturating_add(1)),
-        Some(Position::Last) => bail!("--until last: only --since can be last"),
+        // As `check` has said.
+        Some(Position::Last) => None,
         // The second itself is included.
         Some(Position::Time(time)) => offset(ArchiveStart::Time(time + TimeDelta::seconds(1))).await?,
         Some(Position::Ago(ago)) => {

@@ -3,6 +3,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod browser;
+mod dashboard;
 mod end_to_end;
 mod failures;
 mod faults;

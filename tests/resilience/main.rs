@@ -10,4 +10,5 @@ mod limits;
 mod network;
 mod redis_refuses;
 mod redis_restarts;
+mod watchers;
 mod zombie;

@@ -6,7 +6,9 @@
 pub mod amqp;
 pub mod archive_files;
 pub mod archive_host;
+pub mod browser;
 pub mod corner;
+pub mod dashboard;
 pub mod dump;
 pub mod events;
 pub mod github;

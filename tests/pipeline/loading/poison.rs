@@ -11,6 +11,10 @@ use crate::support::oracle::Oracle;
 use crate::support::program::Program;
 use crate::support::wait::eventually;
 
+/// The poison's id. No name of the test's namespace may hold it: a random one such as `test-poison-1…` would trip the wire
+/// with every command, and no loader would live to load anything.
+const POISON: &str = "deadly";
+
 /// A way to Redis that reports when the poison is sent to be loaded, and swallows it: what the loader was doing when it died.
 struct Tripwire {
     url: String,
@@ -18,7 +22,7 @@ struct Tripwire {
 }
 
 impl Tripwire {
-    fn before(redis_url: &str, poison: &'static str) -> Self {
+    fn before(redis_url: &str) -> Self {
         let target = url::Url::parse(redis_url).unwrap();
         let address = target.socket_addrs(|| None).unwrap()[0];
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -29,7 +33,7 @@ impl Tripwire {
                 let (Ok(client), Ok(server)) = (client, TcpStream::connect(address)) else { return };
                 let (answers, back) = (server.try_clone().unwrap(), client.try_clone().unwrap());
                 let trip = trip.clone();
-                std::thread::spawn(move || forward(client, server, poison, &trip));
+                std::thread::spawn(move || forward(client, server, &trip));
                 std::thread::spawn(move || std::io::copy(&mut &answers, &mut &back));
             }
         });
@@ -52,17 +56,17 @@ impl Tripwire {
 }
 
 /// Passes on what the client sends until the poison is in it.
-fn forward(mut client: TcpStream, mut server: TcpStream, poison: &str, trip: &Sender<()>) {
+fn forward(mut client: TcpStream, mut server: TcpStream, trip: &Sender<()>) {
     let mut seen = Vec::new();
     let mut buffer = [0; 64 * 1024];
     while let Ok(count @ 1..) = client.read(&mut buffer) {
         // A batch may come in pieces, and the poison's name across two of them.
         seen.extend_from_slice(&buffer[..count]);
-        if seen.windows(poison.len()).any(|window| window == poison.as_bytes()) {
+        if seen.windows(POISON.len()).any(|window| window == POISON.as_bytes()) {
             let _ = trip.send(());
             return;
         }
-        seen.drain(..seen.len().saturating_sub(poison.len()));
+        seen.drain(..seen.len().saturating_sub(POISON.len()));
         if server.write_all(&buffer[..count]).is_err() {
             break;
         }
@@ -73,12 +77,13 @@ fn forward(mut client: TcpStream, mut server: TcpStream, poison: &str, trip: &Se
 #[test]
 fn a_message_that_kills_loader_after_loader_ends_in_the_dead_letters_and_its_bystanders_load() {
     let corner = Corner::new("poison");
-    let poison = br#"{"id":"poison-1","type":"PushEvent","created_at":"2015-01-01T12:00:01Z"}"#.to_vec();
+    let poison = format!(r#"{{"id":"{POISON}","type":"PushEvent","created_at":"2015-01-01T12:00:01Z"}}"#);
+    let poison = poison.into_bytes();
     let good: Vec<Vec<u8>> = (0..300).map(|n| event(n).bytes()).collect();
     let (before, after) = good.split_at(100);
     let bodies: Vec<_> = before.iter().chain([&poison]).chain(after).cloned().collect();
     corner.publish(&bodies);
-    let tripwire = Tripwire::before(&corner.redis_url, "poison-1");
+    let tripwire = Tripwire::before(&corner.redis_url);
     let mut deaths = 0;
     while tripwire.kills(corner.loader_at(
         &corner.amqp_url,

@@ -19,6 +19,7 @@ const CANARY: &str = "k4n4ry";
 const AMQP_PASSWORD: &str = "k4n4ry-amqp/p@ss:#?%41";
 const REDIS_PASSWORD: &str = "k4n4ry-redis/p@ss:#?";
 const GITHUB_TOKEN: &str = "k4n4ry-ghp-token";
+const DASHBOARD_TOKEN: &str = "k4n4ry-of-the-dashboard";
 
 /// Everything at its most talkative, and the libraries that see the secrets by their names.
 const TALKATIVE: &str =

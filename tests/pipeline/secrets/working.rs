@@ -28,6 +28,8 @@ fn a_pipeline_with_passwords_and_a_token_shows_none_and_hands_none_on() {
         ("GITHUB_API_URL", &github.url),
         ("GITHUB_TOKEN_FILE", token_file.to_str().unwrap()),
     ];
+    let dashboard = [&variables[..], &[("DASHBOARD_TOKEN", DASHBOARD_TOKEN)]].concat();
+    let dashboard = Suspect::start("working", "dashboard", &dashboard, &["--listen", "127.0.0.1:0"]);
     let loader = Suspect::start("working", "loader", &variables, &[]);
     let fetcher = Suspect::start("working", "fetcher", &variables, &[]);
     let standalone = Suspect::start("working", "standalone", &variables, &[]);
@@ -43,6 +45,7 @@ fn a_pipeline_with_passwords_and_a_token_shows_none_and_hands_none_on() {
     fetcher.shows_nothing_after("INFO");
     standalone.shows_nothing_after("consuming");
     simulator.shows_nothing_after("INFO");
+    dashboard.shows_nothing_after("the dashboard is at");
 }
 
 fn eventually_dead(amqp: &Amqp) -> crate::support::amqp::Message {

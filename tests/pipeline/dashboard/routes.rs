@@ -1,0 +1,196 @@
+//! Each route's answer, from a pipeline at work.
+
+use serde_json::json;
+
+use crate::support::corner::Corner;
+use crate::support::dashboard::Dashboard;
+use crate::support::events::event;
+use crate::support::github::GitHub;
+use crate::support::program::Program;
+use crate::support::wait::eventually;
+
+/// Events of one hour of 2015: two developers, two types.
+fn bodies() -> Vec<Vec<u8>> {
+    let push = |n: u32, login: &str| event(n).by(login).with("repo", r#"{"name":"octo/hello"}"#).bytes();
+    vec![push(1, "ada"), push(2, "ada"), push(3, "bob"), event(4).kind("WatchEvent").by("bob").bytes()]
+}
+
+fn loaded(story: &str) -> (Corner, Program, Dashboard) {
+    let corner = Corner::new(story);
+    let dashboard = Dashboard::ready(&corner);
+    let loader = corner.loader(&[]);
+    corner.publish(&bodies());
+    eventually("all is loaded", || corner.loaded() == 4);
+    (corner, loader, dashboard)
+}
+
+#[test]
+fn an_hours_developers_and_counts_are_shown_and_the_newest_hour_when_none_is_asked_for() {
+    let (corner, _loader, dashboard) = loaded("dashboards");
+    let board = dashboard.json("/api/leaderboard?hour=2015-01-01-12");
+    assert_eq!(board["hour"], "2015-01-01-12");
+    assert_eq!(board["developers"], json!([{"login": "ada", "score": 2}, {"login": "bob", "score": 1}]));
+    assert_eq!(board["types"], json!({"PushEvent": 3, "WatchEvent": 1}));
+    assert_eq!(board["total"], 4);
+    assert_eq!(dashboard.json("/api/leaderboard?limit=1")["hour"], "2015-01-01-12");
+    assert_eq!(dashboard.json("/api/leaderboard?limit=1")["developers"].as_array().unwrap().len(), 1);
+    let empty = dashboard.json("/api/leaderboard?hour=2014-01-01-00");
+    assert_eq!((&empty["developers"], &empty["total"]), (&json!([]), &json!(0)));
+    eventually("the hour is listed", || dashboard.json("/api/overview")["hours"] == json!(["2015-01-01-12"]));
+    drop(corner);
+}
+
+#[test]
+fn events_are_shown_newest_first_whole_and_filtered() {
+    let (_corner, _loader, dashboard) = loaded("dashevents");
+    let ids = |path: &str| -> Vec<String> {
+        let events = dashboard.json(path)["events"].as_array().unwrap().clone();
+        events.iter().map(|event| event["event"]["id"].as_str().unwrap().to_owned()).collect()
+    };
+    eventually("all are shown", || ids("/api/events").len() == 4);
+    assert_eq!(ids("/api/events?limit=1").len(), 1);
+    assert_eq!(ids("/api/events?type=WatchEvent"), ["4"]);
+    assert_eq!(ids("/api/events?actor=BOB&repo=octo/hello"), ["3"]);
+    assert!(ids("/api/events?repo=octo/hell").is_empty());
+    let shown = &dashboard.json("/api/events?actor=ada&limit=1")["events"][0];
+    let sent: Vec<serde_json::Value> =
+        bodies().iter().map(|body| serde_json::from_slice(body).unwrap()).collect();
+    assert!(sent.contains(&shown["event"]), "{shown}");
+    assert!(shown["id"].as_str().unwrap().contains('-'));
+}
+
+#[test]
+fn the_overview_and_the_workers_tell_what_loaders_tell() {
+    let (corner, loader, dashboard) = loaded("dashview");
+    eventually("the loader has told", || dashboard.json("/api/overview")["loaded"]["total"] == 4);
+    let view = dashboard.json("/api/overview");
+    assert_eq!(view["namespace"], corner.namespace.as_str());
+    assert_eq!((&view["redis"]["state"], &view["rabbitmq"]["state"]), (&json!("up"), &json!("up")));
+    assert!(view["redis"]["as_of"].is_string() && view["rabbitmq"]["as_of"].is_string());
+    assert_eq!((&view["healthy"], &view["problems"]), (&json!(true), &json!([])));
+    let pushes: u64 = view["history"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|step| step["types"]["PushEvent"].as_u64())
+        .sum();
+    assert_eq!(pushes, 3, "{view}");
+    let workers = dashboard.json("/api/workers");
+    let worker = &workers["workers"][0];
+    assert_eq!((&worker["program"], &worker["pid"]), (&json!("loader"), &json!(loader.pid())));
+    assert_eq!(
+        (&worker["ready"], &worker["last_error"], &worker["fetcher"]),
+        (&json!(true), &json!(null), &json!(null))
+    );
+    assert_eq!(worker["loader"]["types"], json!({"PushEvent": 3, "WatchEvent": 1}));
+    eventually("a rate is told", || {
+        dashboard.json("/api/workers")["workers"][0]["rates"]["loaded_per_second"].is_number()
+    });
+    loader.stop();
+    eventually("its absence is told", || {
+        dashboard.json("/api/overview")["problems"] == json!(["no loader is at work"])
+    });
+}
+
+#[test]
+fn a_fetcher_tells_its_polls_coverage_and_quota() {
+    let (corner, github) =
+        (Corner::new("dashfetch"), GitHub::generated(&["--rate", "0", "--rate-limit", "5000"]));
+    let dashboard = Dashboard::ready(&corner);
+    let _fetcher = corner.fetcher(&github.url, &[]);
+    eventually("the fetcher has told", || dashboard.json("/api/overview")["quota"]["remaining"].is_u64());
+    let view = dashboard.json("/api/overview");
+    assert_eq!((&view["quota"]["limit"], &view["coverage"]), (&json!(5000), &json!(1.0)));
+    let told = &dashboard.json("/api/workers")["workers"][0];
+    assert!(
+        told["fetcher"]["polls"].as_u64() > Some(0) && told["fetcher"]["last_poll_at"].is_string(),
+        "{told}"
+    );
+    assert_eq!(told["loader"], json!(null));
+}
+
+#[test]
+fn queues_dead_letters_and_gaps_are_shown_and_stay_where_they_are() {
+    let corner = Corner::new("dashqueues");
+    let dashboard = Dashboard::ready(&corner);
+    let _loader = corner.loader(&[]);
+    corner.publish(&[b"no event".to_vec(), b"nor this".to_vec(), b"{}".to_vec()]);
+    corner.wait_until_ready("load.dead", 3);
+    let gap = br#"{"source":"events","from":"2026-01-01T12:00:09Z","to":"2026-01-01T12:01:40Z","seconds":91,"detected_at":"2026-01-01T12:02:00Z","events_in_poll":300}"#;
+    let properties = crate::support::corner::properties("gap");
+    corner.amqp().publish("", &corner.queue("gaps"), &properties, &[gap.to_vec()]);
+    corner.wait_until_ready("gaps", 1);
+    let letters = || dashboard.json("/api/dead-letters");
+    eventually("dead letters are seen", || letters()["total"] == 3);
+    let seen = letters();
+    assert_eq!(seen["looked_at"], 3);
+    assert_eq!(seen["groups"][0]["count"], 2, "{seen}");
+    assert!(seen["groups"][0]["reason"].as_str().unwrap().contains("not-json"), "{seen}");
+    assert!(seen["groups"][0]["first_failed_at"].is_string() && seen["groups"][0]["ids"].is_array());
+    eventually("the gap is seen", || dashboard.json("/api/gaps")["gaps"][0]["seconds"] == 91);
+    let queues = dashboard.json("/api/queues");
+    let queue = |name: &str| {
+        let queues = queues["queues"].as_array().unwrap();
+        queues.iter().find(|queue| queue["name"] == corner.queue(name).as_str()).unwrap().clone()
+    };
+    assert_eq!(queue("load")["consumers"], 1);
+    assert_eq!((&queue("load")["kind"], &queue("load.retry.9s")["kind"]), (&json!("load"), &json!("retry")));
+    eventually("depths are seen", || {
+        let view = dashboard.json("/api/overview");
+        view["dead_letters"] == 3 && view["gaps"] == json!({"count": 1, "seconds": 91})
+    });
+    corner.wait_until_ready("load.dead", 3);
+    corner.wait_until_ready("gaps", 1);
+}
+
+#[test]
+fn bad_parameters_are_told_in_json_and_strange_paths_and_methods_too() {
+    let dashboard = Dashboard::start(&Corner::new("dashbad"), &[]);
+    for (path, word) in [
+        ("/api/leaderboard?limit=0", "limit: '0' must be 1 to 100"),
+        ("/api/leaderboard?limit=101", "limit"),
+        ("/api/leaderboard?hour=yesterday", "hour: 'yesterday'"),
+        ("/api/events?limit=501", "1 to 500"),
+        ("/api/events?type=%3Cscript%3E", "type"),
+        ("/api/events?repo=a%20b", "repo"),
+        ("/api/events/stream?actor=%0A", "actor"),
+        ("/api/overview?x=1", "no such parameter"),
+        ("/api/queues?limit=1", "no such parameter"),
+    ] {
+        let answer = dashboard.get(path);
+        assert_eq!(answer.status, 400, "{path}: {answer:?}");
+        assert!(answer.error().contains(word), "{path}: {}", answer.error());
+        assert_eq!(answer.headers["content-type"], "application/json");
+    }
+    for path in ["/api", "/api/nothing", "/assets/../Cargo.toml", "/assets/", "/assets/%2e%2e/x", "/x"] {
+        let answer = dashboard.get(path);
+        assert_eq!(answer.status, 404, "{path}");
+        assert!(!answer.error().is_empty());
+    }
+    let deleted = dashboard.request("DELETE", "/api/overview", &[("Host", "localhost")], "");
+    assert_eq!(deleted.status, 405);
+    assert!(!deleted.error().is_empty());
+    let resumed =
+        dashboard.request("GET", "/api/events/stream", &[("Host", "localhost"), ("Last-Event-ID", "x")], "");
+    assert_eq!(resumed.status, 400);
+}
+
+#[test]
+fn the_page_and_its_files_health_and_metrics_are_served() {
+    let (_corner, _loader, dashboard) = loaded("dashpage");
+    for (path, kind) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/assets/app.js", "text/javascript; charset=utf-8"),
+        ("/assets/style.css", "text/css; charset=utf-8"),
+    ] {
+        let answer = dashboard.get(path);
+        assert_eq!((answer.status, answer.headers["content-type"].as_str()), (200, kind));
+        assert!(!answer.body.is_empty());
+    }
+    assert_eq!(dashboard.get("/healthz").body, "alive\n");
+    assert_eq!(dashboard.json("/readyz"), json!({"ready": true, "waiting_for": {}}));
+    dashboard.json("/api/queues");
+    let metrics = dashboard.get("/metrics");
+    assert_eq!(metrics.status, 200);
+    assert!(metrics.body.contains("github_etl_queue_messages_ready{"), "{}", metrics.body);
+}

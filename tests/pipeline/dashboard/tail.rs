@@ -1,0 +1,49 @@
+//! `dashboard --tail`.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::corner::Corner;
+use crate::support::events::event;
+use crate::support::program::Program;
+use crate::support::wait::eventually;
+
+fn tail(corner: &Corner, arguments: &[&str]) -> Program {
+    let variables = [
+        ("AMQP_URL", corner.amqp_url.as_str()),
+        ("REDIS_URL", &corner.redis_url),
+        ("ETL_NAMESPACE", &corner.namespace),
+        ("RUST_LOG", "debug"),
+    ];
+    let program = Program::start("dashboard", &variables, &[&["--tail"], arguments].concat());
+    program.wait_for("printing events as they load");
+    program
+}
+
+#[test]
+fn events_are_printed_as_they_load_chosen_and_escaped() {
+    let corner = Corner::new("tail");
+    let _loader = corner.loader(&[]);
+    corner.publish(&[event(1).bytes()]);
+    eventually("the first is loaded", || corner.loaded() == 1);
+    let (all, chosen) =
+        (tail(&corner, &[]), tail(&corner, &["--format", "json", "--type", "PushEvent", "--actor", "ada*"]));
+    let hostile = "ada\u{1b}]0;x\u{7}\u{202e}";
+    corner.publish(&[
+        event(2).by(hostile).bytes(),
+        event(3).kind("WatchEvent").by("ada").bytes(),
+        event(4).by("bob").bytes(),
+    ]);
+    eventually("all are loaded", || corner.loaded() == 4);
+    // Long enough for a look.
+    std::thread::sleep(Duration::from_secs(1));
+    let (all, chosen) = (all.stop().stdout, chosen.stop().stdout);
+    assert_eq!(all.lines().count(), 3, "{all}");
+    assert!(all.contains(r"ada\u{1b}]0;x\u{7}\u{202e}") && all.contains("WatchEvent"), "{all}");
+    let lines: Vec<Value> = chosen.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((lines.len(), &lines[0]["actor"]["login"]), (1, &hostile.into()), "{chosen}");
+    for text in [&all, &chosen] {
+        assert!(!text.chars().any(|c| c == '\u{202e}' || c.is_control() && c != '\n'), "{text:?}");
+    }
+}
