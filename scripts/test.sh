@@ -31,6 +31,7 @@ stop_test_servers_at_exit
 
 scripts/ensure-tools.sh check
 scripts/ensure-servers.sh
+scripts/ensure-promtool.sh
 scripts/ensure-browser.sh
 step scripts check_scripts
 step format cargo fmt --check

@@ -8,13 +8,13 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 
 /// The state of everything a program depends on. Cheap to clone; all clones share the state.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Health {
     // Held for a map operation only, never across an await.
     known: Arc<Mutex<Known>>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Known {
     states: BTreeMap<String, State>,
     last_error: Option<LastError>,
@@ -28,6 +28,7 @@ pub struct LastError {
     pub text: String,
 }
 
+#[derive(Debug)]
 enum State {
     /// Not reached yet: not ready, but nothing to complain about either.
     Starting,
@@ -39,7 +40,7 @@ enum State {
 }
 
 /// One dependency's entry in [`Health`]; whoever talks to the server owns it and reports.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Dependency {
     name: String,
     health: Health,

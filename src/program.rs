@@ -58,6 +58,7 @@ where
     // Kept to the end, so that the last lines stand before whatever `main` prints.
     let _log = telemetry::install_log(telemetry_args(&args).log_format, &environment)?;
     install_tls();
+    let exporting = telemetry::export_spans(A::command().get_name(), &environment)?;
     // One thread: measured against the multi-threaded runtime, this costs less CPU per event, and loaders scale as
     // processes anyway.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -66,11 +67,12 @@ where
         let board = Board::new(health.clone());
         let context = Context { environment, health, board, shutdown: CancellationToken::new() };
         stop_on_signal(context.shutdown.clone())?;
-        telemetry::serve(telemetry_args(&args), &context).await?;
+        telemetry::serve(telemetry_args(&args), A::command().get_name(), &context).await?;
         run(args, context).await
     });
     // Else the end would wait for whoever has stopped reading our stdout.
     runtime.shutdown_background();
+    drop(exporting);
     result
 }
 

@@ -7,7 +7,7 @@ use crate::config::{AmqpUrl, RedisUrl, StandaloneArgs};
 use crate::dashboard;
 use crate::program::Context;
 use crate::store::Store;
-use crate::{fetcher, loader, status, watch};
+use crate::{fetcher, loader, status, telemetry, watch};
 
 /// Runs the fetcher and `--loaders` loaders until told to stop. When one part fails, all stop.
 ///
@@ -48,6 +48,8 @@ fn start_dashboard(
     context: &Context,
 ) -> anyhow::Result<()> {
     let Some(listen) = args.dashboard_listen.0 else { return Ok(()) };
+    // Here, because what records metrics lives with the pipeline, under its name, and the dashboard only shows them.
+    telemetry::record("standalone")?;
     let settings = dashboard::Settings {
         amqp: amqp.clone(),
         redis: redis.clone(),

@@ -12,6 +12,9 @@ const ATTEMPTS: &str = "x-etl-attempts";
 const FIRST_FAILED_AT: &str = "x-etl-first-failed-at";
 const ORIGINAL_ROUTING_KEY: &str = "x-etl-original-routing-key";
 
+/// The place in a trace where it was published (<https://www.w3.org/TR/trace-context/>).
+const TRACEPARENT: &str = "traceparent";
+
 /// How often it was sent back from the dead letters.
 const REDRIVES: &str = "x-etl-redrives";
 
@@ -111,6 +114,18 @@ impl Envelope {
         self.0.kind().as_ref().map(ShortString::to_string)
     }
 
+    /// Where in a trace it was published, if it says so and whatever that is.
+    pub fn traceparent(&self) -> Option<&str> {
+        self.str(TRACEPARENT)
+    }
+
+    /// Says where in a trace it is published.
+    pub fn set_traceparent(&mut self, traceparent: &str) {
+        let mut headers = self.0.headers().clone().unwrap_or_default();
+        headers.insert(TRACEPARENT.into(), AMQPValue::LongString(traceparent.into()));
+        self.0 = std::mem::take(&mut self.0).with_headers(headers);
+    }
+
     /// Failed attempts so far, 0 when the header is missing or is not a number: a hint by whoever sent it.
     pub fn attempts(&self) -> u32 {
         count_in(&self.0, ATTEMPTS)
@@ -207,9 +222,13 @@ impl Envelope {
     }
 
     fn text(&self, name: &str) -> Option<String> {
+        self.str(name).map(str::to_owned)
+    }
+
+    fn str(&self, name: &str) -> Option<&str> {
         match self.header(name)? {
-            AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok().map(str::to_owned),
-            AMQPValue::ShortString(text) => Some(text.to_string()),
+            AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok(),
+            AMQPValue::ShortString(text) => Some(text.as_str()),
             _ => None,
         }
     }

@@ -18,6 +18,7 @@ mod session;
 mod status;
 mod taker;
 mod topology;
+mod traced;
 
 pub use archive::{ArchiveReader, ArchiveStart, Archived};
 pub use batch::TooLarge;

@@ -55,7 +55,7 @@ impl Route {
     /// The routing key of events whose type cannot be one, and of what is not an event.
     pub const KIND_OTHER: &str = "other";
 
-    fn exchange_and_key<'a>(&'a self, names: &'a super::Names) -> (Cow<'a, str>, &'a str) {
+    pub(super) fn exchange_and_key<'a>(&'a self, names: &'a super::Names) -> (Cow<'a, str>, &'a str) {
         match self {
             Self::Queue(name) => ("".into(), name),
             Self::LoadQueue { routing_key } => {

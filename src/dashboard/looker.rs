@@ -1,5 +1,5 @@
-//! Looks into RabbitMQ's queues while somebody wants to know, and notices whether RabbitMQ answers. Dead letters and gaps are
-//! looked at without being removed: they stand in their queue again at once.
+//! Looks into RabbitMQ's queues while somebody wants to know, or scrapes metrics, and notices whether RabbitMQ answers. Dead
+//! letters and gaps are looked at without being removed: they stand in their queue again at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,7 +69,7 @@ pub(super) async fn run(shared: Arc<Shared>, broker: Broker) {
     let (mut taker, mut dead, mut gaps) = (None, Looked::default(), Looked::default());
     let mut has_warned = false;
     loop {
-        if shared.is_asked() {
+        if shared.is_asked() || shared.is_scraped() {
             let looked = look(&shared, &broker, &mut taker, &mut dead, &mut gaps).await;
             if let Err(error) = looked {
                 // That RabbitMQ is away is for the listener to tell.
@@ -83,7 +83,10 @@ pub(super) async fn run(shared: Arc<Shared>, broker: Broker) {
         }
         for _ in 0..DEPTHS_EVERY.as_millis() / 100 {
             sleep(Duration::from_millis(100)).await;
-            if shared.is_asked() && lock(&shared.looks).queues.is_none() && !shared.rabbitmq.is_away() {
+            if (shared.is_asked() || shared.is_scraped())
+                && lock(&shared.looks).queues.is_none()
+                && !shared.rabbitmq.is_away()
+            {
                 break;
             }
         }
@@ -106,6 +109,10 @@ async fn look(
     let ready = |kind: &str| queues.iter().find(|queue| queue.kind == kind).map_or(0, |queue| queue.ready);
     let (dead_ready, gaps_ready) = (ready("dead"), ready("gaps"));
     lock(&shared.looks).queues = Some(Dated::now(queues));
+    if !shared.is_asked() {
+        // Metrics need no more than depths.
+        return Ok(());
+    }
     if dead.is_due(dead_ready) {
         let letters = dead_letters(broker, &shared.names, dead_ready).await?;
         *dead = Looked(Some((Instant::now(), dead_ready)));
@@ -127,13 +134,13 @@ async fn depths(taker: &Taker, names: &Names) -> Result<Vec<Queue>, BrokerError>
     let mut queues = Vec::with_capacity(all.len());
     for (name, kind) in all {
         let Depth { ready, consumers } = taker.depth(&name).await?;
-        describe(kind, &name, ready, consumers);
+        measure(kind, &name, ready, consumers);
         queues.push(Queue { name, kind, ready, consumers });
     }
     Ok(queues)
 }
 
-fn describe(kind: &'static str, name: &str, ready: u32, consumers: u32) {
+fn measure(kind: &'static str, name: &str, ready: u32, consumers: u32) {
     // Queues' names are of the configuration: a dozen.
     let gauge = |metric: &'static str| metrics::gauge!(metric, "queue" => name.to_owned(), "kind" => kind);
     gauge("github_etl_queue_messages_ready").set(ready);

@@ -147,7 +147,7 @@ fn open(settings: Settings, health: &Health) -> anyhow::Result<Visit> {
         hours: Default::default(),
         boards: Default::default(),
         feed: feed::Feed::new(),
-        metrics: telemetry::record()?,
+        metrics: telemetry::record("dashboard")?,
         asked_at: Default::default(),
     });
     describe_metrics();

@@ -134,8 +134,7 @@ pub(super) async fn readyz(State(visit): State<Arc<Visit>>, headers: HeaderMap) 
 }
 
 pub(super) async fn metrics(State(visit): State<Arc<Visit>>) -> Response {
-    // Depths of queues are looked at for those who scrape, too.
-    visit.shared.ask();
+    let is_ready = visit.shared.redis.is_up() && visit.shared.rabbitmq.is_up();
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    (kind, visit.shared.metrics.render()).into_response()
+    (kind, visit.shared.metrics.render(is_ready)).into_response()
 }

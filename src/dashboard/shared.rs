@@ -4,7 +4,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::time::Instant;
 
 use super::boards::Boards;
@@ -31,7 +30,7 @@ pub(super) struct Shared {
     pub(super) hours: Mutex<Hours>,
     pub(super) boards: Boards,
     pub(super) feed: Feed,
-    pub(super) metrics: PrometheusHandle,
+    pub(super) metrics: crate::telemetry::Metrics,
     pub(super) asked_at: Mutex<Option<Instant>>,
 }
 
@@ -48,6 +47,11 @@ impl Shared {
     /// True while somebody has asked lately.
     pub(super) fn is_asked(&self) -> bool {
         lock(&self.asked_at).is_some_and(|at| at.elapsed() < ASKED_FOR)
+    }
+
+    /// True while somebody asks for metrics, wherever they are served.
+    pub(super) fn is_scraped(&self) -> bool {
+        self.metrics.are_wanted(ASKED_FOR)
     }
 }
 

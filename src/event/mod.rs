@@ -7,6 +7,7 @@
 mod fields;
 mod headline;
 mod invalid;
+mod kinds;
 mod nesting;
 mod page;
 mod rebuilt;
@@ -19,6 +20,7 @@ use serde_json::value::RawValue;
 use fields::RawFields;
 pub use headline::Headline;
 pub use invalid::NotAnEvent;
+pub use kinds::{KINDS, place_of_kind};
 pub use page::{NotAPage, split_page};
 pub use rebuilt::Rebuilt;
 

@@ -11,13 +11,14 @@ use tokio_util::sync::CancellationToken;
 use super::budget::Budget;
 use super::coverage::{Coverage, Gap};
 use super::feed::{End, Feed};
-use super::report::{self, Counts, Report};
+use super::report::{self, Counts, Quota, Report};
 use super::{publish, walk::Element};
 use crate::broker::{Broker, PublishError, Publisher};
 use crate::config::{FetchArgs, Source};
 use crate::github::Client;
 use crate::retry;
 use crate::status::{Board, FetcherFigures, PollFigures};
+use crate::telemetry::traces::{Kind, Span};
 
 /// What the fetcher works with.
 pub(super) struct Poller {
@@ -101,12 +102,21 @@ impl Poller {
     async fn poll(&mut self, index: usize) -> Result<End, PublishError> {
         let started = Instant::now();
         let feed = &mut self.feeds[index];
+        let mut span = Span::root("poll", Kind::Internal);
+        span.say("github_etl.source", &feed.source);
+        let mut fetch = span.child("fetch", Kind::Client);
         let (walk, end) = feed.walk(&self.client, &mut self.budget, &self.shutdown).await?;
+        fetch.say("github_etl.outcome", end.label());
+        fetch.count("github_etl.pages", walk.pages as usize);
+        if let Some(fault) = end.fault() {
+            fetch.fail(fault);
+        }
+        drop(fetch);
         let gaps = if end == End::Whole { walk.gaps(&feed.memory) } else { Vec::new() };
         let mut counts = Counts::of(&walk);
         let mut found = walk.into_found();
         let elements = std::mem::take(&mut found.elements);
-        counts.leave_out(self.publish(index, elements, &gaps).await?);
+        counts.leave_out(self.publish(index, elements, &gaps, &span).await?);
         self.feeds[index].remember(found, &end, &gaps);
         self.schedule(index, &end);
         self.tell(index, &end, counts, &gaps, started.elapsed());
@@ -121,12 +131,14 @@ impl Poller {
         index: usize,
         elements: Vec<Element>,
         gaps: &[Gap],
+        poll: &Span,
     ) -> Result<usize, PublishError> {
         let source = &self.feeds[index].source;
         let mut messages: Vec<_> =
             elements.into_iter().map(|element| publish::of_element(element, &self.broker)).collect();
         let now = chrono::Utc::now();
         messages.extend(gaps.iter().map(|gap| publish::of_gap(gap, source, &self.broker, now)));
+        let _span = self.broker.begin_publish(Some(poll), &mut messages);
         let too_large = self.publisher.publish_all(&messages, &self.shutdown).await?;
         for error in &too_large {
             tracing::error!(source = %source, "{source}: {error}; the event is left out, GH Archive will have it");
@@ -167,25 +179,34 @@ impl Poller {
             Some(fault) => feed.trouble.away(fault),
         }
         let of_kind = |other: &&Feed| other.source.kind() == feed.source.kind();
-        let of_kind = self.feeds.iter().filter(of_kind).map(|feed| feed.coverage);
+        let of_kind = self.feeds.iter().filter(of_kind);
+        if let Some(newest) = of_kind.clone().filter_map(|feed| feed.memory.newest()).max() {
+            report::newest_of_kind(feed.source.kind(), newest);
+        }
+        let of_kind = of_kind.map(|feed| feed.coverage);
         report::coverage_of_kind(feed.source.kind(), Coverage::ratio_of_all(of_kind, now));
         let coverage = Coverage::ratio_of_all(self.feeds.iter().map(|feed| feed.coverage), now);
         report::overall_coverage(coverage);
+        let quota = Quota {
+            left: self.budget.remaining(),
+            limit: self.budget.limit(),
+            resets_at: self.budget.resets_in(now).map(|wait| chrono::Utc::now() + wait),
+        };
         self.figures.polled(PollFigures {
             events_new: counts.published as u64,
             gaps: gaps.len() as u64,
             gap_seconds: gaps.iter().map(Gap::seconds).sum(),
             coverage,
-            quota_remaining: self.budget.remaining(),
-            quota_limit: self.budget.limit(),
-            quota_resets_at: self.budget.resets_in(now).map(|wait| chrono::Utc::now() + wait),
+            quota_remaining: quota.left,
+            quota_limit: quota.limit,
+            quota_resets_at: quota.resets_at,
         });
         Report {
             source: &feed.source,
             end,
             counts,
             gaps,
-            quota_left: self.budget.remaining(),
+            quota,
             coverage: feed.coverage.ratio(now),
             took,
             next_poll_in: self.until_polled(feed, now),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use super::coverage::Gap;
@@ -15,12 +16,20 @@ pub(super) struct Report<'a> {
     pub end: &'a End,
     pub counts: Counts,
     pub gaps: &'a [Gap],
-    pub quota_left: Option<u64>,
+    pub quota: Quota,
     /// Seconds of the source's feed seen / elapsed.
     pub coverage: f64,
     /// How long the poll took, publishing included.
     pub took: Duration,
     pub next_poll_in: Duration,
+}
+
+/// What is known of GitHub's quota of requests.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Quota {
+    pub left: Option<u64>,
+    pub limit: Option<u64>,
+    pub resets_at: Option<DateTime<Utc>>,
 }
 
 /// What a poll met.
@@ -71,7 +80,7 @@ impl Report<'_> {
 
     fn summarise(&self) {
         let Counts { published, already_seen, pages, .. } = self.counts;
-        let quota = self.quota_left.map_or_else(|| "unknown".to_owned(), |left| left.to_string());
+        let quota = self.quota.left.map_or_else(|| "unknown".to_owned(), |left| left.to_string());
         let coverage_percent = (self.coverage * 1000.0).floor() / 10.0;
         let next_poll_s = (self.next_poll_in.as_secs_f64() * 10.0).round() / 10.0;
         let what = match self.end {
@@ -85,7 +94,7 @@ impl Report<'_> {
             published,
             already_seen,
             pages,
-            quota_left = self.quota_left,
+            quota_left = self.quota.left,
             coverage_percent,
             next_poll_s,
             "{}: {what}; quota left: {quota}, coverage {coverage_percent} %, next poll in {next_poll_s} s",
@@ -130,11 +139,33 @@ impl Report<'_> {
         counter!("github_etl_fetcher_gap_seconds_total", "source" => kind)
             .increment(self.gaps.iter().map(Gap::seconds).sum());
         histogram!("github_etl_fetcher_poll_duration_seconds", "source" => kind).record(self.took);
-        if let Some(left) = self.quota_left {
-            #[expect(clippy::cast_precision_loss, reason = "quotas are thousands")]
-            gauge!("github_etl_fetcher_rate_limit_remaining").set(left as f64);
+        self.quota.measure();
+    }
+}
+
+impl Quota {
+    #[expect(clippy::cast_precision_loss, reason = "quotas are thousands, times are whole seconds")]
+    fn measure(self) {
+        for (name, value) in [
+            ("github_etl_fetcher_rate_limit_remaining", self.left.map(|left| left as f64)),
+            ("github_etl_fetcher_rate_limit_requests", self.limit.map(|limit| limit as f64)),
+            (
+                "github_etl_fetcher_rate_limit_reset_timestamp_seconds",
+                self.resets_at.map(|at| at.timestamp() as f64),
+            ),
+        ] {
+            if let Some(value) = value {
+                gauge!(name).set(value);
+            }
         }
     }
+}
+
+/// Sets the gauge of when the newest event of the sources of one kind was created.
+pub(super) fn newest_of_kind(kind: &'static str, created: DateTime<Utc>) {
+    #[expect(clippy::cast_precision_loss, reason = "times are whole seconds")]
+    gauge!("github_etl_fetcher_last_event_timestamp_seconds", "source" => kind)
+        .set(created.timestamp() as f64);
 }
 
 /// Sets the gauge of coverage over all sources.
@@ -169,5 +200,14 @@ pub(super) fn describe() {
         "Seconds of the feeds of a kind seen / elapsed"
     );
     describe_gauge!("github_etl_fetcher_rate_limit_remaining", "Requests left of GitHub's quota");
+    describe_gauge!("github_etl_fetcher_rate_limit_requests", "Requests that GitHub's quota has in all");
+    describe_gauge!(
+        "github_etl_fetcher_rate_limit_reset_timestamp_seconds",
+        "When GitHub's quota starts afresh"
+    );
+    describe_gauge!(
+        "github_etl_fetcher_last_event_timestamp_seconds",
+        "When the newest event that the feeds of a kind have shown was created"
+    );
     describe_histogram!("github_etl_fetcher_poll_duration_seconds", "Time a poll takes, publishing included");
 }

@@ -7,6 +7,7 @@ use crate::broker::Delivery;
 use crate::event::Event;
 use crate::retry::{Backoff, Interrupted};
 use crate::store::{Fault, LoadCall, Verdict};
+use crate::telemetry::traces::Processing;
 
 /// What became of a delivery. Matched in one place, where the session settles it.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub(super) async fn load(
     deliveries: &[Delivery],
     shutdown: &CancellationToken,
 ) -> Result<Vec<Outcome>, Interrupted> {
+    let carried = deliveries.iter().map(|delivery| delivery.envelope.traceparent());
+    let spans = Processing::begin(loader.broker.names().load(), carried);
     let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(deliveries.len());
     let mut events = Vec::with_capacity(deliveries.len());
     for delivery in deliveries {
@@ -47,7 +50,7 @@ pub(super) async fn load(
         });
     }
     let calls = events.iter().map(|event| LoadCall { event, score: loader.rules.score(event) }).collect();
-    let loaded = load_patiently(loader, calls, shutdown).await?;
+    let loaded = load_patiently(loader, calls, &spans, shutdown).await?;
     let pairs = events.iter().zip(&loaded);
     loader.counts.loaded(pairs.filter(|(_, outcome)| **outcome == Outcome::Loaded).map(|(event, _)| event));
     if let Some(newest) = events.iter().map(Event::created).max() {
@@ -63,6 +66,7 @@ pub(super) async fn load(
 async fn load_patiently(
     loader: &Loader,
     mut calls: Vec<LoadCall<'_>>,
+    spans: &Processing,
     shutdown: &CancellationToken,
 ) -> Result<Vec<Outcome>, Interrupted> {
     let mut outcomes: Vec<Option<Outcome>> = calls.iter().map(|_| None).collect();
@@ -70,6 +74,7 @@ async fn load_patiently(
     let mut backoff = Backoff::for_server();
     let mut has_waited = false;
     while !calls.is_empty() {
+        let mut script = spans.script(calls.len());
         let verdicts = loader.store.load(loader.policy, &calls).await;
         let mut waiting = None;
         let mut again = Vec::new();
@@ -95,6 +100,8 @@ async fn load_patiently(
             None => {}
             Some(fault) => {
                 has_waited = true;
+                script.fail(&fault);
+                drop(script);
                 loader.redis.away(fault);
                 backoff.pause(shutdown).await?;
             }

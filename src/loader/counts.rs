@@ -5,11 +5,15 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
 
-use crate::event::Event;
-use crate::status::LoaderFigures;
+use crate::event::{Event, KINDS, place_of_kind};
+use crate::status::{LoaderFigures, TYPE_OTHER};
 
 const EVENTS: &str = "github_etl_loader_events_total";
+const LOADED: &str = "github_etl_loader_events_loaded_total";
+const REDELIVERIES: &str = "github_etl_loader_redeliveries_total";
 const LAG: &str = "github_etl_loader_lag_seconds";
+/// Types that are counted apart, and the rest.
+const KINDS_COUNTED: usize = KINDS.len() + 1;
 
 /// Counters since the start. Only this loader's tasks write them; exactness across counters does not matter.
 #[derive(Default)]
@@ -47,14 +51,25 @@ impl Counts {
     /// Counters at 0, which `/metrics` shows from the start.
     pub(super) fn new(figures: Arc<LoaderFigures>) -> Self {
         metrics::describe_counter!(EVENTS, "Deliveries settled, by outcome");
-        metrics::describe_gauge!(
+        metrics::describe_counter!(LOADED, "Events loaded, by their type");
+        metrics::describe_counter!(
+            REDELIVERIES,
+            "Deliveries that RabbitMQ had sent before without getting an ack"
+        );
+        metrics::describe_histogram!(
             LAG,
             metrics::Unit::Seconds,
-            "From creation to load, of the newest event loaded last"
+            "From an event's creation to its load, of each event loaded"
         );
         for outcome in ["loaded", "duplicate", "unwanted", "retried", "dead"] {
             metrics::counter!(EVENTS, "outcome" => outcome).increment(0);
         }
+        for place in 0..KINDS_COUNTED {
+            metrics::counter!(LOADED, "type" => kind_at(place)).increment(0);
+        }
+        metrics::counter!(REDELIVERIES).increment(0);
+        // Without a record it is not shown at all.
+        let _ = metrics::histogram!(LAG);
         Self { figures, ..Self::default() }
     }
 
@@ -80,12 +95,29 @@ impl Counts {
     pub(super) fn saw_event_created_at(&self, created: DateTime<Utc>) {
         let lag = Utc::now().signed_duration_since(created);
         self.lag_ms.store(lag.num_milliseconds(), Ordering::Relaxed);
-        #[allow(clippy::cast_precision_loss)]
-        metrics::gauge!(LAG).set(lag.num_milliseconds() as f64 / 1000.0);
     }
 
-    pub(super) fn loaded<'a>(&self, events: impl Iterator<Item = &'a Event<'a>>) {
+    /// Events that were loaded just now.
+    pub(super) fn loaded<'a>(&self, events: impl Iterator<Item = &'a Event<'a>> + Clone) {
+        let now = Utc::now();
+        // Metrics are looked up by name and labels: once a batch, not once an event.
+        let lag = metrics::histogram!(LAG);
+        let mut counts = [0; KINDS_COUNTED];
+        for event in events.clone() {
+            counts[place_of_kind(&event.kind).unwrap_or(KINDS.len())] += 1;
+            lag.record((now - event.created()).to_std().unwrap_or_default());
+        }
+        for (place, count) in counts.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+            metrics::counter!(LOADED, "type" => kind_at(place)).increment(count);
+        }
         self.figures.loaded(events.map(|event| (event.kind.as_ref(), event.created())));
+    }
+
+    /// So many of the deliveries that came had been sent before.
+    pub(super) fn redelivered(&self, count: u64) {
+        if count > 0 {
+            metrics::counter!(REDELIVERIES).increment(count);
+        }
     }
 
     pub(super) fn totals(&self) -> Totals {
@@ -98,4 +130,9 @@ impl Counts {
             lag_ms: self.lag_ms.load(Ordering::Relaxed),
         }
     }
+}
+
+/// The label of a type: of a closed set, because what feeds invent must not become a time series each.
+fn kind_at(place: usize) -> &'static str {
+    KINDS.get(place).copied().unwrap_or(TYPE_OTHER)
 }

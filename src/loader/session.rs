@@ -127,11 +127,14 @@ impl Session<'_> {
     /// Takes a delivery and all that have arrived with it, up to a full batch.
     fn gather(&mut self, first: Delivery) -> Result<(), BrokerError> {
         let mut next = Some(first);
+        let mut redelivered = 0;
         while let Some(delivery) = next {
+            redelivered += u64::from(delivery.deliveries_before > 0);
             self.acks.delivered(delivery.tag);
             self.waiting.add(delivery);
             next = if self.waiting.has_room() { self.consumer.next_arrived().transpose()? } else { None };
         }
+        self.loader.counts.redelivered(redelivered);
         Ok(())
     }
 

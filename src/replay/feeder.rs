@@ -1,5 +1,6 @@
 //! Publishing old events: where to, how fast, and not faster than loaders take them away.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -10,6 +11,7 @@ use crate::config::PaceArgs;
 use crate::gharchive::Named;
 use crate::health::Health;
 use crate::retry::{self, Interrupted};
+use crate::telemetry::traces::{self, Span};
 
 /// Where replayed events go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,16 +86,29 @@ impl Feeder {
     /// Publishes `messages`; every one is confirmed when this returns, but for those that RabbitMQ finds too large.
     pub(super) async fn publish(&mut self, messages: &[Outgoing]) -> Result<Vec<Refused>, PublishError> {
         let mut refused = Vec::new();
+        let mut before = 0;
         for some in messages.chunks(self.pace.at_once()) {
             self.gate.wait(&self.shutdown).await?;
             retry::sleep(self.pace.delay(some.len(), Instant::now()), &self.shutdown).await?;
-            let too_large = self.publisher.publish_all(some, &self.shutdown).await?;
+            let (some, _span) = self.traced(some);
+            let too_large = self.publisher.publish_all(&some, &self.shutdown).await?;
             refused.extend(too_large.iter().filter_map(|one| {
-                let place = messages.iter().position(|message| std::ptr::eq(message, one.message))?;
-                Some(Refused { place, reason: format!("too-large: {one}") })
+                let place = some.iter().position(|message| std::ptr::eq(message, one.message))?;
+                Some(Refused { place: before + place, reason: format!("too-large: {one}") })
             }));
+            before += some.len();
         }
         Ok(refused)
+    }
+
+    /// The messages as they are, or, where spans are wanted, copies that carry the place of this publish in its trace.
+    fn traced<'a>(&self, messages: &'a [Outgoing]) -> (Cow<'a, [Outgoing]>, Span) {
+        if !traces::are_on() {
+            return (messages.into(), Span::none());
+        }
+        let mut messages = messages.to_vec();
+        let span = self.gate.broker.begin_publish(None, &mut messages);
+        (messages.into(), span)
     }
 
     /// Says goodbye to RabbitMQ.

@@ -87,6 +87,11 @@ fn only_the_github_and_gh_archive_modules_name_reqwest() {
 }
 
 #[test]
+fn only_the_telemetry_module_names_opentelemetry() {
+    only_in(&["telemetry/"], &["opentelemetry"]);
+}
+
+#[test]
 fn only_the_retry_module_names_backoff() {
     only_in(&["retry.rs"], &["use backoff", " backoff::backoff"]);
 }

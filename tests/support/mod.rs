@@ -13,6 +13,7 @@ pub mod dump;
 pub mod events;
 pub mod github;
 pub mod oracle;
+pub mod otlp;
 pub mod process;
 pub mod program;
 pub mod proxy;

@@ -1,15 +1,20 @@
-//! Logs on stderr, and `/metrics`, `/healthz`, `/readyz` where asked for.
+//! Logs on stderr; `/metrics`, `/healthz`, `/readyz` and traces where asked for.
+
+mod export;
+pub mod traces;
+
+pub use export::{Exporting, export_spans};
 
 use std::io::IsTerminal;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::filter_fn;
@@ -25,8 +30,20 @@ use crate::program::Context;
 const FILTER_DEFAULT: &str = "warn,github_event_etl=info";
 /// Libraries that would show a password, whatever `RUST_LOG` asks for: at trace they log the bytes of the login.
 const SILENT: [&str; 2] = ["lapin", "amq_protocol"];
+/// Bounds of the buckets of what is a histogram; other distributions are summaries. A loader lags by seconds behind its queue, by
+/// minutes behind GitHub, which shows events late, and by anything behind what is replayed.
+const BUCKETS: (&str, [f64; 18]) = (
+    "github_etl_loader_lag_seconds",
+    [
+        0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 240.0, 300.0, 360.0, 600.0, 1800.0, 3600.0,
+        21600.0, 86400.0,
+    ],
+);
 /// How often recorded histograms are folded, so that they do not grow until somebody scrapes.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+const BUILD_INFO: &str = "github_etl_build_info";
+const READY: &str = "github_etl_ready";
 
 /// Lines that may wait for whoever reads stderr. When nobody does, later ones are dropped: a log must not hold up events.
 const LINES_WAITING_MAX: usize = 4096;
@@ -80,9 +97,9 @@ impl Drop for LogGuard {
 ///
 /// # Errors
 /// When the address cannot be bound.
-pub async fn serve(args: &TelemetryArgs, context: &Context) -> anyhow::Result<()> {
+pub async fn serve(args: &TelemetryArgs, program: &str, context: &Context) -> anyhow::Result<()> {
     let Some(address) = args.metrics_listen else { return Ok(()) };
-    let metrics = record()?;
+    let metrics = record(program)?;
     let listener = tokio::net::TcpListener::bind(address)
         .await
         .with_context(|| format!("--metrics-listen (METRICS_LISTEN): listen on {address}"))?;
@@ -96,17 +113,51 @@ pub async fn serve(args: &TelemetryArgs, context: &Context) -> anyhow::Result<()
     Ok(())
 }
 
-/// Begins to record metrics, once for the whole process, and gives what renders them.
+/// All metrics of the process.
+#[derive(Clone)]
+pub struct Metrics {
+    handle: PrometheusHandle,
+    rendered_at: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Metrics {
+    /// True when somebody has asked for them in so long: what costs something to measure need not be measured otherwise.
+    pub fn are_wanted(&self, lately: Duration) -> bool {
+        lock(&self.rendered_at).is_some_and(|at| at.elapsed() < lately)
+    }
+
+    /// The metrics for Prometheus, with what `/readyz` beside them says.
+    pub fn render(&self, is_ready: bool) -> String {
+        metrics::gauge!(READY).set(f64::from(u8::from(is_ready)));
+        *lock(&self.rendered_at) = Some(Instant::now());
+        self.handle.render()
+    }
+}
+
+/// A panic while holding one of these locks leaves values that are still values.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Begins to record metrics, once for the whole process, which is `program`, and gives what renders them.
 ///
 /// # Errors
 /// When something else records already.
-pub fn record() -> anyhow::Result<PrometheusHandle> {
-    static HANDLE: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
-    let mut known = HANDLE.lock().unwrap_or_else(PoisonError::into_inner);
+pub fn record(program: &str) -> anyhow::Result<Metrics> {
+    static HANDLE: Mutex<Option<Metrics>> = Mutex::new(None);
+    let mut known = lock(&HANDLE);
     if let Some(handle) = &*known {
         return Ok(handle.clone());
     }
-    let handle = PrometheusBuilder::new().install_recorder().context("install the metrics recorder")?;
+    let (metric, bounds) = BUCKETS;
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full(metric.to_owned()), &bounds)
+        .and_then(PrometheusBuilder::install_recorder)
+        .context("install the metrics recorder")?;
+    metrics::describe_gauge!(BUILD_INFO, "Always 1; which program of which version this is");
+    metrics::describe_gauge!(READY, "1 when the servers that the program needs answer, else 0");
+    let labels = [("program", program.to_owned()), ("version", env!("CARGO_PKG_VERSION").to_owned())];
+    metrics::gauge!(BUILD_INFO, &labels).set(1);
     let upkeep = handle.clone();
     tokio::spawn(async move {
         loop {
@@ -114,12 +165,13 @@ pub fn record() -> anyhow::Result<PrometheusHandle> {
             upkeep.run_upkeep();
         }
     });
-    Ok(known.insert(handle).clone())
+    Ok(known.insert(Metrics { handle, rendered_at: Arc::default() }).clone())
 }
 
-fn router(metrics: PrometheusHandle, health: Health) -> Router {
+fn router(metrics: Metrics, health: Health) -> Router {
+    let of_metrics = health.clone();
     Router::new()
-        .route("/metrics", get(move || std::future::ready(metrics.render())))
+        .route("/metrics", get(async move || metrics.render(of_metrics.not_ready().is_empty())))
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
         .with_state(health)
