@@ -81,7 +81,10 @@ fn a_replay_that_is_killed_goes_on_where_the_last_confirm_was() {
     // it was killed, a tenth of a second's worth and no more.
     assert_eq!(published(&ended.stdout), 6000);
     let twice = corner.ready("load") - 6000;
-    assert!(line >= 1000 && twice <= before + 300 - line, "line {line}: {twice} of {before} were published again");
+    assert!(
+        line >= 1000 && twice <= before + 300 - line,
+        "line {line}: {twice} of {before} were published again"
+    );
     corner.drain();
     assert_same("Redis", &corner.dump(), &Oracle::of(&events).lines());
     let ended =
