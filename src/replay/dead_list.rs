@@ -69,8 +69,7 @@ impl Groups {
         let mut groups: Vec<Group> = self.0.into_values().collect();
         groups.sort_by(|one, other| other.count.cmp(&one.count).then_with(|| one.reason.cmp(&other.reason)));
         match format {
-            // Our own strings and numbers: this cannot fail.
-            ListFormat::Json => serde_json::to_string_pretty(&groups).unwrap_or_default() + "\n",
+            ListFormat::Json => super::table::json(&groups),
             ListFormat::Table if groups.is_empty() => "no dead letters\n".to_owned(),
             ListFormat::Table => table(&groups),
         }
