@@ -11,6 +11,7 @@ use crate::config::{Environment, TelemetryArgs, UsageError};
 use crate::health::Health;
 use crate::status::Board;
 use crate::telemetry;
+use crate::terminal::Escaped;
 
 /// What a program is given to run with.
 pub struct Context {
@@ -41,7 +42,11 @@ where
         Ok(()) => DONE,
         Err(error) => {
             // Not `eprintln!`, which panics when nobody reads stderr any more.
-            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            for (number, line) in format!("{error:#}").lines().enumerate() {
+                let begins = if number == 0 { "error: " } else { "" };
+                // A file's name or a server's words are in it.
+                let _ = writeln!(std::io::stderr(), "{begins}{}", Escaped(line));
+            }
             if error.is::<UsageError>() { BAD_USAGE } else { FAILED }
         }
     };

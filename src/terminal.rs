@@ -23,7 +23,7 @@ impl fmt::Display for Escaped<'_> {
 }
 
 /// C0, DEL and C1 controls, and the invisible characters that reorder or hide text (Unicode TR36, TR9).
-fn is_unsafe(c: char) -> bool {
+pub(crate) fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }

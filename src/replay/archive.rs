@@ -53,7 +53,7 @@ pub(super) async fn run(
     let identity = (
         &target,
         (args.since.map(|at| at.to_string()), args.until.map(|at| at.to_string())),
-        (&args.select.types, args.select.limit),
+        (&args.select.types, args.select.limit, args.select.dry_run),
     );
     let folder = StateFolder::open(&args.state.state_dir, "archive", &identity)?;
     let last = args.state.state_dir.join(state::name("archive-last", &target)).with_extension("json");

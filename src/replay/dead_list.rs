@@ -75,8 +75,7 @@ impl Groups {
     pub(super) fn show(self, format: ListFormat) -> String {
         let groups = self.largest_first();
         match format {
-            // Our own strings and numbers: this cannot fail.
-            ListFormat::Json => serde_json::to_string_pretty(&groups).unwrap_or_default() + "\n",
+            ListFormat::Json => super::table::json(&groups),
             ListFormat::Table if groups.is_empty() => "no dead letters\n".to_owned(),
             ListFormat::Table => table(&groups),
         }

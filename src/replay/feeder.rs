@@ -123,8 +123,8 @@ impl Feeder {
 /// Events a second, spread evenly.
 struct Pace {
     rate: Option<u32>,
-    /// When the next event may leave.
-    due: Instant,
+    /// When the next event may leave; nothing before the first.
+    due: Option<Instant>,
 }
 
 /// A pause is not caught up by a burst.
@@ -132,7 +132,7 @@ const BEHIND_MAX: Duration = Duration::from_secs(1);
 
 impl Pace {
     fn new(rate: Option<u32>) -> Self {
-        Self { rate, due: Instant::now() }
+        Self { rate, due: None }
     }
 
     /// How many may leave together: a tenth of a second's worth.
@@ -143,10 +143,11 @@ impl Pace {
     /// How long the next `count` events have to wait at `now`.
     fn delay(&mut self, count: usize, now: Instant) -> Duration {
         let Some(rate) = self.rate else { return Duration::ZERO };
-        let leaves = self.due.max(now.checked_sub(BEHIND_MAX).unwrap_or(now));
+        let earliest = now.checked_sub(BEHIND_MAX).unwrap_or(now);
+        let leaves = self.due.map_or(now, |due| due.max(earliest));
         #[allow(clippy::cast_precision_loss)]
         let takes = Duration::from_secs_f64(count as f64 / f64::from(rate));
-        self.due = leaves + takes;
+        self.due = Some(leaves + takes);
         leaves.saturating_duration_since(now)
     }
 }
@@ -212,7 +213,8 @@ mod tests {
     fn a_rate_spreads_events_evenly_and_a_pause_is_not_caught_up() {
         let mut pace = Pace::new(Some(100));
         assert_eq!(pace.at_once(), 10);
-        let start = pace.due;
+        // Whatever was waited for before the first.
+        let start = Instant::now() + Duration::from_secs(60);
         // Each ten leave 100 ms after the ten before.
         let mut now = start;
         for tens in 0..50 {

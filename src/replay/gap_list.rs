@@ -4,7 +4,7 @@ use chrono::SecondsFormat;
 use serde::Serialize;
 
 use super::gaps::Planned;
-use super::table::aligned;
+use super::table::{aligned, json};
 use super::tally::thousands;
 use crate::config::ListFormat;
 use crate::gap::GapRecord;
@@ -23,8 +23,7 @@ pub(super) fn show(planned: &[Planned], format: ListFormat) -> String {
     let rows: Vec<Row> =
         planned.iter().map(|one| Row { record: &one.gap.record, state: one.standing.to_string() }).collect();
     match format {
-        // Our own strings and numbers: this cannot fail.
-        ListFormat::Json => serde_json::to_string_pretty(&rows).unwrap_or_default() + "\n",
+        ListFormat::Json => json(&rows),
         ListFormat::Table if rows.is_empty() => "no gaps\n".to_owned(),
         ListFormat::Table => {
             let head = ["SOURCE", "FROM", "TO", "SECONDS", "DETECTED", "STATE"].map(str::to_owned);

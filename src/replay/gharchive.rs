@@ -248,9 +248,9 @@ impl<'a> Job<'a> {
     /// Says what was done, and remembers or forgets the position.
     fn end(mut self, ended: anyhow::Result<()>) -> anyhow::Result<()> {
         let took = self.progress.finish();
-        let is_whole = Ended::of(&ended);
         // Every position that was taken is true, whatever ended the work.
-        self.save(true)?;
+        let ended = ended.and(self.save(true));
+        let is_whole = Ended::of(&ended);
         let Tally { events, bytes, unwanted, rejected, .. } = self.position.tally;
         let verb = if self.feeder.is_some() { "published" } else { "would publish" };
         let rate = thousands(self.progress.rate(&self.position.tally));

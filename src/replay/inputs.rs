@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::UsageError;
 use crate::gharchive::{Fetched, Hour, Mirror, What};
+use crate::terminal::Escaped;
 
 /// So many inputs are made ready ahead of the one that is read. Each hour of today takes about 0.1 GB of disk.
 const AHEAD: usize = 3;
@@ -70,7 +71,8 @@ impl fmt::Display for Input {
         match self {
             Self::Hour(hour) => hour.fmt(f),
             Self::File(path) => {
-                path.file_name().map_or(path.display(), |name| Path::new(name).display()).fmt(f)
+                let name = path.file_name().unwrap_or(path.as_os_str());
+                Escaped(&name.to_string_lossy()).fmt(f)
             }
             Self::Stdin => f.write_str("standard input"),
         }

@@ -104,5 +104,10 @@ async fn patiently<T>(
 /// Prints data. Nobody reading it any more is no reason to fail.
 fn say(text: &str) {
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            tracing::error!("write to standard output: {error}");
+        }
+        _ => {}
+    }
 }

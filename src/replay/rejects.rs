@@ -1,7 +1,7 @@
 //! What was rejected: every piece in a file of its own, the first ones of each input in the log.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write as _};
+use std::io::{BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -100,8 +100,7 @@ impl Rejects {
             Some(file) => file,
             None => {
                 fs::create_dir_all(self.path.parent().unwrap_or(Path::new(".")))?;
-                let file = File::options().create(true).append(true).open(&self.path)?;
-                self.file.insert(BufWriter::new(file))
+                self.file.insert(BufWriter::new(append_to(&self.path)?))
             }
         };
         serde_json::to_writer(&mut *file, &entry)?;
@@ -116,6 +115,20 @@ impl Rejects {
             None => Ok(()),
         }
     }
+}
+
+/// The file, open behind what it holds. A run that was killed may have left half a line.
+fn append_to(path: &Path) -> std::io::Result<File> {
+    let mut file = File::options().create(true).read(true).append(true).open(path)?;
+    let mut last = [b'\n'];
+    if file.metadata()?.len() > 0 {
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+    }
+    if last != [b'\n'] {
+        file.write_all(b"\n")?;
+    }
+    Ok(file)
 }
 
 #[cfg(test)]
@@ -142,5 +155,23 @@ mod tests {
             "{\"input\":\"a.json\",\"line\":3,\"reason\":\"not-json: x\",\"bytes\":8,\"text\":\"say \\\"hi\\\"\"}\n\
              {\"input\":\"a.json\",\"line\":4,\"reason\":\"not-json: x\",\"bytes\":2,\"hex\":\"ff00\"}\n"
         );
+    }
+
+    #[test]
+    fn half_a_line_that_a_killed_run_has_left_spoils_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rejects.jsonl");
+        for (before, lines) in [("", 1), ("{}\n", 2), ("{}\n{\"inp", 3)] {
+            fs::write(&path, before).unwrap();
+            let mut rejects = Rejects::into(folder.path(), "rejects.jsonl");
+            rejects.keep("a", &Reject::of_file("missing".into())).unwrap();
+            rejects.flush().unwrap();
+            let text = fs::read_to_string(&path).unwrap();
+            assert_eq!(
+                (text.lines().count(), text.lines().last().unwrap().starts_with("{\"input")),
+                (lines, true),
+                "{text}"
+            );
+        }
     }
 }

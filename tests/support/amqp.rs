@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use lapin::options::{
     BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
+    QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
@@ -64,6 +65,11 @@ impl Amqp {
                 assert!(confirm.await.unwrap().is_ack(), "RabbitMQ refused a message for {routing_key}");
             }
         });
+    }
+
+    /// Deletes a queue with all that it holds.
+    pub fn delete(&self, queue: &str) {
+        block_on(self.channel.queue_delete(queue.into(), QueueDeleteOptions::default())).unwrap();
     }
 
     /// Messages ready in a queue.

@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex};
 pub enum Mishap {
     /// It is answered with this status.
     Status(u16),
+    /// HEAD is answered with this status; GET meets nothing.
+    Head(u16),
     /// The connection ends after so many bytes of the body.
     CutAfter(usize),
 }
@@ -68,8 +70,9 @@ impl Served {
         let [method, path, _] = words[..] else { return Ok(()) };
         let rest = from.map(|from| format!(" from {from}")).unwrap_or_default();
         self.asked.lock().unwrap().push(format!("{method} {path}{rest}"));
-        let mishap = if method == "GET" { self.mishaps.lock().unwrap().pop_front() } else { None };
-        if let Some(Mishap::Status(status)) = mishap {
+        let befalls = |mishap: &mut Mishap| (method == "HEAD") == matches!(mishap, Mishap::Head(_));
+        let mishap = self.mishaps.lock().unwrap().pop_front_if(befalls);
+        if let Some(Mishap::Status(status) | Mishap::Head(status)) = mishap {
             return write!(
                 stream,
                 "HTTP/1.1 {status} Oops\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

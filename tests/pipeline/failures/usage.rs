@@ -52,8 +52,44 @@ const STANDALONES: &[Mistake] = &[
     (&[], &[("REDIS_URL", "redis://:hunter2@h/first")], &["--redis-url (REDIS_URL)", "number"]),
 ];
 
+const REPLAYS: &[Mistake] = &[
+    (&[], &[], &["gharchive", "archive", "dead", "gaps"]),
+    (&["everything"], &[], &["everything"]),
+    (&["dead", "--amqp-url", "http://u:hunter2@h/"], &[], &["--amqp-url (AMQP_URL)", "amqp://"]),
+    (&["--amqp-url", "u:hunter2@h", "dead"], &[], &["--amqp-url (AMQP_URL)", "amqp://"]),
+    (&["archive"], &[("AMQP_URL", "amqp://u:hunter2@h:99999/")], &["--amqp-url (AMQP_URL)", "amqp://"]),
+    (&["gharchive"], &[], &["WHAT"]),
+    (&["gharchive", "2015-01-01-24"], &[], &["must look like"]),
+    (&["gharchive", "2015-01-01..2199-01-01"], &[], &["ends in the future"]),
+    (
+        &["gharchive", "2015-01-01-0", "--base-url", "https://u:hunter2@h/"],
+        &[],
+        &["--base-url (GHARCHIVE_BASE_URL)"],
+    ),
+    (
+        &["gharchive", "2015-01-01-0"],
+        &[("GHARCHIVE_BASE_URL", "https://u:hunter2@h/")],
+        &["GHARCHIVE_BASE_URL"],
+    ),
+    (
+        &["gaps"],
+        &[("GHARCHIVE_BASE_URL_FILE", "/no/such/file")],
+        &["GHARCHIVE_BASE_URL_FILE", "/no/such/file"],
+    ),
+    (&["gaps", "--watch", "--every", "1ms"], &[], &["--every", "1s"]),
+    (&["gaps", "--watch", "--list"], &[], &["--watch", "--list"]),
+    (&["gaps", "--watch", "--queue", "eu"], &[], &["--watch", "--queue"]),
+    (&["gaps", "--patience", "soon"], &[], &["--patience"]),
+    (&["archive", "--rate", "0"], &[], &["--rate"]),
+    (&["archive", "--limit=-1"], &[], &["--limit"]),
+    (&["archive", "--types", "Push Event"], &[], &["--types"]),
+    (&["archive", "--since", "1h", "--until", "2h"], &[], &["--until is before --since"]),
+    (&["dead", "--queue", "gaps"], &[], &["--queue", "archive"]),
+    (&["dead", "--format", "xml"], &[], &["--format", "json"]),
+];
+
 fn mistakes() -> impl Iterator<Item = (&'static str, &'static Mistake<'static>)> {
-    [("loader", LOADERS), ("fetcher", FETCHERS), ("standalone", STANDALONES)]
+    [("loader", LOADERS), ("fetcher", FETCHERS), ("standalone", STANDALONES), ("replay", REPLAYS)]
         .into_iter()
         .flat_map(|(program, mistakes)| mistakes.iter().map(move |mistake| (program, mistake)))
 }

@@ -1,5 +1,10 @@
 //! Dead letters are looked at, and sent back.
 
+use std::collections::BTreeMap;
+
+use lapin::BasicProperties;
+use lapin::types::{AMQPValue, FieldTable};
+
 use crate::support::amqp::Message;
 use crate::support::corner::Corner;
 use crate::support::dump::assert_same;
@@ -125,4 +130,36 @@ fn a_kill_in_the_middle_of_sending_back_loses_nothing() {
     });
     corner.drain();
     assert_same("Redis", &corner.dump(), &Oracle::of(&bodies).lines());
+}
+
+#[test]
+fn hostile_headers_and_properties_neither_hold_it_up_nor_reach_the_terminal() {
+    let corner = Corner::new("dead-hostile");
+    let text = |text: String| AMQPValue::LongString(text.into());
+    let headers = |pairs: &[(&str, AMQPValue)]| -> FieldTable {
+        pairs.iter().map(|(name, value)| ((*name).into(), value.clone())).collect::<BTreeMap<_, _>>().into()
+    };
+    let event = event(1).bytes();
+    let evil = "\u{1b}[2J\u{9b}2J";
+    for properties in [
+        // With one header more it is larger than a frame.
+        BasicProperties::default().with_headers(headers(&[("x-huge", text("x".repeat(131_000)))])),
+        BasicProperties::default().with_message_id(evil.into()).with_type(evil.into()).with_headers(headers(
+            &[
+                ("x-etl-reason", text(format!("{evil}{}", "y".repeat(5000)))),
+                ("x-etl-first-failed-at", text(evil.into())),
+                ("x-etl-original-routing-key", text(evil.repeat(60))),
+                ("x-etl-redrives", AMQPValue::LongLongInt(i64::MAX)),
+            ],
+        )),
+    ] {
+        corner.amqp().publish("", &corner.queue("load.dead"), &properties, std::slice::from_ref(&event));
+    }
+    for flags in [&["--list"][..], &["--list", "--format", "json"], &["--dry-run"], &[]] {
+        let ended = dead(&corner, flags);
+        let shown = ended.stdout + &ended.stderr;
+        assert!(!shown.contains(['\u{1b}', '\u{9b}']), "{flags:?}: {shown:?}");
+    }
+    corner.wait_until_ready("load", 2);
+    assert!(corner.take_all("load").iter().all(|message| message.body == event));
 }

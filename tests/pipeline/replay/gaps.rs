@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::support::archive_files::{hour, write};
+use crate::support::archive_host::{ArchiveHost, Mishap};
 use crate::support::corner::Corner;
 use crate::support::dump::assert_same;
 use crate::support::github::GitHub;
@@ -156,4 +157,48 @@ fn what_is_no_record_of_a_gap_is_left_where_it_is() {
     );
     assert!(!ended.stderr.contains('\u{1b}'), "{}", ended.stderr);
     corner.wait_until_ready("gaps", 1);
+}
+
+#[test]
+fn the_record_of_a_gap_stays_while_a_file_is_damaged_and_may_come_again() {
+    let corner = Corner::new("gap-damaged");
+    let folder = tempfile::tempdir().unwrap();
+    let events = hour(12, 0..3000, 5);
+    files(folder.path(), &events);
+    let file = folder.path().join("2015-01-01-12.json.gz");
+    let whole = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    record(&corner, "events", "12:00:00", "12:09:59");
+    let ended = gaps(&corner, folder.path(), &["--patience", "100years"]);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("is not filled yet, and stays on record"), "{}", ended.stderr);
+    assert!((1..3000).contains(&corner.take_all("load").len()), "what can be read is published");
+    corner.wait_until_ready("gaps", 1);
+
+    // Nobody will repair it any more.
+    let ended = gaps(&corner, folder.path(), &["--dry-run"]);
+    assert!(ended.code == Some(1) && ended.stderr.contains("is filled in part"), "{}", ended.stderr);
+    corner.wait_until_ready("gaps", 1);
+
+    std::fs::write(&file, whole).unwrap();
+    // What one queue has then, others still miss.
+    for (queue, left) in [(Some("load"), 1), (None, 0)] {
+        let flags: Vec<&str> = queue.iter().flat_map(|queue| ["--queue", queue]).collect();
+        assert_eq!(gaps(&corner, folder.path(), &flags).code, Some(0));
+        corner.wait_until_ready("load", 3000);
+        assert_eq!(corner.take_all("load").len(), 3000);
+        corner.wait_until_ready("gaps", left);
+    }
+}
+
+#[test]
+fn a_server_that_knows_no_head_is_asked_in_another_way() {
+    let corner = Corner::new("gap-head");
+    let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    files(folder.path(), &hour(12, 0..30, 5));
+    record(&corner, "events", "12:00:00", "12:00:01");
+    let host = ArchiveHost::serving(folder.path(), &[Mishap::Head(405)]);
+    let ended = corner.replay(state.path(), &["gaps", "--base-url", &host.url]).succeed();
+    assert!(ended.stdout.starts_with("filled 1 gaps (0 of them in part) with 10 events"), "{}", ended.stdout);
+    assert_eq!(host.asked()[..2], ["HEAD /2015-01-01-12.json.gz", "GET /2015-01-01-12.json.gz"]);
 }

@@ -103,11 +103,13 @@ fn a_replay_that_is_asked_to_stop_says_how_to_go_on_and_a_changed_file_is_read_a
     eventually("some of it is published", || corner.ready("load") >= 1100);
     let ended = running.stop();
     assert!(ended.stdout.contains("the same command goes on from here"), "{}", ended.stdout);
-    let more = hour(12, 0..4100, 10);
-    write(dir.path(), "x.json.gz", &more);
+    let before = corner.ready("load") as usize;
+    let others = hour(12, 10_000..14_100, 10);
+    write(dir.path(), "x.json.gz", &others);
     corner.replay(dir.path(), &command).succeed();
     corner.drain();
-    assert_same("Redis", &corner.dump(), &Oracle::of(&more).lines());
+    let all = [&events[..before], &others[..]].concat();
+    assert_same("Redis", &corner.dump(), &Oracle::of(&all).lines());
 }
 
 #[test]

@@ -7,9 +7,16 @@ use crate::support::archive_files::{gzip, hour};
 use crate::support::corner::Corner;
 use crate::support::process::{is_zombie, peak_memory_mib};
 
-/// A gzipped file with these events `times` over, as that many members.
+/// A gzipped file with 6 MB of events `times` over, as that many members: what is held back of it would be seen.
 fn repeated(path: &Path, times: usize) {
-    let member = gzip(&[hour(12, 0..5_000, 10).join(&b'\n'), vec![b'\n']].concat());
+    let padding = format!(r#","padding":"{}"}}"#, "x".repeat(2000));
+    let mut text = Vec::new();
+    for event in hour(12, 0..3_000, 10) {
+        text.extend_from_slice(event.strip_suffix(b"}").unwrap());
+        text.extend_from_slice(padding.as_bytes());
+        text.push(b'\n');
+    }
+    let member = gzip(&text);
     let mut file = std::fs::File::create(path).unwrap();
     (0..times).for_each(|_| file.write_all(&member).unwrap());
 }

@@ -7,6 +7,7 @@ mod gaps;
 mod gharchive;
 mod hosts;
 mod memory;
+mod stopping;
 
 /// How many events a replay says it has published.
 fn published(stdout: &str) -> u64 {

@@ -5,7 +5,15 @@ use crate::support::corner::{Corner, redis_url};
 use crate::support::rabbitmq::RabbitNode;
 use crate::support::redis_server::RedisServer;
 
-const EVERY_USER_OF_RABBITMQ: [&str; 3] = ["loader", "fetcher", "standalone"];
+const EVERY_USER_OF_RABBITMQ: [&[&str]; 7] = [
+    &["loader"],
+    &["fetcher"],
+    &["standalone"],
+    &["replay", "archive", "--dry-run"],
+    &["replay", "dead", "--list"],
+    &["replay", "gaps", "--base-url", "/"],
+    &["replay", "gharchive", "-"],
+];
 const EVERY_USER_OF_REDIS: [&str; 2] = ["loader", "standalone"];
 
 /// An HTTP server that says back what it was sent.
@@ -30,7 +38,7 @@ fn no_trouble_with_rabbitmq_shows_its_password() {
         .map(|(what, port, program)| {
             let url = with_password(&format!("amqp://127.0.0.1:{port}/%2f"), "etl", AMQP_PASSWORD);
             let variables = [("AMQP_URL", &*url), ("REDIS_URL", &*redis_url())];
-            (what, Suspect::start(what, program, &variables, &[]))
+            (what, Suspect::start(what, program[0], &variables, &program[1..]))
         })
         .collect();
     for (what, suspect) in suspects {
@@ -56,7 +64,8 @@ fn no_refusal_by_rabbitmq_shows_its_password() {
     .into_iter()
     .flat_map(|(what, url)| EVERY_USER_OF_RABBITMQ.map(|program| (what, url.clone(), program)))
     .map(|(what, url, program)| {
-        let suspect = Suspect::start(what, program, &[("AMQP_URL", &url), ("REDIS_URL", &redis_url())], &[]);
+        let variables = [("AMQP_URL", &*url), ("REDIS_URL", &redis_url())];
+        let suspect = Suspect::start(what, program[0], &variables, &program[1..]);
         (suspect, if what == "bad heartbeat" { 2 } else { 1 })
     })
     .collect();
