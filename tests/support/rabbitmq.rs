@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use tempfile::TempDir;
 
 use super::redis_server::free_port;
@@ -46,11 +47,12 @@ impl RabbitNode {
         self.child.wait().unwrap();
     }
 
-    /// Starts it again on the same port with the same files.
-    pub fn restart(&mut self) {
+    /// Starts it again on the same port with the same files. Gives the last moment at which it surely was down: it may have
+    /// been at work for a while when a busy machine lets the test go on.
+    pub fn restart(&mut self) -> DateTime<Utc> {
         let _ = fs::remove_file(self.dir.path().join("pid"));
         self.child = spawn(&self.dir, self.port, self.distribution_port, self.epmd_port);
-        self.wait_until_up();
+        self.wait_until_up()
     }
 
     /// Runs `rabbitmqctl` against the node.
@@ -66,11 +68,17 @@ impl RabbitNode {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    fn wait_until_up(&self) {
+    /// Gives the last moment at which nobody listened.
+    fn wait_until_up(&self) -> DateTime<Utc> {
         let deadline = Instant::now() + Duration::from_secs(90);
-        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err()
-            || !self.dir.path().join("pid").exists()
-        {
+        let mut down = Utc::now();
+        loop {
+            let asked = Utc::now();
+            match std::net::TcpStream::connect(("127.0.0.1", self.port)) {
+                Err(_) => down = asked,
+                Ok(_) if self.dir.path().join("pid").exists() => return down,
+                Ok(_) => {}
+            }
             assert!(Instant::now() < deadline, "RabbitMQ on port {} does not answer", self.port);
             std::thread::sleep(Duration::from_millis(50));
         }
