@@ -27,7 +27,11 @@ chart.start();
 live.start();
 leaderboard.start();
 poll(2, () => ask("/api/overview"), showOverview, status.unheard);
-poll(3, () => ask("/api/queues"), (body) => panels.showQueues(body, namespace));
+poll(
+  3,
+  () => ask("/api/queues"),
+  (body) => panels.showQueues(body, namespace),
+);
 poll(3, () => ask("/api/workers"), panels.showPrograms);
 poll(10, () => ask("/api/dead-letters"), panels.showDead);
 poll(10, () => ask("/api/gaps"), panels.showGaps);

@@ -16,7 +16,14 @@ const MARGIN = { top: 8, right: 4, bottom: 20, left: 34 };
 
 /** The types that everybody knows keep their colours. */
 const USUAL = [
-  "PushEvent", "CreateEvent", "PullRequestEvent", "WatchEvent", "IssueCommentEvent", "DeleteEvent", "IssuesEvent", "PullRequestReviewEvent",
+  "PushEvent",
+  "CreateEvent",
+  "PullRequestEvent",
+  "WatchEvent",
+  "IssueCommentEvent",
+  "DeleteEvent",
+  "IssuesEvent",
+  "PullRequestReviewEvent",
 ];
 const colours = new Map(USUAL.map((type, place) => [type, place]));
 
@@ -34,7 +41,8 @@ export function steps(history, step_s) {
     step.seconds += sample.seconds;
     step.loaded += sample.loaded ?? 0;
     step.duplicates += sample.duplicates ?? 0;
-    for (const [type, events] of Object.entries(sample.types ?? {})) step.types.set(type, (step.types.get(type) ?? 0) + events);
+    for (const [type, events] of Object.entries(sample.types ?? {}))
+      step.types.set(type, (step.types.get(type) ?? 0) + events);
     found.set(start, step);
   }
   return [...found.values()].sort((a, b) => a.at - b.at);
@@ -196,7 +204,13 @@ function point() {
   if (!scale) return;
   const { found, cursor, x } = scale;
   const readout = byId("readout");
-  const nearest = pointer_x === null ? found.at(-1) : found.reduce((best, step) => (!best || Math.abs(x(step.at) - pointer_x) < Math.abs(x(best.at) - pointer_x) ? step : best), null);
+  const nearest =
+    pointer_x === null
+      ? found.at(-1)
+      : found.reduce(
+          (best, step) => (!best || Math.abs(x(step.at) - pointer_x) < Math.abs(x(best.at) - pointer_x) ? step : best),
+          null,
+        );
   if (!nearest) {
     cursor.setAttribute("visibility", "hidden");
     setText(readout, "nothing loaded yet");
@@ -224,7 +238,14 @@ function drawTable() {
     return cell;
   };
   table.tHead.replaceChildren(
-    el("tr", "", head("Minute (UTC)", ""), head("All"), head("Duplicates"), ...types.map((type) => head(foreign(shortType(type))))),
+    el(
+      "tr",
+      "",
+      head("Minute (UTC)", ""),
+      head("All"),
+      head("Duplicates"),
+      ...types.map((type) => head(foreign(shortType(type)))),
+    ),
   );
   table.tBodies[0].replaceChildren(
     ...minutes.map((minute) =>
@@ -250,7 +271,9 @@ export function start() {
     pointer_x = null;
     point();
   });
-  byId("rates").querySelector("details").addEventListener("toggle", (event) => {
-    if (event.target.open) drawTable();
-  });
+  byId("rates")
+    .querySelector("details")
+    .addEventListener("toggle", (event) => {
+      if (event.target.open) drawTable();
+    });
 }

@@ -37,7 +37,8 @@ export function duration(seconds) {
 }
 
 /** The same without fractions: an age that changes once a second. */
-export const age = (seconds) => (known(seconds) ? duration(seconds < 10 ? Math.round(Math.max(0, seconds)) : seconds) : UNKNOWN);
+export const age = (seconds) =>
+  known(seconds) ? duration(seconds < 10 ? Math.round(Math.max(0, seconds)) : seconds) : UNKNOWN;
 
 const two = (number) => String(number).padStart(2, "0");
 

@@ -65,7 +65,8 @@ function rowOf({ id, event }) {
   return item;
 }
 
-const missedRow = () => el("li", "missed", "What was loaded at this point, while this page was not connected, is not listed in full");
+const missedRow = () =>
+  el("li", "missed", "What was loaded at this point, while this page was not connected, is not listed in full");
 
 /** Draws `entries`, oldest first, at the top of the list. */
 function put(entries) {
@@ -105,7 +106,12 @@ function say() {
   if (!connected) {
     setText(state, stream ? "connecting …" : refusal ? visible(refusal) : "not connected; trying again");
   } else if (paused) {
-    setText(state, waiting.length > 0 ? `paused, ${count(waiting.length)}${waiting.length >= ROWS_MAX ? " or more" : ""} new` : "paused");
+    setText(
+      state,
+      waiting.length > 0
+        ? `paused, ${count(waiting.length)}${waiting.length >= ROWS_MAX ? " or more" : ""} new`
+        : "paused",
+    );
   } else {
     const parts = [filtered() ? "only what passes the filters" : "as they are loaded"];
     if (passed_over > 0) parts.push(`${count(passed_over)} of ${count(arrived)} not listed: too many at once`);
@@ -208,7 +214,10 @@ function open() {
 async function refused(wanted) {
   close();
   const mine = generation;
-  const failure = await ask("/api/events", { ...wanted, limit: "1" }).then(() => null, (error) => error);
+  const failure = await ask("/api/events", { ...wanted, limit: "1" }).then(
+    () => null,
+    (error) => error,
+  );
   if (mine !== generation) return;
   refusal = failure?.status ? failure.message : "";
   if (failure?.status !== 400) reconnect_timer = setTimeout(open, RECONNECT_MS);

@@ -19,7 +19,11 @@ export function showFigures(body) {
   const { loaded = {}, lag = {}, quota, gaps = {}, coverage, dead_letters } = body;
   figure("loaded", rate(loaded.per_second), `${count(loaded.total)} in total`);
   figure("duplicates", rate(loaded.duplicates_per_second), `${count(loaded.duplicates_total)} in total`);
-  figure("lag", duration(lag?.p50), lag?.p95 === null || lag?.p95 === undefined ? "created to loaded" : `95 % within ${duration(lag.p95)}`);
+  figure(
+    "lag",
+    duration(lag?.p50),
+    lag?.p95 === null || lag?.p95 === undefined ? "created to loaded" : `95 % within ${duration(lag.p95)}`,
+  );
   const missed = gaps?.count > 0 ? `${plural(gaps.count, "gap")}, ${duration(gaps.seconds)} missed` : "no gap recorded";
   figure("coverage", percent(coverage), missed, typeof coverage === "number" && coverage < 0.9 ? "warn" : "");
   figure("dead", count(dead_letters), `${count(loaded.retried_total)} retried`, dead_letters > 0 ? "warn" : "");
@@ -74,7 +78,11 @@ export function showQueues(body, namespace) {
     const alarming = (queue.kind === "dead" || queue.kind === "unrouted") && queue.ready > 0;
     const idle = queue.kind === "load" && queue.consumers === 0;
     const ready = el("span", alarming ? "level-warn" : "", count(queue.ready));
-    const consumers = el("span", idle ? "level-warn" : "muted", idle ? "nobody" : queue.kind === "load" || queue.consumers > 0 ? count(queue.consumers) : "");
+    const consumers = el(
+      "span",
+      idle ? "level-warn" : "muted",
+      idle ? "nobody" : queue.kind === "load" || queue.consumers > 0 ? count(queue.consumers) : "",
+    );
     return row([foreign(own(queue.name), "mono"), number(ready), number(consumers)]);
   });
   fill("queues-rows", "queues-empty", rows);
@@ -82,9 +90,22 @@ export function showQueues(body, namespace) {
   const load = queues.filter((queue) => queue.kind === "load");
   const sum = (of, name) => of.reduce((total, queue) => total + (queue[name] ?? 0), 0);
   const consumers = sum(load, "consumers");
-  const later = sum(queues.filter((queue) => queue.kind === "retry"), "ready");
-  const note = [plural(consumers, "loader takes", "loaders take") + " them", later > 0 ? `${count(later)} to be retried` : ""].filter(Boolean).join(", ");
-  figure("waiting", load.length > 0 ? count(sum(load, "ready")) : "–", load.length > 0 ? note : "", load.length > 0 && consumers === 0 ? "warn" : "");
+  const later = sum(
+    queues.filter((queue) => queue.kind === "retry"),
+    "ready",
+  );
+  const note = [
+    plural(consumers, "loader takes", "loaders take") + " them",
+    later > 0 ? `${count(later)} to be retried` : "",
+  ]
+    .filter(Boolean)
+    .join(", ");
+  figure(
+    "waiting",
+    load.length > 0 ? count(sum(load, "ready")) : "–",
+    load.length > 0 ? note : "",
+    load.length > 0 && consumers === 0 ? "warn" : "",
+  );
 }
 
 /** The rates that programs tell, and how they are called here; the first two are shown even when they are 0. */
@@ -100,7 +121,9 @@ function rates(worker) {
   const told = RATES.map(([name, words], place) => [worker.rates?.[name], words, place < 2]);
   const shown = told.filter(([value, , always]) => typeof value === "number" && (always || value >= 0.05));
   const line = el("p", "rates-line");
-  shown.forEach(([value, words], place) => line.append(place > 0 ? ", " : "", el("b", "", `${rate(value)}/s`), ` ${words}`));
+  shown.forEach(([value, words], place) =>
+    line.append(place > 0 ? ", " : "", el("b", "", `${rate(value)}/s`), ` ${words}`),
+  );
   const polled = secondsSince(worker.fetcher?.last_poll_at);
   if (polled !== null) line.append(`${shown.length > 0 ? ", " : ""}last poll ${age(polled)} ago`);
   return line;
@@ -121,7 +144,13 @@ function program(worker) {
   const card = el(
     "li",
     `card ${well ? "" : "unready"}`,
-    el("div", "card-head", foreign(worker.program, "name"), el("span", "where", "at ", foreign(worker.host), `, process ${worker.pid}`), el("span", `state ${well ? "ready" : "unready"}`, state)),
+    el(
+      "div",
+      "card-head",
+      foreign(worker.program, "name"),
+      el("span", "where", "at ", foreign(worker.host), `, process ${worker.pid}`),
+      el("span", `state ${well ? "ready" : "unready"}`, state),
+    ),
     rates(worker),
     el("p", "when", "version ", foreign(worker.version), `, up ${duration(secondsSince(worker.started_at))}`),
   );
@@ -144,12 +173,15 @@ export function showPrograms(body) {
   setText(byId("programs-note"), workers.length > 0 ? `${count(running)} running` : "");
 }
 
-/** Dead letters by reason. What is in the way of closing an opened list stays: it is drawn anew only when it changed. */
+/** Dead letters by reason. Drawn anew only when they changed, so that what somebody has opened stays open. */
 export function showDead(body) {
   const groups = body.groups ?? [];
   const stale = staleNote(body.as_of, LOOKED_AT_S);
   const part = body.looked_at < body.total ? `, the first ${count(body.looked_at)} looked at` : "";
-  setText(byId("dead-note"), [body.total > 0 ? `${count(body.total)} kept${part}` : "", stale].filter(Boolean).join("; "));
+  setText(
+    byId("dead-note"),
+    [body.total > 0 ? `${count(body.total)} kept${part}` : "", stale].filter(Boolean).join("; "),
+  );
   const list = byId("dead-list");
   const key = JSON.stringify(groups);
   if (list.dataset.shown === key && key !== "[]") return;
@@ -158,7 +190,10 @@ export function showDead(body) {
 }
 
 function deadGroup(group) {
-  const when = group.first_failed_at === group.last_failed_at ? clock(group.last_failed_at) : `${clock(group.first_failed_at)} to ${clock(group.last_failed_at)}`;
+  const when =
+    group.first_failed_at === group.last_failed_at
+      ? clock(group.last_failed_at)
+      : `${clock(group.first_failed_at)} to ${clock(group.last_failed_at)}`;
   const tries = group.attempts_max > 0 ? `; tried ${plural(group.attempts_max, "time")}` : "";
   const card = el(
     "li",
@@ -181,7 +216,9 @@ function deadGroup(group) {
 /** The gaps, newest first. */
 export function showGaps(body) {
   const gaps = [...(body.gaps ?? [])].sort((a, b) => (a.from < b.from ? 1 : -1)).slice(0, ROWS_MAX);
-  const rows = gaps.map((gap) => row([clock(gap.from), clock(gap.to), number(duration(gap.seconds)), foreign(gap.source)]));
+  const rows = gaps.map((gap) =>
+    row([clock(gap.from), clock(gap.to), number(duration(gap.seconds)), foreign(gap.source)]),
+  );
   fill("gaps-rows", "gaps-empty", rows);
   byId("gaps-scroll").hidden = rows.length === 0;
   const part = body.total > gaps.length ? `${count(body.total)}, the last ${count(gaps.length)} shown` : "";

@@ -29,8 +29,13 @@ export function unheard(failure) {
 /** The servers that are away, each with the time of what is shown of it. */
 function away() {
   if (!overview) return [];
-  const servers = [["Redis", overview.redis], ["RabbitMQ", overview.rabbitmq]];
-  return servers.filter(([, server]) => server?.state === "away").map(([name, server]) => ({ name, as_of: server.as_of }));
+  const servers = [
+    ["Redis", overview.redis],
+    ["RabbitMQ", overview.rabbitmq],
+  ];
+  return servers
+    .filter(([, server]) => server?.state === "away")
+    .map(([name, server]) => ({ name, as_of: server.as_of }));
 }
 
 function headline() {
@@ -44,7 +49,11 @@ function headline() {
     return { level: "bad", text: `${names} ${gone.length > 1 ? "are" : "is"} away`, at: awaySince(gone) };
   }
   if (problems.length > 0) {
-    return { level: "bad", text: alone(problems) ?? `${problems.length} things are not as they should be`, at: first() };
+    return {
+      level: "bad",
+      text: alone(problems) ?? `${problems.length} things are not as they should be`,
+      at: first(),
+    };
   }
   if (starting) return { level: "starting", text: "Connecting to Redis and RabbitMQ …", at: null };
   return overview.healthy
@@ -101,7 +110,9 @@ function drawProblems() {
   if (list.dataset.shown === key) return;
   list.dataset.shown = key;
   list.replaceChildren(
-    ...problems.map((problem) => el("li", "", foreign(problem), " ", el("span", "since", `since ${clock(since.get(problem))}`))),
+    ...problems.map((problem) =>
+      el("li", "", foreign(problem), " ", el("span", "since", `since ${clock(since.get(problem))}`)),
+    ),
   );
 }
 
@@ -112,7 +123,8 @@ function draw() {
   setText(byId("status-line"), text);
   document.body.classList.toggle("stale", silent_since !== null || away().length > 0);
   const rate = overview?.loaded?.per_second;
-  const title = level === "bad" ? `▲ ${text} – ${TITLE}` : typeof rate === "number" ? `${Math.round(rate)}/s – ${TITLE}` : TITLE;
+  const title =
+    level === "bad" ? `▲ ${text} – ${TITLE}` : typeof rate === "number" ? `${Math.round(rate)}/s – ${TITLE}` : TITLE;
   if (document.title !== title) document.title = title;
   drawAge(at);
 }

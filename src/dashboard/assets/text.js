@@ -8,8 +8,7 @@ const POINTS_IN_GRAPHEME_MAX = 12;
 
 // What is invisible, turns the direction of text, or breaks lines: control and format characters, line
 // separators, blank letters, lone surrogates. Variation selectors stay: they only choose how emoji look.
-const HIDDEN =
-  /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0]/u;
+const HIDDEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0]/u;
 const EMOJI = /\p{Extended_Pictographic}/u;
 const ZERO_WIDTH_JOINER = "\u200d";
 

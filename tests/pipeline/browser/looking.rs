@@ -2,7 +2,9 @@
 
 use super::Visit;
 use crate::loading::DRAIN;
+use crate::support::browser::Browser;
 use crate::support::corner::Corner;
+use crate::support::dashboard::Dashboard;
 use crate::support::events::{event, feed};
 use crate::support::github::GitHub;
 use crate::support::wait::eventually;
@@ -198,5 +200,26 @@ fn a_flood_is_listed_in_part_and_the_page_says_so() {
     let state = browser.text("#live-state");
     let (left_out, all) = state.split_once("; ").and_then(|(_, rest)| rest.split_once(" of ")).unwrap();
     assert!(number(left_out) > 0 && number(left_out) < number(all), "{state}");
+    visit.went_quietly();
+}
+
+#[test]
+fn behind_a_token_the_page_and_its_live_events_work_after_one_login() {
+    const TOKEN: &str = "a-token-that-nobody-guesses";
+    let corner = Corner::new("login");
+    let _loader = corner.loader(&[]);
+    let more = [("DASHBOARD_TOKEN", TOKEN)];
+    let dashboard = Dashboard::start_at(&corner, &corner.amqp_url, &corner.redis_url, &[], &more);
+    assert_eq!(dashboard.get("/").status, 401, "the page is for those who know the token");
+    let browser = Browser::start();
+    browser.open(&format!("http://{}/login?token={TOKEN}", dashboard.address));
+    let visit = Visit { browser, dashboard };
+    visit.until_well();
+    let address = visit.browser.run("return location.href");
+    assert!(!address.as_str().unwrap().contains(TOKEN), "{address}");
+    visit.browser.until_text("#live-state", |state| state == "as they are loaded");
+    corner.publish(&[event(1).bytes()]);
+    let listed = "return document.querySelectorAll('#events .event').length === 1";
+    visit.browser.until("an event is listed", listed);
     visit.went_quietly();
 }
