@@ -92,10 +92,9 @@ fn serve(mut stream: TcpStream, came: &Mutex<Came>) -> std::io::Result<()> {
 fn spans_in(request: &[u8]) -> Vec<Span> {
     let mut spans = Vec::new();
     for of_resource in all(request, 1) {
-        let attributes = all(of_resource, 1).into_iter().flat_map(|resource| all(resource, 1));
-        let service =
-            attributes.filter(|pair| text(pair, 1) == "service.name").map(|pair| text(all(pair, 2)[0], 1));
-        let service = service.last().unwrap_or_default();
+        let mut attributes = all(of_resource, 1).into_iter().flat_map(|resource| all(resource, 1));
+        let service = attributes.find(|pair| text(pair, 1) == "service.name");
+        let service = service.map(|pair| text(all(pair, 2)[0], 1)).unwrap_or_default();
         for span in all(of_resource, 2).into_iter().flat_map(|of_scope| all(of_scope, 2)) {
             spans.push(Span {
                 service: service.clone(),
