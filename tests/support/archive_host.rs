@@ -70,9 +70,9 @@ impl Served {
         let [method, path, _] = words[..] else { return Ok(()) };
         let rest = from.map(|from| format!(" from {from}")).unwrap_or_default();
         self.asked.lock().unwrap().push(format!("{method} {path}{rest}"));
-        let befalls = |mishap: &Mishap| (method == "HEAD") == matches!(mishap, Mishap::Head(_));
         let mishap = {
             let mut mishaps = self.mishaps.lock().unwrap();
+            let befalls = |mishap: &Mishap| (method == "HEAD") == matches!(mishap, Mishap::Head(_));
             if mishaps.front().is_some_and(befalls) { mishaps.pop_front() } else { None }
         };
         if let Some(Mishap::Status(status) | Mishap::Head(status)) = mishap {
