@@ -158,7 +158,7 @@ fn hostile_headers_and_properties_neither_hold_it_up_nor_reach_the_terminal() {
     );
     for flags in [&["--list"][..], &["--list", "--format", "json"], &["--dry-run"], &[]] {
         let ended = dead(&corner, flags);
-        let shown = ended.stdout + &ended.stderr;
+        let shown = ended.stdout + ended.stderr.as_str();
         assert!(!shown.contains(['\u{1b}', '\u{9b}']), "{flags:?}: {shown:?}");
     }
     corner.wait_until_ready("load", 2);
