@@ -26,6 +26,8 @@ pub struct ReplayArgs {
 #[derive(clap::Subcommand)]
 pub enum ReplaySource {
     /// Hours of GH Archive, or files of JSON lines
+    ///
+    /// A rerun of a command that was stopped or killed goes on where the last confirm was, unless --anew.
     #[command(name = "gharchive")]
     GhArchive(GhArchiveArgs),
     /// The archive stream in RabbitMQ: everything published in the last 7 days
@@ -33,6 +35,8 @@ pub enum ReplaySource {
     /// Dead letters: list them, or send them back to the load queue
     Dead(DeadArgs),
     /// What polling missed: fetch it from GH Archive once its files exist
+    ///
+    /// A gap's record is removed when it is filled; with --queue it stays, because other queues may miss the same.
     Gaps(GapsArgs),
 }
 
@@ -130,8 +134,6 @@ pub struct DeadArgs {
 }
 
 /// `replay gaps`.
-///
-/// A gap's record is removed when it is filled; with --queue it stays, because other queues may miss the same.
 #[derive(clap::Args)]
 pub struct GapsArgs {
     /// Show the gaps and what they wait for, and fill none

@@ -31,7 +31,7 @@ pub enum FetchError {
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
     /// The local disk refuses.
-    #[error("save the download in {}: {error}; make room, or choose another --state-dir", path.display())]
+    #[error("keep the download in {}: {error}; make room, or choose another --state-dir", path.display())]
     Disk { path: PathBuf, error: std::io::Error },
 }
 
