@@ -115,18 +115,20 @@ fn a_client_whose_last_event_was_trimmed_away_is_told() {
     assert_eq!(ids(&mut stream, 3), [1, 2, 3], "what is there comes all the same");
 }
 
-/// Reads until the flood's end is shown, and adds up what was shown and what was said to be missed.
-fn shown_and_missed(stream: &mut Stream) -> (u64, u64) {
-    let (mut shown, mut missed) = (0, 0);
-    loop {
+/// Reads until the flood's end is shown and `count` events are accounted for, and adds up what was shown and what was said to be
+/// missed. What the stream in Redis lost before the dashboard saw it is told a moment later.
+fn shown_and_missed(stream: &mut Stream, count: u64) -> (u64, u64) {
+    let (mut shown, mut missed, mut has_ended) = (0, 0, false);
+    while !has_ended || shown + missed < count {
         let said = stream.say().unwrap();
         match said.event.as_str() {
             "missed" => missed += said.json()["missed"].as_u64().unwrap(),
-            "github-event" if said.json()["type"] == LAST => return (shown, missed),
+            "github-event" if said.json()["type"] == LAST => has_ended = true,
             "github-event" => shown += 1,
             _ => {}
         }
     }
+    (shown, missed)
 }
 
 /// The type of the events that end a flood.
@@ -138,7 +140,7 @@ fn flood(corner: &Corner, dashboard: &Dashboard, stream: &mut Stream, bodies: &[
     corner.publish(bodies);
     // The stream in Redis is trimmed: its length does not tell.
     eventually("all is loaded", || dashboard.json("/api/overview")["loaded"]["total"] == bodies.len());
-    let is_over = AtomicBool::new(false);
+    let (is_over, count) = (AtomicBool::new(false), bodies.len() as u64);
     let (shown, missed, ends) = std::thread::scope(|scope| {
         let ending = scope.spawn(|| {
             // If reading panics, this ends all the same.
@@ -150,11 +152,10 @@ fn flood(corner: &Corner, dashboard: &Dashboard, stream: &mut Stream, bodies: &[
             }
             ends
         });
-        let (shown, missed) = shown_and_missed(stream);
+        let (shown, missed) = shown_and_missed(stream, count);
         is_over.store(true, Ordering::Relaxed);
         (shown, missed, ending.join().unwrap())
     });
-    let count = bodies.len() as u64;
     assert!(
         (count..count + ends).contains(&(shown + missed)),
         "shown {shown}, missed {missed} of {count} and {ends}"
