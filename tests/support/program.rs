@@ -18,7 +18,9 @@ pub struct Program {
     child: Child,
     log: Arc<Log>,
     reader: Option<std::thread::JoinHandle<()>>,
-    stdout: Option<std::thread::JoinHandle<String>>,
+    /// Reads what it writes to stdout, and what that was so far.
+    stdout: Option<std::thread::JoinHandle<()>>,
+    written: Arc<Mutex<Vec<u8>>>,
     /// Its working directory, without a `.env`.
     _dir: TempDir,
 }
@@ -66,12 +68,17 @@ impl Program {
             move || log.follow(stderr)
         });
         let mut pipe = child.stdout.take().unwrap();
-        let stdout = std::thread::spawn(move || {
-            let mut text = Vec::new();
-            pipe.read_to_end(&mut text).unwrap();
-            String::from_utf8_lossy(&text).into_owned()
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let stdout = std::thread::spawn({
+            let written = Arc::clone(&written);
+            move || {
+                let mut buffer = [0; 8192];
+                while let Ok(count @ 1..) = pipe.read(&mut buffer) {
+                    written.lock().unwrap().extend_from_slice(&buffer[..count]);
+                }
+            }
         });
-        Self { child, log, reader: Some(reader), stdout: Some(stdout), _dir: dir }
+        Self { child, log, reader: Some(reader), stdout: Some(stdout), written, _dir: dir }
     }
 
     pub fn pid(&self) -> u32 {
@@ -86,6 +93,11 @@ impl Program {
     /// What it has written to stderr so far.
     pub fn stderr(&self) -> String {
         self.log.state.lock().unwrap().0.join("\n")
+    }
+
+    /// What it has written to stdout so far.
+    pub fn stdout(&self) -> String {
+        String::from_utf8_lossy(&self.written.lock().unwrap()).into_owned()
     }
 
     /// Asks it to end as a supervisor does, and waits at most `within`.
@@ -130,8 +142,8 @@ impl Program {
             std::thread::sleep(Duration::from_millis(10));
         };
         self.reader.take().unwrap().join().unwrap();
-        let stdout = self.stdout.take().unwrap().join().unwrap();
-        Ended { code: status.code(), stdout, stderr: self.stderr() }
+        self.stdout.take().unwrap().join().unwrap();
+        Ended { code: status.code(), stdout: self.stdout(), stderr: self.stderr() }
     }
 }
 

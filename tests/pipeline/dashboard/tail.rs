@@ -1,7 +1,5 @@
 //! `dashboard --tail`.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
 use crate::support::corner::Corner;
@@ -34,15 +32,16 @@ fn events_are_printed_as_they_load_chosen_and_escaped() {
         event(2).by(hostile).bytes(),
         event(3).kind("WatchEvent").by("ada").bytes(),
         event(4).by("bob").bytes(),
+        event(5).by("ada-last").bytes(),
     ]);
-    eventually("all are loaded", || corner.loaded() == 4);
-    // Long enough for a look.
-    std::thread::sleep(Duration::from_secs(1));
+    for tail in [&all, &chosen] {
+        eventually("the last is printed", || tail.stdout().contains("ada-last"));
+    }
     let (all, chosen) = (all.stop().stdout, chosen.stop().stdout);
-    assert_eq!(all.lines().count(), 3, "{all}");
+    assert_eq!(all.lines().count(), 4, "{all}");
     assert!(all.contains(r"ada\u{1b}]0;x\u{7}\u{202e}") && all.contains("WatchEvent"), "{all}");
     let lines: Vec<Value> = chosen.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!((lines.len(), &lines[0]["actor"]["login"]), (1, &hostile.into()), "{chosen}");
+    assert_eq!((lines.len(), &lines[0]["actor"]["login"]), (2, &hostile.into()), "{chosen}");
     for text in [&all, &chosen] {
         assert!(!text.chars().any(|c| c == '\u{202e}' || c.is_control() && c != '\n'), "{text:?}");
     }
