@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, StreamExt as _};
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use super::session::{Session, within};
@@ -160,10 +160,7 @@ impl ArchiveReader {
     /// it would pass a whole archive over.
     async fn first(&mut self, start: ArchiveStart) -> Result<Option<Archived>, BrokerError> {
         const OPERATION: &str = "read the archive";
-        let look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
-        let look =
-            self.session.channel.queue_declare(self.queue.as_str().into(), look, FieldTable::default());
-        let is_empty = within(OPERATION, look).await?.message_count() == 0;
+        let is_empty = self.session.depth(&self.queue).await?.ready == 0;
         let patience = if is_empty { QUIET } else { FIRST_TIMEOUT };
         match tokio::time::timeout(patience, self.next()).await {
             Ok(first) => first.map(Some),

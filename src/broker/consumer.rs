@@ -1,9 +1,7 @@
 //! Consuming with acks that follow the work.
 
 use futures_util::{FutureExt, StreamExt};
-use lapin::options::{
-    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions,
-};
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{FieldTable, ShortString};
 
 use super::session::{Session, within};
@@ -102,9 +100,7 @@ impl Consumer {
     /// # Errors
     /// [`BrokerError`] when RabbitMQ does not answer, or the queue does not exist.
     pub async fn ready_in(&self, queue: &str) -> Result<u32, BrokerError> {
-        let look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
-        let declare = self.session.channel.queue_declare(queue.into(), look, FieldTable::default());
-        Ok(within("count messages", declare).await?.message_count())
+        Ok(self.session.depth(queue).await?.ready)
     }
 
     /// Checks that the session is alive, for callers that are not waiting for a delivery.

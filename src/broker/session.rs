@@ -3,12 +3,13 @@
 use std::future::Future;
 use std::time::Duration;
 
-use lapin::types::LongString;
+use lapin::options::QueueDeclareOptions;
+use lapin::types::{FieldTable, LongString};
 use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties};
 
 use super::error::{BrokerError, DECLARE};
-use super::{Broker, identify, topology};
+use super::{Broker, Depth, identify, topology};
 use crate::config::{AmqpUrl, UsageError};
 
 /// How long a single answer from RabbitMQ may take. lapin itself waits for ever.
@@ -63,6 +64,14 @@ impl Session {
             .await
             .map_err(|_| BrokerError::Timeout { operation: DECLARE, after: DECLARE_TIMEOUT })??;
         Ok(Self { connection, channel })
+    }
+
+    /// What `queue` holds now; an error when it does not exist.
+    pub(super) async fn depth(&self, queue: &str) -> Result<Depth, BrokerError> {
+        let look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+        let declare = self.channel.queue_declare(queue.into(), look, FieldTable::default());
+        let found = within("count messages", declare).await?;
+        Ok(Depth { ready: found.message_count(), consumers: found.consumer_count() })
     }
 
     /// Says goodbye, if RabbitMQ answers in time; a blocked one does not, and dropping the connection has to do.

@@ -1,7 +1,6 @@
 //! Taking messages from a queue one at a time: what is not acked in the end stands in the queue again.
 
-use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
-use lapin::types::FieldTable;
+use lapin::options::{BasicAckOptions, BasicGetOptions};
 
 use super::session::{Session, within};
 use super::{Broker, BrokerError, Envelope};
@@ -46,10 +45,7 @@ impl Taker {
     /// # Errors
     /// [`BrokerError`] when RabbitMQ does not answer, or the queue does not exist.
     pub async fn depth(&self, queue: &str) -> Result<Depth, BrokerError> {
-        let look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
-        let declare = self.0.channel.queue_declare(queue.into(), look, FieldTable::default());
-        let found = within("count messages", declare).await?;
-        Ok(Depth { ready: found.message_count(), consumers: found.consumer_count() })
+        self.0.depth(queue).await
     }
 
     /// The message at the head of `queue`, if there is one.

@@ -5,8 +5,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::dead_list::{Groups, reason_of};
 use super::feeder::{Feeder, Target};
-use super::say;
 use super::tally::thousands;
+use super::{patiently, say};
 use crate::broker::{Broker, BrokerError, Outgoing, Taken, Taker};
 use crate::config::{DeadArgs, ListFormat};
 use crate::health::{Dependency, Health};
@@ -59,20 +59,8 @@ struct Job<'a> {
 
 impl Job<'_> {
     /// Shows what there is, or what would be sent back. All of it is in our hands meanwhile, and back when we close.
-    async fn look(&mut self, shutdown: &CancellationToken) -> anyhow::Result<()> {
-        let mut backoff = Backoff::for_server();
-        let groups = loop {
-            let looked = tokio::select! {
-                looked = self.try_look() => looked,
-                () = shutdown.cancelled() => return Err(Interrupted.into()),
-            };
-            match looked {
-                Ok(groups) => break groups,
-                Err(error) => self.server.away(error),
-            }
-            backoff.pause(shutdown).await?;
-        };
-        self.server.up();
+    async fn look(&self, shutdown: &CancellationToken) -> anyhow::Result<()> {
+        let groups = patiently(&self.server, shutdown, async || self.try_look().await).await?;
         if self.args.format == ListFormat::Table && !self.args.list {
             say("would send back:\n");
         }

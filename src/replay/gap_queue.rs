@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use tokio_util::sync::CancellationToken;
 
 use super::gap_plan::Gap;
+use super::patiently;
 use crate::broker::{Broker, BrokerError};
 use crate::health::{Dependency, Health};
 use crate::retry::Interrupted;
@@ -26,7 +27,7 @@ impl GapQueue {
 
     /// Every gap on record, each once, however long RabbitMQ takes to be there. What is no record is left where it is.
     pub(super) async fn look(&self, shutdown: &CancellationToken) -> Result<Vec<Gap>, Interrupted> {
-        self.patiently(shutdown, async || self.pass(|_| false).await).await
+        patiently(&self.server, shutdown, async || self.pass(|_| false).await).await
     }
 
     /// Removes the records with these ids, however long it takes.
@@ -38,9 +39,8 @@ impl GapQueue {
         if ids.is_empty() {
             return Ok(());
         }
-        self.patiently(shutdown, async || self.pass(|gap| ids.contains(&gap.record.id())).await)
-            .await
-            .map(drop)
+        let done = |gap: &Gap| ids.contains(&gap.record.id());
+        patiently(&self.server, shutdown, async || self.pass(done).await).await.map(drop)
     }
 
     /// Goes through the queue once and removes the records that are `done`; the rest is back when the session closes.
@@ -61,13 +61,5 @@ impl GapQueue {
         }
         taker.close().await;
         Ok(gaps)
-    }
-
-    async fn patiently<T>(
-        &self,
-        shutdown: &CancellationToken,
-        ask: impl AsyncFn() -> Result<T, BrokerError>,
-    ) -> Result<T, Interrupted> {
-        super::patiently(&self.server, shutdown, ask).await
     }
 }
