@@ -1,8 +1,9 @@
 -- Load one GitHub event, once: mark it as seen, append it to the stream, count it, score its actor.
 --
--- Everything that can fail is read and checked before the first write, because Redis does not roll a script back. The
--- first write is XADD: Redis refuses it when out of memory, and nothing is half done then. The loader has flattened the event:
--- no JSON is decoded here, so no value changes on the way.
+-- Nothing is ever half done, though Redis does not roll a script back. What can be read is checked before the first write.
+-- That is HINCRBY, which checks the count itself and is refused when Redis is out of memory or may not write; no write
+-- behind it can be refused for that. Only XADD can still fail, on a key that is no stream, and then the count is taken back.
+-- The loader has flattened the event: no JSON is decoded here, so no value changes on the way.
 --
 -- An hour is the unit of retention. Its first event gives its keys a lifetime; every mark of the hour expires at the same
 -- millisecond. So an hour's counts never outlive the marks that keep them from being counted twice.
@@ -30,12 +31,14 @@
 --   0                loaded before, nothing changed
 --   reject:<reason>  a key holds something else than ours, nothing changed
 
+-- Numbers are handed to commands as the text that came in: Redis 7.0 prints a Lua number with all its digits, which takes
+-- longer than the command.
 local mark, own_mark, stream, scores, counts, first = unpack(KEYS)
 local created_at, kind, now = ARGV[1], ARGV[2], ARGV[3]
-local maxlen, retention_ms = tonumber(ARGV[4]), tonumber(ARGV[5])
-local login, weight = ARGV[6], tonumber(ARGV[7])
+local maxlen, retention_ms = ARGV[4], ARGV[5]
+local login, weight = ARGV[6], ARGV[7]
 local fields_at = 8
-local scored = login ~= '' and weight > 0
+local scored = login ~= '' and weight ~= '0'
 -- Doubles, and so sorted-set scores and Lua's numbers, count exactly up to here.
 local COUNT_MAX = 2 ^ 53 - 1000000
 
@@ -43,27 +46,25 @@ local function reject(reason)
   return 'reject:' .. reason
 end
 
+-- What pcall answers instead of raising an error; no command called here has a table as its good answer.
 local function failed(reply)
-  return type(reply) == 'table' and reply.err
+  return type(reply) == 'table'
 end
 
 -- Seen before? The same id with another time is another event: GitHub's ids restarted in 2025.
+local value = '{"created_at":"' .. created_at .. '"}'
 local target = mark
 local seen = redis.pcall('GET', mark)
-if failed(seen) then return reject('event-log is not a string') end
-if seen and string.match(seen, '"created_at"%s*:%s*"([^"]*)"') == created_at then return 0 end
+if seen then
+  if failed(seen) then return reject('event-log is not a string') end
+  if seen == value or string.match(seen, '"created_at"%s*:%s*"([^"]*)"') == created_at then return 0 end
+  target = own_mark
+end
 local own_seen = redis.pcall('GET', own_mark)
 if failed(own_seen) then return reject('event-log is not a string') end
 if own_seen then return 0 end
-if seen then target = own_mark end
 
--- Checks: after these, no write below can fail.
-local count = redis.pcall('HGET', counts, kind)
-if failed(count) then return reject('event-count is not a hash') end
--- HINCRBY refuses a number with leading zeros.
-if count and count ~= '0' and not (string.match(count, '^[1-9]%d*$') and tonumber(count) < COUNT_MAX) then
-  return reject('event-count holds no usable number')
-end
+-- Checks.
 local score = nil
 if scored then
   score = redis.pcall('ZSCORE', scores, login)
@@ -73,38 +74,56 @@ if scored then
     return reject('dev-score holds no usable number')
   end
 end
-
 -- -2: this is the hour's first event; -1: the hour never expires.
 local expires_at_ms = redis.call('PEXPIRETIME', counts)
-local opens_hour = expires_at_ms == -2
-if opens_hour then
-  expires_at_ms = -1
-  if retention_ms > 0 then
-    local time = redis.call('TIME')
-    expires_at_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + retention_ms
+
+-- The first write.
+local count = redis.pcall('HINCRBY', counts, kind, '1')
+if failed(count) then
+  if string.match(count.err, '^WRONGTYPE') then return reject('event-count is not a hash') end
+  if string.match(count.err, 'not an integer') or string.match(count.err, 'overflow') then
+    return reject('event-count holds no usable number')
   end
+  return count
 end
 
--- Writes.
+if count < 1 or count >= COUNT_MAX then
+  redis.call('HINCRBY', counts, kind, '-1')
+  return reject('event-count holds no usable number')
+end
 local added
-if maxlen > 0 then
+if maxlen ~= '0' then
   added = redis.pcall('XADD', stream, 'MAXLEN', '~', maxlen, '*', unpack(ARGV, fields_at))
 else
   added = redis.pcall('XADD', stream, '*', unpack(ARGV, fields_at))
 end
 if failed(added) then
+  if count == 1 then
+    redis.call('HDEL', counts, kind)
+  else
+    redis.call('HINCRBY', counts, kind, '-1')
+  end
   if string.match(added.err, '^WRONGTYPE') then return reject('event-stream is not a stream') end
   return added
 end
 
-local value = '{"created_at":"' .. created_at .. '"}'
+-- From here on nothing can fail.
+local opens_hour = expires_at_ms == -2
+if opens_hour then
+  expires_at_ms = -1
+  if retention_ms ~= '0' then
+    local time = redis.call('TIME')
+    expires_at_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + tonumber(retention_ms)
+    redis.call('PEXPIREAT', counts, expires_at_ms)
+  end
+  -- The first event of all opens an hour.
+  redis.call('SET', first, now, 'NX')
+end
 if expires_at_ms == -1 then
   redis.call('SET', target, value)
 else
-  redis.call('SET', target, value, 'PXAT', expires_at_ms)
+  redis.call('SET', target, value, 'PXAT', string.format('%d', expires_at_ms))
 end
-redis.call('HINCRBY', counts, kind, 1)
-if opens_hour and expires_at_ms ~= -1 then redis.call('PEXPIREAT', counts, expires_at_ms) end
 if scored then
   redis.call('ZINCRBY', scores, weight, login)
   -- Only the hour's first event or a login's first points can meet a key that has another lifetime.
@@ -116,6 +135,4 @@ if scored then
     end
   end
 end
--- The first event of all opens an hour.
-if opens_hour then redis.call('SET', first, now, 'NX') end
 return 1

@@ -32,6 +32,21 @@ fn a_key_of_another_type_is_refused_and_nothing_is_half_done() {
 }
 
 #[test]
+fn a_count_raised_before_the_stream_was_found_broken_is_taken_back() {
+    let mut bench = Bench::new();
+    bench.run::<String>("SET ns:event-stream x");
+    let empty = bench.dump();
+    assert_refused(&bench.load(&event(1)), "event-stream is not a stream");
+    assert_eq!(bench.dump(), empty, "the hour's first event left something");
+    bench.run::<u64>("HSET ns:event-count:2015-01-01-12 WatchEvent 7 PushEvent 3");
+    let counted = bench.dump();
+    for kind in ["PushEvent", "WatchEvent", "ForkEvent"] {
+        assert_refused(&bench.load(&event(1).kind(kind)), "event-stream is not a stream");
+        assert_eq!(bench.dump(), counted, "{kind}");
+    }
+}
+
+#[test]
 fn a_count_that_redis_could_not_raise_is_refused_and_nothing_is_half_done() {
     for count in ["many", "-1", "1.5", "1e3", "9007199254740992", "99999999999999999999", "007", "00", "+1"] {
         let words = format!("HSET ns:event-count:2015-01-01-12 PushEvent {count}");
