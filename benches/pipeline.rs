@@ -1,7 +1,9 @@
-//! How fast one loader drains a quorum queue into Redis, beside a consumer that only acks, in the same run on the same servers.
+//! How fast one loader drains a quorum queue into Redis, beside a consumer that only acks, in the same run.
 //!
 //! `make bench`, or `cargo bench --bench pipeline -- [--events N] [--rounds N] [--aof off|everysec|always] [--loader=FLAG]`.
-//! Ratios are what counts: machines are noisy, but both sides of a round share the noise.
+//! Ratios are what counts: machines are noisy, but both sides of a round share the noise. Each side has a RabbitMQ node of its
+//! own, just started: on one that has had other backlogs, where its log stands and what it has moved to segment files make
+//! the same drain take half as long again, now for the one side and now for the other.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -65,7 +67,6 @@ fn main() {
         runtime.block_on(ack_only(&std::env::var("AMQP_URL").unwrap(), count));
         return;
     }
-    let rabbitmq = RabbitNode::start();
     let events = generate(args.events);
     let mean_kb = events.iter().map(Vec::len).sum::<usize>() as f64 / events.len() as f64 / 1000.0;
     println!("{} events, {mean_kb:.2} KB on average; prefetch {PREFETCH}", events.len());
@@ -75,32 +76,33 @@ fn main() {
             flush => RedisServer::start(&["--appendfsync", flush]),
         };
         println!("\nRedis's append-only file: {aof}");
-        let rounds: Vec<_> = (1..=args.rounds)
-            .map(|n| runtime.block_on(round(n, &args, &events, &rabbitmq, &redis)))
-            .collect();
+        let rounds: Vec<_> =
+            (1..=args.rounds).map(|n| runtime.block_on(round(n, &args, &events, &redis))).collect();
         summarize(&rounds);
     }
 }
 
 /// Drains the same backlog twice: acking only, and loading.
-async fn round(
-    number: usize,
-    args: &Args,
-    events: &[Vec<u8>],
-    rabbitmq: &RabbitNode,
-    redis: &RedisServer,
-) -> (Figures, Figures) {
-    publish(&rabbitmq.url(), events).await;
-    wait_until_quiet(rabbitmq);
-    let acking = measure(rabbitmq, redis, args.events, spawn_ack_only(rabbitmq, args.events), false);
+async fn round(number: usize, args: &Args, events: &[Vec<u8>], redis: &RedisServer) -> (Figures, Figures) {
+    let acking = {
+        let rabbitmq = node_with(events).await;
+        measure(&rabbitmq, redis, args.events, spawn_ack_only(&rabbitmq, args.events), false)
+    };
     show(&format!("round {number}: ack only"), &acking);
-    publish(&rabbitmq.url(), events).await;
     redis::cmd("FLUSHALL").exec(&mut connection(redis)).unwrap();
-    wait_until_quiet(rabbitmq);
-    let loading = measure(rabbitmq, redis, args.events, spawn_loader(rabbitmq, redis, &args.loader), true);
+    let rabbitmq = node_with(events).await;
+    let loading = measure(&rabbitmq, redis, args.events, spawn_loader(&rabbitmq, redis, &args.loader), true);
     show(&format!("round {number}: loader  "), &loading);
     println!("round {number}: the loader reaches {:.0}% of acking only", 100.0 * ratio(&loading, &acking));
     (acking, loading)
+}
+
+/// A RabbitMQ node of its own that holds the backlog and is at rest.
+async fn node_with(events: &[Vec<u8>]) -> RabbitNode {
+    let rabbitmq = RabbitNode::start();
+    publish(&rabbitmq.url(), events).await;
+    wait_until_quiet(&rabbitmq);
+    rabbitmq
 }
 
 /// Waits until RabbitMQ has written the backlog to its segment files: that work belongs to publishing, not to either side.
@@ -188,6 +190,8 @@ fn measure(
     mut client: Child,
     loads: bool,
 ) -> Figures {
+    // Rare enough not to take the two cores' time from what is measured.
+    const LOOK: Duration = Duration::from_millis(10);
     let servers = || (process::cpu_seconds(redis.pid()), process::cpu_seconds(rabbitmq.pid()));
     let (start, before) = (Instant::now(), servers());
     let mut redis_connection = connection(redis);
@@ -198,7 +202,7 @@ fn measure(
         if loads && loaded_after.is_none() && entries_added(&mut redis_connection) >= count {
             loaded_after = Some(start.elapsed());
         }
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(LOOK);
     }
     let elapsed = loaded_after.unwrap_or_else(|| start.elapsed());
     let client_cpu_s = process::cpu_seconds(pid);

@@ -37,7 +37,7 @@ pub struct LoadArgs {
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1000), value_name = "N")]
     pub batch_size: u16,
 
-    /// Batches in flight at once, each on its own connection to Redis (1 to 64)
+    /// Batches in flight at once, two on each connection to Redis (1 to 64)
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u8).range(1..=64), value_name = "N")]
     pub concurrency: u8,
 

@@ -53,6 +53,11 @@ impl AckTracker {
         through
     }
 
+    /// How many deliveries the next ack would cover.
+    pub(super) fn run_length(&self) -> usize {
+        self.states.iter().take_while(|state| **state != State::Open).count()
+    }
+
     /// The settled tags beyond a hole, to ack one by one; they count as acked from here on.
     pub(super) fn take_beyond_hole(&mut self) -> Vec<u64> {
         let mut tags = Vec::new();
@@ -97,10 +102,10 @@ mod tests {
         let mut tracker = tracker(5);
         assert_eq!(tracker.take_run(), None);
         [2, 3, 5].into_iter().for_each(|tag| tracker.settle(tag));
-        assert_eq!(tracker.take_run(), None);
+        assert_eq!((tracker.run_length(), tracker.take_run()), (0, None));
         assert_eq!(tracker.oldest_open(), Some(1));
         tracker.settle(1);
-        assert_eq!(tracker.take_run(), Some(3));
+        assert_eq!((tracker.run_length(), tracker.take_run()), (3, Some(3)));
         assert_eq!(tracker.oldest_open(), Some(4));
         tracker.settle(4);
         assert_eq!(tracker.take_run(), Some(5));

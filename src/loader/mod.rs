@@ -32,6 +32,9 @@ use failures::FailureLane;
 use rules::Rules;
 use session::End;
 
+/// Batches in flight on each of the store's connections: while Redis works on one, the next is already there. See
+/// [`Store::with_connections`].
+const BATCHES_PER_CONNECTION: usize = 2;
 /// How long the end may wait for Redis to take back a note.
 const RETRACT_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -85,7 +88,7 @@ pub async fn run(
         noted: Mutex::const_new(None),
         drain,
         broker,
-        store: store.with_connections(usize::from(args.concurrency)),
+        store: store.with_connections(usize::from(args.concurrency).div_ceil(BATCHES_PER_CONNECTION)),
     });
     let lane = FailureLane::start(publisher, Arc::clone(&loader), args.max_attempts, shutdown.clone());
     let reporter = tokio::spawn(progress::report_regularly(Arc::clone(&loader)));

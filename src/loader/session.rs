@@ -31,6 +31,9 @@ pub(super) enum End {
 
 /// How often a session looks at its connection, at holes in its acks and, while draining, at its queues.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// An ack waits for so many settled deliveries while others are in flight, or for a quarter of the prefetch: RabbitMQ writes
+/// each ack to its log, and sends on in the same portions. It goes out with a look at the latest.
+const ACK_RUN: usize = 256;
 /// How long a hole may hold up acks before what is behind it is acked one by one.
 const HOLE_MAX: Duration = Duration::from_secs(1);
 /// How long what is in flight may take once the program is to stop; unacked deliveries come again elsewhere.
@@ -99,13 +102,19 @@ impl Session<'_> {
     async fn pump(&mut self, shutdown: &CancellationToken) -> Result<End, BrokerError> {
         let loader = self.loader;
         let mut working = FuturesUnordered::new();
+        let long_run = ACK_RUN.min(usize::from(loader.prefetch) / 4);
         let mut look = tokio::time::interval(LOOK_EVERY);
         let mut watch = Watch::new(loader, &self.consumer).await?;
         while !shutdown.is_cancelled() {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                Some(done) = working.next() => self.settle_batch(done).await?,
+                Some(done) = working.next() => {
+                    self.settle_batch(done);
+                    if working.is_empty() || self.acks.run_length() >= long_run {
+                        self.ack_run().await?;
+                    }
+                }
                 Some(tag) = self.settled.recv() => self.settle_tags(tag).await?,
                 delivery = self.consumer.next(), if self.waiting.has_room() => {
                     self.gather(delivery?)?;
@@ -117,7 +126,7 @@ impl Session<'_> {
                     }
                 }
             }
-            if let Some(work) = self.waiting.next_work(working.len()) {
+            if let Some(work) = self.waiting.next_work(working.len(), loader.redis.is_away()) {
                 working.push(work.run(loader, shutdown));
             }
         }
@@ -138,10 +147,11 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// The one place where outcomes turn into acks: at once where the effects stand, through the lane where they do not.
-    async fn settle_batch(&mut self, (deliveries, outcomes): Done) -> Result<(), BrokerError> {
+    /// The one place where outcomes turn into acks: with the next one where the effects stand, through the lane where they do
+    /// not.
+    fn settle_batch(&mut self, (deliveries, outcomes): Done) {
         // Interrupted: nothing of the batch is acked, all of it comes again.
-        let Ok(outcomes) = outcomes else { return Ok(()) };
+        let Ok(outcomes) = outcomes else { return };
         let (mut loaded, mut duplicates, mut unwanted) = (0, 0, 0);
         for (delivery, outcome) in deliveries.into_iter().zip(outcomes) {
             match outcome {
@@ -160,7 +170,6 @@ impl Session<'_> {
             self.acks.settle(delivery.tag);
         }
         self.loader.counts.settled_in_batch(loaded, duplicates, unwanted);
-        self.ack_run().await
     }
 
     fn hand_over(&mut self, delivery: Delivery, reason: String, retry: bool) {
@@ -206,6 +215,7 @@ impl Session<'_> {
         self.consumer.check()?;
         watch.bar.update(self.loader);
         self.fill_lane();
+        self.ack_run().await?;
         if watch.held(self.acks.oldest_open()) >= self.loader.hold_max {
             tracing::info!(
                 "deliveries could not be loaded for {} s: they go back to {}, before RabbitMQ's consumer_timeout takes them",
@@ -245,7 +255,8 @@ impl Session<'_> {
         let finish = async {
             self.consumer.cancel().await?;
             while let Some(done) = working.next().await {
-                self.settle_batch(done).await?;
+                self.settle_batch(done);
+                self.ack_run().await?;
             }
             while self.in_lane > 0 {
                 match tokio::time::timeout(LANE_TIMEOUT, self.settled.recv()).await {

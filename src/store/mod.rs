@@ -57,10 +57,11 @@ impl Store {
         })
     }
 
-    /// The same with `count` connections, for as many batches at once.
+    /// The same with `count` connections, for many batches at once.
     ///
-    /// Redis reads 16 KB from a connection before it turns to the next and, with `appendfsync always`, flushes once per
-    /// round over all of them: more connections make fewer flushes for the same events.
+    /// Redis reads 16 to 40 KB from a connection before it turns to the next and, with `appendfsync always`, flushes once per
+    /// round over all of them: more connections make fewer flushes for the same events. But with more of them batches are
+    /// also done later and all together, so that the queue's next deliveries come in waves.
     #[must_use]
     pub fn with_connections(mut self, count: usize) -> Self {
         self.slots = (0..count.max(1)).map(|_| Mutex::default()).collect();

@@ -141,5 +141,8 @@ fn the_script_returns_what_the_header_says_and_nothing_else() {
     // of XADD.
     let body = SCRIPT.split("-- Seen before?").nth(1).unwrap();
     let returns = body.split("return ").skip(1).map(|rest| rest.split([' ', '(', '\n']).next().unwrap());
-    assert!(returns.clone().all(|what| ["0", "1", "reject", "count", "added"].contains(&what)), "{returns:?}");
+    assert!(
+        returns.clone().all(|what| ["0", "1", "reject", "count", "added"].contains(&what)),
+        "{returns:?}"
+    );
 }
