@@ -40,6 +40,12 @@ impl Scene {
         count.map_or(0, |count| count.trim().parse().unwrap())
     }
 
+    fn duplicates(&self) -> u64 {
+        let metrics = self.status.get("/metrics").unwrap();
+        let name = r#"github_etl_loader_events_total{outcome="duplicate"} "#;
+        metrics.lines().find_map(|line| line.strip_prefix(name)).map_or(0, |count| count.parse().unwrap())
+    }
+
     fn notes(&self) -> usize {
         let keys = keys(&mut self.redis.connect(), &self.corner.namespace);
         keys.iter().filter(|key| key.contains("crash-suspect")).count()
@@ -81,14 +87,23 @@ fn a_full_redis_that_still_answers_duplicates_is_not_called_back() {
     scene.loader.wait_for("is away");
     assert!(!scene.status.is_ready());
     scene.corner.publish(&old);
-    eventually("the old ones are known as duplicates", || {
-        scene
-            .status
-            .get("/metrics")
-            .unwrap()
-            .contains(r#"github_etl_loader_events_total{outcome="duplicate"} 20"#)
-    });
+    eventually("the old ones are known as duplicates", || scene.duplicates() == 20);
     assert!(!scene.status.is_ready(), "duplicates need no room, so they do not show that there is some");
+    scene.fill_redis(false);
+    scene.ends_well(&[old, new].concat());
+}
+
+#[test]
+fn a_few_that_are_settled_are_acked_while_redis_refuses_others() {
+    // Fewer than an ack otherwise waits for, and the prefetch has no place for more until they are acked.
+    let flags = ["--batch-size", "1", "--concurrency", "64", "--prefetch", "20"];
+    let scene = Scene::start("fewacked", &flags);
+    let (old, new) = (bodies(0..4), bodies(4..20));
+    scene.corner.publish(&old);
+    eventually("the old ones are loaded", || scene.corner.loaded() == 4);
+    scene.fill_redis(true);
+    scene.corner.publish(&[old.clone(), new.clone(), old.clone()].concat());
+    eventually("the last ones have come", || scene.duplicates() == 8);
     scene.fill_redis(false);
     scene.ends_well(&[old, new].concat());
 }
