@@ -253,6 +253,7 @@ impl Session<'_> {
         mut working: FuturesUnordered<impl Future<Output = Done>>,
     ) -> Result<End, BrokerError> {
         let finish = async {
+            self.ack_run().await?;
             self.consumer.cancel().await?;
             while let Some(done) = working.next().await {
                 self.settle_batch(done);

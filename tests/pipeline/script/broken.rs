@@ -47,6 +47,20 @@ fn a_count_raised_before_the_stream_was_found_broken_is_taken_back() {
 }
 
 #[test]
+fn a_user_who_may_not_delete_fields_counts_nothing_twice_either() {
+    let mut bench = Bench::new();
+    bench.run::<String>("SET ns:event-stream x");
+    bench.run::<String>("ACL SETUSER default -hdel");
+    for _ in 0..2 {
+        assert_refused(&bench.load(&event(1)), "event-stream is not a stream");
+    }
+    assert_eq!(bench.run::<u64>("HGET ns:event-count:2015-01-01-12 PushEvent"), 0);
+    bench.run::<u64>("DEL ns:event-stream");
+    assert_eq!(bench.load(&event(1)), Loaded);
+    assert_eq!(bench.run::<u64>("HGET ns:event-count:2015-01-01-12 PushEvent"), 1);
+}
+
+#[test]
 fn a_count_that_redis_could_not_raise_is_refused_and_nothing_is_half_done() {
     for count in ["many", "-1", "1.5", "1e3", "9007199254740992", "99999999999999999999", "007", "00", "+1"] {
         let words = format!("HSET ns:event-count:2015-01-01-12 PushEvent {count}");
