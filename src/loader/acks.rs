@@ -72,8 +72,8 @@ impl AckTracker {
 
     /// The oldest delivery that has not settled.
     pub(super) fn oldest_open(&self) -> Option<u64> {
-        let place = self.states.iter().position(|state| *state == State::Open)?;
-        Some(self.base + 1 + place as u64)
+        let place = self.run_length();
+        (place < self.states.len()).then_some(self.base + 1 + place as u64)
     }
 
     /// True when every delivery is acked.

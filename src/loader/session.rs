@@ -126,7 +126,7 @@ impl Session<'_> {
                     }
                 }
             }
-            if let Some(work) = self.waiting.next_work(working.len(), loader.redis.is_away()) {
+            if let Some(work) = self.waiting.next_work(working.len(), || loader.redis.is_away()) {
                 working.push(work.run(loader, shutdown));
             }
         }

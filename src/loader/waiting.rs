@@ -45,8 +45,9 @@ impl Waiting {
     }
 
     /// What to begin while `in_flight` batches are on their way: a full batch leaves as soon as a place is free, a small one, as
-    /// when the queue has run dry, also has to wait until few are in flight. A suspect leaves when nothing else is in flight, and nothing leaves beside it.
-    pub(super) fn next_work(&mut self, in_flight: usize, held_up: bool) -> Option<Work> {
+    /// when the queue has run dry, also has to wait until few are in flight; not if those are `held_up` and give Redis no work.
+    /// A suspect leaves when nothing else is in flight, and nothing leaves beside it.
+    pub(super) fn next_work(&mut self, in_flight: usize, held_up: impl FnOnce() -> bool) -> Option<Work> {
         self.is_alone &= in_flight > 0;
         if !self.suspects.is_empty() {
             if in_flight > 0 {
@@ -56,9 +57,10 @@ impl Waiting {
             let deliveries = self.suspects.pop_front().into_iter().collect();
             return Some(Work { deliveries, is_alone: true });
         }
-        let waits_for_more = self.has_room() && !held_up;
-        let places = if waits_for_more { self.concurrency.min(ENOUGH_IN_FLIGHT) } else { self.concurrency };
-        if self.is_alone || in_flight >= places || self.gathered.is_empty() {
+        if self.is_alone || in_flight >= self.concurrency || self.gathered.is_empty() {
+            return None;
+        }
+        if in_flight >= ENOUGH_IN_FLIGHT && self.has_room() && !held_up() {
             return None;
         }
         let next = Vec::with_capacity(self.batch_size);
@@ -92,35 +94,35 @@ mod tests {
     fn a_batch_leaves_while_a_place_is_free_and_not_beyond() {
         let mut waiting = waiting(&[0, 1]);
         assert!(!waiting.has_room());
-        assert_eq!(tags(waiting.next_work(2, false)), None);
-        assert_eq!(tags(waiting.next_work(1, false)), Some((vec![1, 2], false)));
+        assert_eq!(tags(waiting.next_work(2, || false)), None);
+        assert_eq!(tags(waiting.next_work(1, || false)), Some((vec![1, 2], false)));
         assert!(waiting.has_room());
-        assert_eq!(tags(waiting.next_work(0, false)), None);
+        assert_eq!(tags(waiting.next_work(0, || false)), None);
     }
 
     #[test]
     fn a_small_batch_waits_for_more_while_enough_is_in_flight_and_a_full_one_does_not() {
         let mut waiting = Waiting::new(2, 8);
         waiting.add(delivery(1, 0));
-        assert_eq!(tags(waiting.next_work(ENOUGH_IN_FLIGHT, false)), None);
+        assert_eq!(tags(waiting.next_work(ENOUGH_IN_FLIGHT, || false)), None);
         waiting.add(delivery(2, 0));
-        assert_eq!(tags(waiting.next_work(ENOUGH_IN_FLIGHT, false)), Some((vec![1, 2], false)));
+        assert_eq!(tags(waiting.next_work(ENOUGH_IN_FLIGHT, || false)), Some((vec![1, 2], false)));
         waiting.add(delivery(3, 0));
-        assert_eq!(tags(waiting.next_work(ENOUGH_IN_FLIGHT - 1, false)), Some((vec![3], false)));
+        assert_eq!(tags(waiting.next_work(ENOUGH_IN_FLIGHT - 1, || false)), Some((vec![3], false)));
         waiting.add(delivery(4, 0));
-        assert_eq!(tags(waiting.next_work(ENOUGH_IN_FLIGHT, true)), Some((vec![4], false)));
+        assert_eq!(tags(waiting.next_work(ENOUGH_IN_FLIGHT, || true)), Some((vec![4], false)));
         waiting.add(delivery(5, 0));
-        assert_eq!(tags(waiting.next_work(8, true)), None);
+        assert_eq!(tags(waiting.next_work(8, || true)), None);
     }
 
     #[test]
     fn a_suspect_leaves_alone_and_nothing_leaves_beside_it() {
         let mut waiting = waiting(&[0, 2, 3]);
-        assert_eq!(tags(waiting.next_work(1, false)), None, "something is in flight");
-        assert_eq!(tags(waiting.next_work(0, false)), Some((vec![2], true)));
-        assert_eq!(tags(waiting.next_work(1, false)), None, "a suspect is in flight");
-        assert_eq!(tags(waiting.next_work(0, false)), Some((vec![3], true)));
-        assert_eq!(tags(waiting.next_work(1, false)), None, "the last suspect is in flight");
-        assert_eq!(tags(waiting.next_work(0, false)), Some((vec![1], false)));
+        assert_eq!(tags(waiting.next_work(1, || false)), None, "something is in flight");
+        assert_eq!(tags(waiting.next_work(0, || false)), Some((vec![2], true)));
+        assert_eq!(tags(waiting.next_work(1, || false)), None, "a suspect is in flight");
+        assert_eq!(tags(waiting.next_work(0, || false)), Some((vec![3], true)));
+        assert_eq!(tags(waiting.next_work(1, || false)), None, "the last suspect is in flight");
+        assert_eq!(tags(waiting.next_work(0, || false)), Some((vec![1], false)));
     }
 }
