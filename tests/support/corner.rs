@@ -102,6 +102,16 @@ impl Corner {
         self.amqp.publish(&self.namespace, "PushEvent", properties, bodies);
     }
 
+    /// Publishes bodies of events to a loader that runs, each after the one before is loaded: batches overtake one another, so
+    /// only this way the stream holds them in this order.
+    pub fn load_in_order(&self, bodies: &[Vec<u8>]) {
+        for body in bodies {
+            let before = self.loaded();
+            self.publish(std::slice::from_ref(body));
+            eventually("it is loaded", || self.loaded() == before + 1);
+        }
+    }
+
     /// Starts a loader here.
     pub fn loader(&self, arguments: &[&str]) -> Program {
         self.loader_at(&self.amqp_url, &self.redis_url, arguments)

@@ -20,9 +20,7 @@ fn scene(story: &str) -> (Corner, Program, Dashboard) {
 }
 
 fn load(corner: &Corner, ids: std::ops::Range<u32>) {
-    let before = corner.loaded();
-    corner.publish(&ids.clone().map(|id| event(id).bytes()).collect::<Vec<_>>());
-    eventually("all is loaded", || corner.loaded() == before + ids.len());
+    corner.load_in_order(&ids.map(|id| event(id).bytes()).collect::<Vec<_>>());
 }
 
 fn ids(stream: &mut Stream, count: usize) -> Vec<u32> {
@@ -71,7 +69,7 @@ fn filters_choose_and_several_clients_each_get_their_own() {
     let mut watches = dashboard.watch("/api/events/stream?type=WatchEvent", &[]);
     let mut repo = dashboard.watch("/api/events/stream?repo=o/*&type=PushEvent", &[]);
     let with_repo = |id: u32| event(id).with("repo", r#"{"name":"O/r"}"#);
-    corner.publish(&[
+    corner.load_in_order(&[
         event(1).by("ada").bytes(),
         event(2).kind("WatchEvent").bytes(),
         with_repo(3).kind("WatchEvent").by("ada").bytes(),

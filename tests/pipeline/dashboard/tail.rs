@@ -23,12 +23,11 @@ fn tail(corner: &Corner, arguments: &[&str]) -> Program {
 fn events_are_printed_as_they_load_chosen_and_escaped() {
     let corner = Corner::new("tail");
     let _loader = corner.loader(&[]);
-    corner.publish(&[event(1).bytes()]);
-    eventually("the first is loaded", || corner.loaded() == 1);
+    corner.load_in_order(&[event(1).bytes()]);
     let (all, chosen) =
         (tail(&corner, &[]), tail(&corner, &["--format", "json", "--type", "PushEvent", "--actor", "ada*"]));
     let hostile = "ada\u{1b}]0;x\u{7}\u{202e}";
-    corner.publish(&[
+    corner.load_in_order(&[
         event(2).by(hostile).bytes(),
         event(3).kind("WatchEvent").by("ada").bytes(),
         event(4).by("bob").bytes(),
