@@ -3,7 +3,8 @@
 //! `make bench`, or `cargo bench --bench pipeline -- [--events N] [--rounds N] [--aof off|everysec|always] [--loader=FLAG]`.
 //! Ratios are what counts: machines are noisy, but both sides of a round share the noise. Each side has a RabbitMQ node of its
 //! own, just started, because what earlier backlogs have left in a node's log and segment files changes what a drain costs. Some
-//! drains still cost RabbitMQ half as much again: its two schedulers then wake each other three times as often.
+//! drains still cost RabbitMQ half as much again. Why is not known: its schedulers then wake each other three times as often, but
+//! with a single one it happens too.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
