@@ -11,7 +11,6 @@ use crate::support::events::{event, feed};
 use crate::support::oracle::Oracle;
 use crate::support::program::Program;
 use crate::support::redis_server::RedisServer;
-use crate::support::wait::eventually;
 
 /// So that the stream, too, can be compared whole.
 pub const DRAIN: [&str; 3] = ["--drain", "--stream-maxlen", "0"];
@@ -84,9 +83,7 @@ fn events_that_come_while_it_runs_are_loaded_without_a_restart() {
     let corner = Corner::new("live");
     let loader = corner.loader(&["--stream-maxlen", "0"]);
     loader.wait_for("consuming");
-    for n in 0..3 {
-        corner.publish(&[event(n).bytes()]);
-        eventually("the event is loaded", || corner.loaded() == n + 1);
-    }
+    corner.load_in_order(&[0, 1, 2].map(|n| event(n).bytes()));
+    assert_eq!(corner.loaded(), 3);
     loader.stop();
 }
