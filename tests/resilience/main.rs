@@ -10,5 +10,6 @@ mod limits;
 mod network;
 mod redis_refuses;
 mod redis_restarts;
+mod rolling;
 mod watchers;
 mod zombie;
