@@ -2,6 +2,7 @@
 
 use super::Loader;
 use super::batch::Outcome;
+use super::pace::Portion;
 use super::patience::Patience;
 use super::refusals::Blame;
 use crate::retry::Backoff;
@@ -21,10 +22,11 @@ pub(super) async fn load_patiently(
     let mut backoff = Backoff::for_server();
     let mut has_waited = false;
     while !open.calls.is_empty() {
-        let count = open.calls.len().min(open.at_once);
-        let mut script = spans.script(count);
-        let asked = loader.store.load(loader.policy, &open.calls[..count]);
+        let Ok(portion) = patience.answer(loader.pace.enter(open.sizes())).await else { break };
+        let mut script = spans.script(portion.count);
+        let asked = loader.store.load_within(portion.time, loader.policy, &open.calls[..portion.count]);
         let Ok(verdicts) = patience.answer(asked).await else { break };
+        tell(portion, &verdicts);
         let blame = loader.blame(&verdicts, |place| is_new(open.places[place]));
         let Some(fault) = open.settle(verdicts, blame) else {
             // A batch that Redis never refused anything may hold duplicates only, which even a full Redis answers: it does
@@ -44,6 +46,18 @@ pub(super) async fn load_patiently(
         }
     }
     open.outcomes
+}
+
+/// Tells the pace whether Redis has answered in time. That it is away otherwise says nothing about the link.
+fn tell(portion: Portion<'_>, verdicts: &[Verdict]) {
+    if verdicts.contains(&Verdict::Failed(Fault::NoAnswer)) {
+        portion.unanswered();
+    } else if !verdicts
+        .iter()
+        .any(|verdict| matches!(verdict, Verdict::Failed(fault) if fault.is_server_away()))
+    {
+        portion.answered();
+    }
 }
 
 impl Loader {
@@ -78,6 +92,11 @@ impl<'a> Open<'a> {
     fn new(calls: Vec<LoadCall<'a>>) -> Self {
         let outcomes = calls.iter().map(|_| Outcome::NotLoaded).collect();
         Self { places: (0..calls.len()).collect(), calls, outcomes, at_once: usize::MAX }
+    }
+
+    /// The sizes of the calls that may go next.
+    fn sizes(&self) -> impl Iterator<Item = usize> + Clone {
+        self.calls.iter().take(self.at_once).map(|call| call.event.size())
     }
 
     /// Takes the verdicts on the first calls. Keeps those that Redis could not serve, and gives the reason if there are any.

@@ -4,7 +4,7 @@
 //! `ending` ends it in order. `batch` decides what becomes of each delivery, `suspect` of those that may be killing loaders; `attempts`
 //! repeats what Redis could not serve, `refusals` tells whose fault a refusal is. `failures`
 //! publishes what failed to the retry queues and dead letters, and what is handed back. `readiness` waits for Redis and watches it.
-//! `acks` knows which tags may be acked, `patience` how long batches try.
+//! `acks` knows which tags may be acked, `patience` how long batches try, `pace` how much goes to Redis at once.
 
 mod acks;
 mod attempts;
@@ -12,6 +12,7 @@ mod batch;
 mod counts;
 mod ending;
 mod failures;
+mod pace;
 mod patience;
 mod progress;
 mod readiness;
@@ -35,6 +36,7 @@ use crate::status::Board;
 use crate::store::{LoadPolicy, Store, Suspect};
 use counts::Counts;
 use failures::FailureLane;
+use pace::Pace;
 use refusals::Refusals;
 use rules::Rules;
 use session::End;
@@ -53,6 +55,7 @@ struct Loader {
     rabbitmq: Dependency,
     rules: Rules,
     policy: LoadPolicy,
+    pace: Pace,
     refusals: Refusals,
     counts: Counts,
     prefetch: u16,
@@ -86,6 +89,7 @@ pub async fn run(
         rabbitmq: health.dependency(format!("RabbitMQ at {} (consuming)", broker.address())),
         rules: Rules::new(args),
         policy: LoadPolicy { stream_maxlen: args.stream_maxlen, retention: args.retention },
+        pace: Pace::default(),
         refusals: Refusals::default(),
         counts: Counts::new(board.loader()),
         prefetch: args.prefetch,

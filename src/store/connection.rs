@@ -14,7 +14,7 @@ use crate::config::RedisUrl;
 /// How long connecting and logging in may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long an answer may take. A command that timed out may still run: the mark makes its repetition harmless.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A connection shared by all calls, and the script's name there.
 #[derive(Clone)]

@@ -1,9 +1,11 @@
 //! Calling `lua/load_event.lua`: one call per event, many in one round trip.
 
+use std::time::Duration;
+
 use chrono::{SecondsFormat, Utc};
 use redis::{Cmd, Pipeline, RedisResult, Value};
 
-use super::connection::Connection;
+use super::connection::{ANSWER_TIMEOUT, Connection};
 use super::{Fault, Keys, Store};
 use crate::config::Retention;
 use crate::event::Event;
@@ -60,10 +62,21 @@ impl Store {
     /// A call that failed changed nothing, except that one which timed out may have run: repeating it is harmless. One that failed
     /// with [`Fault::Unknown`] did so twice, and Redis did other work in between.
     pub async fn load(&self, policy: LoadPolicy, calls: &[LoadCall<'_>]) -> Vec<Verdict> {
+        self.load_within(ANSWER_TIMEOUT, policy, calls).await
+    }
+
+    /// The same, when the answer may take another time than usual.
+    pub async fn load_within(
+        &self,
+        time: Duration,
+        policy: LoadPolicy,
+        calls: &[LoadCall<'_>],
+    ) -> Vec<Verdict> {
         let mut connection = match self.connection().await {
             Ok(connection) => connection,
             Err(fault) => return vec![Verdict::Failed(fault); calls.len()],
         };
+        connection.multiplexed.set_response_timeout(time);
         let mut verdicts = run(&mut connection, &self.keys, policy, calls).await;
         if verdicts.iter().any(is_missing) {
             let ready = connection.load_script().await.map_err(Fault::of_server);

@@ -11,5 +11,6 @@ mod network;
 mod redis_refuses;
 mod redis_restarts;
 mod rolling;
+mod slow_link;
 mod watchers;
 mod zombie;
