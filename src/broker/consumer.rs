@@ -5,7 +5,7 @@ use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, B
 use lapin::types::{FieldTable, ShortString};
 
 use super::session::{Session, within};
-use super::{Broker, BrokerError, Envelope, envelope};
+use super::{Broker, BrokerError, Envelope, Part, envelope};
 
 /// A message from the load queue, not acked yet.
 pub struct Delivery {
@@ -34,7 +34,7 @@ impl Broker {
     /// # Errors
     /// [`BrokerError`] when RabbitMQ cannot be reached, refuses access, or has our queues with other settings.
     pub async fn consume(&self, prefetch: u16) -> Result<Consumer, BrokerError> {
-        let session = Session::open(self, "consuming").await?;
+        let session = Session::open(self, "consuming", &[Part::LoadQueue]).await?;
         let queue = self.names.load().to_owned();
         let qos = session.channel.basic_qos(prefetch, BasicQosOptions::default());
         within("limit the prefetch", qos).await?;

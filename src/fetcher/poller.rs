@@ -13,12 +13,15 @@ use super::coverage::{Coverage, Gap};
 use super::feed::{End, Feed};
 use super::report::{self, Counts, Quota, Report};
 use super::{publish, walk::Element};
-use crate::broker::{Broker, PublishError, Publisher};
+use crate::broker::{Broker, Part, PublishError, Publisher};
 use crate::config::{FetchArgs, Source};
 use crate::github::Client;
 use crate::retry;
 use crate::status::{Board, FetcherFigures, PollFigures};
 use crate::telemetry::traces::{Kind, Span};
+
+/// What events need on their way. The load queue too, so that events have where to go before the first loader starts.
+const PARTS: &[Part] = &[Part::Exchange, Part::LoadQueue];
 
 /// What the fetcher works with.
 pub(super) struct Poller {
@@ -46,7 +49,7 @@ impl Poller {
         let client = Client::new(args.api_url()?, token)?;
         Ok(Self {
             feeds: distinct(&args.sources).map(|source| Feed::new(source.clone(), &client)).collect(),
-            publisher: broker.publisher(board.health(), true),
+            publisher: broker.publisher(PARTS, board.health(), true),
             figures: board.fetcher(),
             client,
             broker,

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use github_event_etl::broker::{Broker, Names};
+use github_event_etl::broker::{Broker, Names, Part};
 use github_event_etl::config::AmqpUrl;
 use github_event_etl::health::Health;
 use lapin::BasicProperties;
@@ -71,13 +71,15 @@ impl Corner {
         self.amqp = Amqp::connect(&self.amqp_url);
     }
 
-    /// Declares the topology as every program does.
+    /// Declares all that programs need, as they do.
     fn declare(&self, queue: &str) {
         let url = AmqpUrl::parse(&self.amqp_url.clone().into()).unwrap();
         let names = Names::new(&self.namespace.parse().unwrap(), queue);
         let broker = Broker::new(&url, names, "test").unwrap();
         block_on(async {
-            let mut publisher = broker.publisher(&Health::default(), true);
+            const ALL: &[Part] =
+                &[Part::Exchange, Part::LoadQueue, Part::Replay, Part::Archive, Part::Gaps, Part::Status];
+            let mut publisher = broker.publisher(ALL, &Health::default(), true);
             publisher.open(&CancellationToken::new()).await.unwrap();
             publisher.close().await;
         });
@@ -100,6 +102,11 @@ impl Corner {
 
     pub fn publish_with(&self, properties: &BasicProperties, bodies: &[Vec<u8>]) {
         self.amqp.publish(&self.namespace, "PushEvent", properties, bodies);
+    }
+
+    /// Writes bodies into the archive stream as the fetcher does, and waits until RabbitMQ has them.
+    pub fn archive(&self, bodies: &[Vec<u8>]) {
+        self.amqp.publish("", &self.queue("archive"), &properties("m"), bodies);
     }
 
     /// Publishes bodies of events to a loader that runs, each after the one before is loaded: batches overtake one another, so
@@ -219,7 +226,8 @@ impl Drop for Corner {
         let suffixes: Vec<&str> = ["", ".dead"].into_iter().chain(ttls.iter().map(String::as_str)).collect();
         let own =
             self.queues.iter().flat_map(|queue| suffixes.iter().map(move |end| format!("{queue}{end}")));
-        let names: Vec<String> = own.chain(["archive", "gaps", "unrouted"].map(str::to_owned)).collect();
+        let names: Vec<String> =
+            own.chain(["archive", "fetcher", "gaps", "unrouted"].map(str::to_owned)).collect();
         let Ok(amqp) = Amqp::try_connect(&self.amqp_url) else { return };
         for name in names {
             let queue = self.queue(&name);
