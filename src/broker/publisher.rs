@@ -75,9 +75,12 @@ impl Publisher {
     /// As [`Self::publish_all`].
     pub async fn look_for_load_queue(&mut self, shutdown: &CancellationToken) -> Result<(), PublishError> {
         if let Some(session) = &self.session {
-            let queue = self.broker.names.load();
-            if let Err(error) = session.depth(queue).await {
-                tracing::warn!("{queue} is not there: {error}; it is declared again");
+            let looked = session.depth(self.broker.names.load()).await;
+            if let Err(error) = looked {
+                match error {
+                    BrokerError::NotFound { .. } => tracing::warn!("{error}; it is declared again"),
+                    error => self.dependency.away(error),
+                }
                 self.session = None;
             }
         }

@@ -40,6 +40,12 @@ pub(super) enum End {
     Failed { reason: String },
 }
 
+/// STUB, replaced at the merge of feeds.
+#[derive(Default, serde::Serialize, serde::Deserialize)]
+pub(super) struct FeedSnapshot {
+    etag: Option<String>,
+}
+
 /// One source.
 pub(super) struct Feed {
     pub source: Source,
@@ -78,6 +84,15 @@ impl Feed {
             backoff: Backoff::between(FAILED_WAIT_MIN, FAILED_WAIT_MAX),
             source,
         }
+    }
+
+    pub(super) fn snapshot(&self, _marks_max: usize) -> FeedSnapshot {
+        FeedSnapshot { etag: self.etag.clone() }
+    }
+
+    pub(super) fn restore(&mut self, snapshot: FeedSnapshot) -> Result<(), String> {
+        self.etag = snapshot.etag;
+        Ok(())
     }
 
     /// Requests that the next poll will take, judging by the last.
