@@ -83,6 +83,18 @@ impl Amqp {
         self.look_at(queue).consumer_count()
     }
 
+    /// The first message of a queue that allows only consumers; it goes back when this connection ends.
+    pub fn consume_one(&self, queue: &str) -> Message {
+        let consuming = async {
+            let options = BasicConsumeOptions::default();
+            let mut deliveries =
+                self.channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await?;
+            deliveries.next().await.unwrap()
+        };
+        let first = block_on(async { tokio::time::timeout(DEADLINE, consuming).await });
+        Message::of(first.unwrap_or_else(|_| panic!("{queue} holds nothing")).unwrap())
+    }
+
     /// Reads a stream from its first message on until `is_enough` of what was read.
     #[track_caller]
     pub fn read_stream(&self, queue: &str, is_enough: impl Fn(&[Message]) -> bool) -> Vec<Message> {

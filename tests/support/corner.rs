@@ -205,8 +205,8 @@ impl Corner {
 
     /// What the fetcher remembers, when no fetcher runs.
     pub fn memory(&self) -> serde_json::Value {
-        let message = Amqp::connect(&self.amqp_url).peek(&self.queue("fetcher"));
-        serde_json::from_slice(&message.expect("the fetcher left no memory").body).unwrap()
+        let message = Amqp::connect(&self.amqp_url).consume_one(&self.queue("fetcher"));
+        serde_json::from_slice(&message.body).unwrap()
     }
 
     /// Waits until a queue holds exactly this many messages that nobody has in hand.

@@ -17,10 +17,10 @@ fn a_fetcher_goes_on_where_the_last_one_stopped_and_tells_what_was_missed_betwee
     let recording: Vec<_> = (0..1150)
         .map(|n| event(n).at(&format!("2015-01-01T12:{:02}:{:02}Z", n / 60, n % 60)).bytes())
         .collect();
-    // Each request moves the feed on: by 300 and by 850 events, of which 300 are visible.
-    let before = GitHub::recorded(&recording[..300], &["--per-poll", "300"]);
+    // Between the two, 850 events happen, of which 300 are visible.
+    let before = GitHub::recorded(&recording[..300], &["--rate", "0"]);
     corner.fetcher(&before.url, &["--once"]).succeed();
-    let after = GitHub::recorded(&recording, &["--per-poll", "1150"]);
+    let after = GitHub::recorded(&recording, &["--rate", "0"]);
     let ended = corner.fetcher(&after.url, &["--once"]).succeed();
     assert!(ended.stderr.contains("a gap of 551 s is recorded"), "{}", ended.stderr);
     assert!(!ended.stderr.contains("coverage 100 %"), "{}", ended.stderr);
