@@ -10,6 +10,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use lapin::options::{BasicAckOptions, BasicConsumeOptions};
 use lapin::types::{FieldTable, ShortString};
 
+use super::publisher::BLOCKED;
 use super::session::{Session, within};
 use super::{Broker, BrokerError, Envelope, Outgoing, Part, Route, window};
 
@@ -57,13 +58,14 @@ async fn publish(broker: &Broker, session: &Session, body: &[u8]) -> Result<(), 
         body: body.to_vec(),
         envelope: Envelope::json(broker.program),
     };
-    let failed = tokio::time::timeout(RETURN_TIMEOUT, window::publish(session, broker, &[&message]))
-        .await
-        .map_err(|_| BrokerError::Timeout { operation: OPERATION, after: RETURN_TIMEOUT })??;
-    if failed.is_empty() {
-        return Ok(());
+    let lost = |reason: &str| BrokerError::Lost { operation: OPERATION, reason: reason.into() };
+    match tokio::time::timeout(RETURN_TIMEOUT, window::publish(session, broker, &[&message])).await {
+        Ok(Ok(failed)) if failed.is_empty() => Ok(()),
+        Ok(Ok(_)) => Err(lost("it was returned or refused")),
+        Ok(Err(error)) => Err(error),
+        Err(_) if session.connection.status().blocked() => Err(lost(BLOCKED)),
+        Err(_) => Err(BrokerError::Timeout { operation: OPERATION, after: RETURN_TIMEOUT }),
     }
-    Err(BrokerError::Lost { operation: OPERATION, reason: "it was returned or refused".into() })
 }
 
 impl MemoryQueue {
@@ -103,8 +105,7 @@ impl MemoryQueue {
         Ok(())
     }
 
-    /// True while RabbitMQ makes publishers wait, so that nothing can be saved.
-    pub fn is_blocked(&self) -> bool {
+    fn is_blocked(&self) -> bool {
         self.session.connection.status().blocked()
     }
 
@@ -116,12 +117,19 @@ impl MemoryQueue {
         self.session.check("hold the fetcher's memory")
     }
 
-    /// Puts `body` in place of the memory in hand.
+    /// Puts `body` in place of the memory in hand; false while RabbitMQ makes publishers wait. What was published then may be
+    /// stored later: it comes to its holder, and goes with the next save.
     ///
     /// # Errors
     /// [`BrokerError`] when RabbitMQ does not take it; the old one stays then.
-    pub async fn save(&mut self, body: &[u8]) -> Result<(), BrokerError> {
-        publish(&self.broker, &self.session, body).await?;
+    pub async fn save(&mut self, body: &[u8]) -> Result<bool, BrokerError> {
+        if self.is_blocked() {
+            return Ok(false);
+        }
+        match publish(&self.broker, &self.session, body).await {
+            Err(_) if self.is_blocked() => return Ok(false),
+            published => published?,
+        }
         let old = self.held;
         let receiving = async {
             while self.next().await? != body {}
@@ -135,7 +143,7 @@ impl MemoryQueue {
             let ack = self.session.channel.basic_ack(before, BasicAckOptions { multiple: true });
             within("ack", ack).await?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Ends the session: the memory is back in its queue, for the next fetcher.

@@ -106,8 +106,7 @@ impl Duty {
     pub(super) async fn save(&mut self, memory: &[u8]) -> Result<bool, BrokerError> {
         match &mut self.queue {
             None => Err(self.off_duty()),
-            Some(queue) if queue.is_blocked() => Ok(false),
-            Some(queue) => queue.save(memory).await.map(|()| true),
+            Some(queue) => queue.save(memory).await,
         }
     }
 

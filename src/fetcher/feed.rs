@@ -90,7 +90,7 @@ impl Feed {
         FeedSnapshot { etag: self.etag.clone() }
     }
 
-    pub(super) fn restore(&mut self, snapshot: FeedSnapshot) -> Result<(), String> {
+    pub(super) fn resume(&mut self, snapshot: FeedSnapshot) -> Result<(), String> {
         self.etag = snapshot.etag;
         Ok(())
     }

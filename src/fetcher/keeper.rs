@@ -83,7 +83,7 @@ impl Keeper {
             let Some(raw) = found.sources.get(&feed.source.to_string()) else { continue };
             match serde_json::from_str(raw.get())
                 .map_err(|error| error.to_string())
-                .and_then(|one| feed.restore(one))
+                .and_then(|one| feed.resume(one))
             {
                 Ok(()) => {}
                 Err(why) => {

@@ -130,6 +130,8 @@ impl Poller {
 
     /// Polls one source: walks its pages, publishes what is new, and then, all of it confirmed, remembers it.
     async fn poll(&mut self, index: usize) -> Result<End, PublishError> {
+        // Nothing is fetched that RabbitMQ could not take.
+        self.publisher.look_for_load_queue(&self.shutdown).await?;
         let started = Instant::now();
         let feed = &mut self.feeds[index];
         let mut span = Span::root("poll", Kind::Internal);
@@ -158,8 +160,7 @@ impl Poller {
     }
 
     /// Publishes and waits for every confirm; gives the number of those that RabbitMQ finds too large. They are left out, or
-    /// nothing would ever be published again. Without messages it still sees to the session, so that nothing is fetched
-    /// that RabbitMQ could not take, and that the load queue is there.
+    /// nothing would ever be published again.
     async fn publish(
         &mut self,
         index: usize,
@@ -169,7 +170,6 @@ impl Poller {
         let source = &self.feeds[index].source;
         let mut messages: Vec<_> =
             elements.into_iter().map(|element| publish::of_element(element, &self.broker)).collect();
-        self.publisher.look_for_load_queue(&self.shutdown).await?;
         let _span = self.broker.begin_publish(Some(poll), &mut messages);
         let too_large = self.publisher.publish_all(&messages, &self.shutdown).await?;
         for error in &too_large {
