@@ -51,8 +51,13 @@ impl Corner {
 
     /// A corner of servers that are not the shared ones, with the load queue `load`.
     pub fn at(story: &str, amqp_url: &str, redis_url: &str) -> Self {
-        let corner = Self::undeclared_at(story, &["load"], amqp_url.into(), redis_url.into());
-        corner.declare("load");
+        Self::at_with_queues(story, amqp_url, redis_url, &["load"])
+    }
+
+    /// The same with these load queues.
+    pub fn at_with_queues(story: &str, amqp_url: &str, redis_url: &str, queues: &[&str]) -> Self {
+        let corner = Self::undeclared_at(story, queues, amqp_url.into(), redis_url.into());
+        queues.iter().for_each(|queue| corner.declare(queue));
         corner
     }
 
