@@ -172,15 +172,12 @@ impl Poller {
         feed.due.saturating_duration_since(now).max(closed)
     }
 
-    fn tell(&self, index: usize, end: &End, counts: Counts, gaps: &[Gap], took: Duration) {
-        let feed = &self.feeds[index];
+    fn tell(&mut self, index: usize, end: &End, counts: Counts, gaps: &[Gap], took: Duration) {
         let now = Instant::now();
-        match end.fault() {
-            None => feed.trouble.up(),
-            // Told for all sources at once, by the report.
-            Some(_) if matches!(end, End::Limited { .. }) => {}
-            Some(fault) => feed.trouble.away(fault),
-        }
+        let next_poll_in = self.until_polled(&self.feeds[index], now);
+        let news = self.feeds[index].trouble.note(end, next_poll_in, now);
+        let feed = &self.feeds[index];
+        report::tell_news(&feed.source, news);
         let of_kind = |other: &&Feed| other.source.kind() == feed.source.kind();
         let of_kind = self.feeds.iter().filter(of_kind);
         if let Some(newest) = of_kind.clone().filter_map(|feed| feed.memory.newest()).max() {
@@ -212,7 +209,7 @@ impl Poller {
             quota,
             coverage: feed.coverage.ratio(now),
             took,
-            next_poll_in: self.until_polled(feed, now),
+            next_poll_in,
         }
         .tell();
     }

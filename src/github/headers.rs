@@ -48,6 +48,11 @@ impl Hints {
         }
     }
 
+    /// A refusal is one of the token's limits: GitHub says when to come back, or no quota is left.
+    pub(super) fn tell_a_limit(&self) -> bool {
+        self.retry_after.is_some() || self.quota.is_some_and(|quota| quota.remaining == 0)
+    }
+
     /// How long a refused request should wait: `Retry-After`, else the reset, if the quota is used up and the reset is
     /// still to come.
     pub(super) fn asked_wait(&self) -> Option<Duration> {
