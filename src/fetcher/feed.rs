@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -9,10 +10,11 @@ use url::Url;
 use super::budget::Budget;
 use super::coverage::{Coverage, Gap};
 use super::memory::Memory;
+use super::snapshot::FeedSnapshot;
 use super::trouble::Trouble;
 use super::walk::{Found, Step, Walk};
 use crate::config::Source;
-use crate::github::{Client, Outcome};
+use crate::github::{Client, Outcome, poll_interval};
 use crate::retry::{Backoff, Interrupted, doubled};
 
 /// What GitHub has always asked for; used until it says otherwise.
@@ -60,6 +62,8 @@ pub(super) struct Feed {
     requests: u32,
     /// When the last poll's first answer came: intervals count from here.
     answered: Instant,
+    /// The same by the clock, which goes on while no process runs.
+    answered_at: DateTime<Utc>,
     backoff: Backoff,
     /// How often in a row GitHub refused the feed, or did not have it.
     turned_away: u32,
@@ -79,10 +83,35 @@ impl Feed {
             etag: None,
             requests: 1,
             answered: now,
+            answered_at: Utc::now(),
             backoff: Backoff::between(FAILED_WAIT_MIN, FAILED_WAIT_MAX),
             turned_away: 0,
             source,
         }
+    }
+
+    /// What the next process needs to go on from here, with at most so many marks of events.
+    pub(super) fn snapshot(&self, marks_max: usize) -> FeedSnapshot {
+        FeedSnapshot {
+            etag: self.etag.clone(),
+            newest: self.memory.newest(),
+            marks: self.memory.newest_marks(marks_max),
+            coverage: self.coverage,
+            interval_s: (self.interval != POLL_INTERVAL_DEFAULT).then_some(self.interval.as_secs()),
+        }
+    }
+
+    /// Goes on from what another process knew.
+    ///
+    /// # Errors
+    /// Why that makes no sense; then the feed is as it was.
+    pub(super) fn restore(&mut self, snapshot: FeedSnapshot) -> Result<(), String> {
+        let snapshot = snapshot.checked(Utc::now())?;
+        self.memory.adopt(&snapshot.marks, snapshot.newest);
+        self.etag = snapshot.etag;
+        self.coverage = snapshot.coverage;
+        self.interval = snapshot.interval_s.map_or(self.interval, poll_interval);
+        Ok(())
     }
 
     /// Requests that the next poll will take, judging by the last.
@@ -109,7 +138,7 @@ impl Feed {
             budget.learn(&self.source, &answer, now);
             self.requests += 1;
             if self.requests == 1 {
-                self.answered = now;
+                (self.answered, self.answered_at) = (now, Utc::now());
                 self.interval = answer.hints.poll_interval.unwrap_or(self.interval);
             }
             let step = match answer.outcome {
@@ -133,9 +162,9 @@ impl Feed {
             End::Whole => {
                 self.etag = found.etag;
                 self.memory.remember_walked(&found.marks, found.newest);
-                self.coverage.add(self.answered, gaps);
+                self.coverage.add(self.answered_at, gaps);
             }
-            End::NotModified => self.coverage.add(self.answered, &[]),
+            End::NotModified => self.coverage.add(self.answered_at, &[]),
             _ => self.memory.remember_ahead(&found.marks),
         }
     }

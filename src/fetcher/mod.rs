@@ -14,6 +14,7 @@ mod memory;
 mod poller;
 mod publish;
 mod report;
+mod snapshot;
 mod trouble;
 mod walk;
 
