@@ -108,9 +108,7 @@ impl Consumer {
     /// # Errors
     /// [`BrokerError::Lost`] when connection or channel have ended.
     pub fn check(&self) -> Result<(), BrokerError> {
-        let alive = self.session.connection.status().connected() && self.session.channel.status().connected();
-        let lost = || BrokerError::Lost { operation: "consume", reason: "the connection has ended".into() };
-        if alive { Ok(()) } else { Err(lost()) }
+        self.session.check("consume")
     }
 
     /// Tells RabbitMQ to send no more, and whether nothing had been on its way to us.

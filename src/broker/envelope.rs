@@ -86,12 +86,17 @@ impl Envelope {
     /// Adds what names an event: `message_id` = its id, `type`, `timestamp` = when it was created (AMQP: whole seconds).
     /// What does not fit an AMQP short string of 255 bytes is left out; the body has it.
     pub fn of_event(mut self, id: &str, kind: &str, created: DateTime<Utc>) -> Self {
-        self = self.with_message_id(id);
-        if let Ok(kind) = ShortString::try_new(kind) {
-            self.0 = self.0.with_type(kind);
-        }
+        self = self.with_message_id(id).with_kind(kind);
         if let Ok(seconds) = u64::try_from(created.timestamp()) {
             self.0 = self.0.with_timestamp(seconds);
+        }
+        self
+    }
+
+    /// Sets the property `type`.
+    pub fn with_kind(mut self, kind: &str) -> Self {
+        if let Ok(kind) = ShortString::try_new(kind) {
+            self.0 = self.0.with_type(kind);
         }
         self
     }

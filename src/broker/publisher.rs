@@ -21,6 +21,9 @@ const WITHHELD_MAX: Duration = Duration::from_secs(3600);
 /// How long a publish in flight may take to end once the program is told to stop.
 const GOODBYE: Duration = Duration::from_secs(3);
 
+/// Why nothing is confirmed while RabbitMQ has an alarm.
+pub(super) const BLOCKED: &str = "it blocks publishing because it is low on memory or disk";
+
 /// Why publishing ended before everything was confirmed.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
@@ -74,10 +77,14 @@ impl Publisher {
     /// # Errors
     /// As [`Self::publish_all`].
     pub async fn look_for_load_queue(&mut self, shutdown: &CancellationToken) -> Result<(), PublishError> {
-        if let Some(session) = &self.session {
-            let queue = self.broker.names.load();
-            if let Err(error) = session.depth(queue).await {
-                tracing::warn!("{queue} is not there: {error}; it is declared again");
+        if let Some(session) = self.session.as_ref().filter(|session| !session.connection.status().blocked())
+        {
+            let looked = session.depth(self.broker.names.load()).await;
+            if let Err(error) = looked {
+                match error {
+                    BrokerError::NotFound { .. } => tracing::warn!("{error}; it is declared again"),
+                    error => self.dependency.away(error),
+                }
                 self.session = None;
             }
         }
@@ -191,7 +198,7 @@ async fn patiently<T>(
             _ = look.tick() => {}
         }
         if session.connection.status().blocked() {
-            dependency.away("it blocks publishing because it is low on memory or disk");
+            dependency.away(BLOCKED);
             waited = Duration::ZERO;
             continue;
         }

@@ -66,11 +66,18 @@ impl Session {
         Ok(Self { connection, channel })
     }
 
+    /// Checks that the session is alive, for owners that are not waiting for an answer.
+    pub(super) fn check(&self, operation: &'static str) -> Result<(), BrokerError> {
+        let alive = self.connection.status().connected() && self.channel.status().connected();
+        let lost = || BrokerError::Lost { operation, reason: "the connection has ended".into() };
+        if alive { Ok(()) } else { Err(lost()) }
+    }
+
     /// What `queue` holds now; an error when it does not exist.
     pub(super) async fn depth(&self, queue: &str) -> Result<Depth, BrokerError> {
         let look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
         let declare = self.channel.queue_declare(queue.into(), look, FieldTable::default());
-        let found = within("count messages", declare).await?;
+        let found = within("look for a queue", declare).await?;
         Ok(Depth { ready: found.message_count(), consumers: found.consumer_count() })
     }
 

@@ -105,7 +105,7 @@ impl Feed {
     ///
     /// # Errors
     /// Why that makes no sense; then the feed is as it was.
-    pub(super) fn restore(&mut self, snapshot: FeedSnapshot) -> Result<(), String> {
+    pub(super) fn resume(&mut self, snapshot: FeedSnapshot) -> Result<(), String> {
         let snapshot = snapshot.checked(Utc::now())?;
         self.memory.adopt(&snapshot.marks, snapshot.newest);
         self.etag = snapshot.etag;

@@ -204,6 +204,12 @@ pub(super) fn describe() {
     ] {
         describe_counter!(name, what);
     }
+    describe_gauge!(
+        "github_etl_fetcher_on_duty",
+        "1 while this fetcher polls, 0 while it waits for another one"
+    );
+    describe_gauge!("github_etl_extra_up", "1 when the last attempt to publish there succeeded, else 0");
+    describe_gauge!("github_etl_extra_lacking_messages", "Messages that are not published there yet");
     describe_gauge!("github_etl_fetcher_coverage_ratio", "Seconds of all feeds seen / elapsed");
     describe_gauge!(
         "github_etl_fetcher_source_coverage_ratio",

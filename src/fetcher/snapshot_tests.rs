@@ -65,7 +65,7 @@ fn copy(page: &Page) -> Page {
 fn restarted(feed: &Feed, marks_max: usize) -> Feed {
     let json = serde_json::to_string(&feed.snapshot(marks_max)).unwrap();
     let mut next = self::feed("events");
-    next.restore(serde_json::from_str(&json).unwrap()).unwrap();
+    next.resume(serde_json::from_str(&json).unwrap()).unwrap();
     next
 }
 
@@ -157,7 +157,7 @@ fn what_makes_no_sense_is_refused_with_its_reason_and_changes_nothing() {
         let mut feed = feed("events");
         let refused = serde_json::from_str(json)
             .map_err(|error| error.to_string())
-            .and_then(|snapshot| feed.restore(snapshot))
+            .and_then(|snapshot| feed.resume(snapshot))
             .unwrap_err();
         assert!(refused.contains(reason), "{json}: {refused}");
         assert_eq!(feed.snapshot(9), FeedSnapshot::default(), "{json}");
@@ -168,7 +168,7 @@ fn what_makes_no_sense_is_refused_with_its_reason_and_changes_nothing() {
 fn what_could_not_be_sent_or_waited_for_is_left_out() {
     let restored = |json: String| {
         let mut feed = feed("events");
-        feed.restore(serde_json::from_str(&json).unwrap()).unwrap();
+        feed.resume(serde_json::from_str(&json).unwrap()).unwrap();
         feed
     };
     let (huge, noon) = ("x".repeat(1 << 20), r#""n":"2026-01-01T12:00:00Z""#);
@@ -238,7 +238,7 @@ proptest! {
         let Ok(coverage) = serde_json::from_value(since) else { return Ok(()) };
         let snapshot = FeedSnapshot { etag: Some(etag), newest, marks, coverage, interval_s: Some(interval_s) };
         let mut feed = feed("events");
-        if feed.restore(snapshot).is_ok() {
+        if feed.resume(snapshot).is_ok() {
             let kept = feed.snapshot(300);
             prop_assert!(kept.etag.is_none_or(|etag| is_fit_etag(etag.as_bytes())));
             prop_assert!((1..=3600).contains(&feed.interval.as_secs()));

@@ -7,7 +7,8 @@ use github_event_etl::broker::{Broker, Names, Part};
 use github_event_etl::config::AmqpUrl;
 use github_event_etl::health::Health;
 use lapin::BasicProperties;
-use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
+use lapin::options::{ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions};
+use lapin::types::FieldTable;
 use tokio_util::sync::CancellationToken;
 
 use super::amqp::{Amqp, Message};
@@ -191,6 +192,21 @@ impl Corner {
     /// Messages ready in a queue.
     pub fn ready(&self, name: &str) -> u32 {
         self.amqp.ready(&self.queue(name))
+    }
+
+    /// The same; nothing when the queue does not exist.
+    pub fn try_ready(&self, name: &str) -> Option<u32> {
+        let amqp = Amqp::connect(&self.amqp_url);
+        let look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+        let queue = self.queue(name);
+        let looking = amqp.channel.queue_declare(queue.as_str().into(), look, FieldTable::default());
+        block_on(looking).ok().map(|queue| queue.message_count())
+    }
+
+    /// What the fetcher remembers, when no fetcher runs.
+    pub fn memory(&self) -> serde_json::Value {
+        let message = Amqp::connect(&self.amqp_url).consume_one(&self.queue("fetcher"));
+        serde_json::from_slice(&message.body).unwrap()
     }
 
     /// Waits until a queue holds exactly this many messages that nobody has in hand.
