@@ -24,6 +24,8 @@ mod poller;
 mod publish;
 mod remembered;
 mod report;
+mod snapshot;
+mod trouble;
 mod walk;
 
 use std::time::Duration;

@@ -203,28 +203,25 @@ impl Poller {
         feed.due.saturating_duration_since(now).max(closed)
     }
 
-    fn tell(&self, index: usize, end: &End, counts: Counts, gaps: &[Gap], took: Duration) {
+    fn tell(&mut self, index: usize, end: &End, counts: Counts, gaps: &[Gap], took: Duration) {
+        let (now, now_utc) = (Instant::now(), chrono::Utc::now());
+        let next_poll_in = self.until_polled(&self.feeds[index], now);
+        let news = self.feeds[index].trouble.note(end, next_poll_in, now);
         let feed = &self.feeds[index];
-        let now = Instant::now();
-        match end.fault() {
-            None => feed.trouble.up(),
-            // Told for all sources at once, by the report.
-            Some(_) if matches!(end, End::Limited { .. }) => {}
-            Some(fault) => feed.trouble.away(fault),
-        }
+        report::tell_news(&feed.source, news);
         let of_kind = |other: &&Feed| other.source.kind() == feed.source.kind();
         let of_kind = self.feeds.iter().filter(of_kind);
         if let Some(newest) = of_kind.clone().filter_map(|feed| feed.memory.newest()).max() {
             report::newest_of_kind(feed.source.kind(), newest);
         }
         let of_kind = of_kind.map(|feed| feed.coverage);
-        report::coverage_of_kind(feed.source.kind(), Coverage::ratio_of_all(of_kind, now));
-        let coverage = Coverage::ratio_of_all(self.feeds.iter().map(|feed| feed.coverage), now);
+        report::coverage_of_kind(feed.source.kind(), Coverage::ratio_of_all(of_kind, now_utc));
+        let coverage = Coverage::ratio_of_all(self.feeds.iter().map(|feed| feed.coverage), now_utc);
         report::overall_coverage(coverage);
         let quota = Quota {
             left: self.budget.remaining(),
             limit: self.budget.limit(),
-            resets_at: self.budget.resets_in(now).map(|wait| chrono::Utc::now() + wait),
+            resets_at: self.budget.resets_in(now).map(|wait| now_utc + wait),
         };
         self.figures.polled(PollFigures {
             events_new: counts.published as u64,
@@ -241,9 +238,9 @@ impl Poller {
             counts,
             gaps,
             quota,
-            coverage: feed.coverage.ratio(now),
+            coverage: feed.coverage.ratio(now_utc),
             took,
-            next_poll_in: self.until_polled(feed, now),
+            next_poll_in,
         }
         .tell();
     }

@@ -7,6 +7,7 @@ use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gau
 
 use super::coverage::Gap;
 use super::feed::End;
+use super::trouble::News;
 use super::walk::Walk;
 use crate::config::Source;
 
@@ -72,7 +73,7 @@ impl Report<'_> {
             let why = self.end.fault().unwrap_or_default();
             tracing::warn!(source = %self.source, wait_s, "{why}: no source is polled for {wait_s} s");
         }
-        // Polls that brought nothing but trouble are told by the feed's dependency: once, and once when it is back.
+        // Polls that brought nothing but trouble are told by the feed's `Trouble`: once, and once when it is over.
         if self.counts.pages > 0 || *self.end == End::NotModified {
             self.summarise();
         }
@@ -158,6 +159,15 @@ impl Quota {
                 gauge!(name).set(value);
             }
         }
+    }
+}
+
+/// Logs what is news of a source's trouble.
+pub(super) fn tell_news(source: &Source, news: Option<News>) {
+    match news {
+        Some(News::Trouble(line)) => tracing::warn!(%source, "{line}"),
+        Some(News::Over(line)) => tracing::info!(%source, "{line}"),
+        None => {}
     }
 }
 

@@ -3,6 +3,7 @@
 mod faults;
 mod fetching;
 mod outage;
+mod refusals;
 
 use crate::loading::DRAIN;
 use crate::support::corner::Corner;
