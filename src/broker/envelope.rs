@@ -18,9 +18,13 @@ const TRACEPARENT: &str = "traceparent";
 /// How often it was sent back from the dead letters.
 const REDRIVES: &str = "x-etl-redrives";
 
-/// RabbitMQ's own notes on a message: true of that message only, not of a copy.
-const OF_RABBITMQ: [&str; 10] = [
+/// How often RabbitMQ had sent a message before it was handed back as a copy, whose own count starts anew.
+pub(super) const REDELIVERIES: &str = "x-etl-redeliveries";
+
+/// Notes on a message that are true of that message only, not of a copy. All but one are RabbitMQ's own.
+const OF_THE_ORIGINAL: [&str; 11] = [
     DELIVERY_COUNT,
+    REDELIVERIES,
     STREAM_OFFSET,
     "x-death",
     FIRST_DEATH_REASON,
@@ -154,8 +158,9 @@ impl Envelope {
 
     fn with_history(mut self, failure: &Failure) -> Self {
         let foreign = self.0.headers().as_ref().filter(|headers| fits(headers)).map(FieldTable::inner);
-        // RabbitMQ's count of redeliveries is of this delivery; the copy starts anew.
-        let kept = foreign.into_iter().flatten().filter(|(name, _)| name.as_str() != DELIVERY_COUNT);
+        // The counts of redeliveries are of this delivery; the copy starts anew.
+        let is_count = |name: &str| [DELIVERY_COUNT, REDELIVERIES].contains(&name);
+        let kept = foreign.into_iter().flatten().filter(|(name, _)| !is_count(name.as_str()));
         let mut headers: FieldTable =
             kept.map(|(name, value)| (name.clone(), value.clone())).collect::<BTreeMap<_, _>>().into();
         let reason = truncated(&failure.reason, REASON_BYTES_MAX);
@@ -183,7 +188,26 @@ impl Envelope {
 
     /// The envelope of a copy that is published anew: without RabbitMQ's own notes on the original.
     pub fn copied(self) -> Self {
-        self.without(&OF_RABBITMQ).of_ours()
+        self.without(&OF_THE_ORIGINAL).of_ours()
+    }
+
+    /// The envelope of the copy that takes a delivery's place in its queue: the same, with its routing key, which a publish to the
+    /// queue replaces, and its count of redeliveries, which RabbitMQ would raise if the delivery itself went back. Nothing if
+    /// there is no room for these headers.
+    pub fn handed_back(self, routing_key: &str, redeliveries: u32) -> Option<Self> {
+        let original_routing_key = self.original_routing_key().unwrap_or_else(|| routing_key.to_owned());
+        let mut copy = self.copied();
+        let mut headers = copy.0.headers().clone().unwrap_or_default();
+        if !fits(&headers) {
+            return None;
+        }
+        let routing_key = truncated(&original_routing_key, 255);
+        headers.insert(ORIGINAL_ROUTING_KEY.into(), AMQPValue::LongString(routing_key.into()));
+        if redeliveries > 0 {
+            headers.insert(REDELIVERIES.into(), AMQPValue::LongLongInt(i64::from(redeliveries)));
+        }
+        copy.0 = copy.0.with_headers(headers);
+        Some(copy)
     }
 
     /// The properties that we may publish again: not `user_id`, which RabbitMQ refuses unless it is our own, not `expiration`,
@@ -379,6 +403,30 @@ mod tests {
         assert!(again.header("x-death").is_none() && again.header("traceparent").is_some());
         let dead_again = again.with_failure(&failure("not-json", 1)).redriven();
         assert_eq!((dead_again.redrives(), dead_again.message_id()), (2, "42"));
+    }
+
+    #[test]
+    fn a_delivery_handed_back_keeps_its_routing_key_and_its_count_and_not_rabbitmqs_notes() {
+        let mut headers = FieldTable::default();
+        headers.insert(DELIVERY_COUNT.into(), AMQPValue::LongLongInt(2));
+        headers.insert("x-death".into(), AMQPValue::Void);
+        headers.insert(ATTEMPTS.into(), AMQPValue::LongLongInt(1));
+        let delivered = Envelope(BasicProperties::default().with_headers(headers)).with_message_id("42");
+        let back = delivered.handed_back("PushEvent", 2).unwrap();
+        assert_eq!((back.message_id(), back.attempts()), ("42", 1));
+        assert_eq!(back.original_routing_key().as_deref(), Some("PushEvent"));
+        assert_eq!((count_in(&back.0, DELIVERY_COUNT), count_in(&back.0, REDELIVERIES)), (0, 2));
+        assert!(back.header("x-death").is_none());
+        let again = back.handed_back("the.queue", 3).unwrap();
+        assert_eq!(again.original_routing_key().as_deref(), Some("PushEvent"));
+        assert_eq!(count_in(&again.0, REDELIVERIES), 3);
+        let failed = again.with_failure(&failure("bad", 2));
+        assert_eq!(count_in(&failed.0, REDELIVERIES), 0, "it has been loaded, so nobody died of it");
+        let first = Envelope::json("x").handed_back("PushEvent", 0).unwrap();
+        assert!(first.header(REDELIVERIES).is_none());
+        let mut huge = FieldTable::default();
+        huge.insert("x-huge".into(), AMQPValue::LongString("x".repeat(130_990).into()));
+        assert!(Envelope(BasicProperties::default().with_headers(huge)).handed_back("k", 0).is_none());
     }
 
     #[test]

@@ -11,5 +11,6 @@ mod network;
 mod quorum;
 mod redis_refuses;
 mod redis_restarts;
+mod rolling;
 mod watchers;
 mod zombie;
