@@ -19,6 +19,7 @@ mod status;
 mod taker;
 mod topology;
 mod traced;
+mod wire;
 
 pub use archive::{ArchiveReader, ArchiveStart, Archived};
 pub use batch::TooLarge;
