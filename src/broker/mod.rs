@@ -23,6 +23,7 @@ mod taker;
 mod topology;
 mod traced;
 mod window;
+mod wire;
 
 pub use archive::{ArchiveReader, ArchiveStart, Archived};
 pub use batch::TooLarge;
