@@ -5,16 +5,17 @@ use std::collections::BTreeMap;
 use futures_util::StreamExt as _;
 use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions,
-    BasicQosOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions,
+    BasicQosOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+    QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
 
 use super::wait::{DEADLINE, block_on};
 
 /// A connection with one channel.
 pub struct Amqp {
-    _connection: Connection,
+    connection: Connection,
     pub channel: Channel,
 }
 
@@ -37,7 +38,7 @@ impl Amqp {
             let connection = Connection::connect(url, ConnectionProperties::default()).await?;
             let channel = connection.create_channel().await?;
             channel.confirm_select(ConfirmSelectOptions::default()).await?;
-            Ok(Self { _connection: connection, channel })
+            Ok(Self { connection, channel })
         })
     }
 
@@ -66,6 +67,32 @@ impl Amqp {
                 assert!(confirm.await.unwrap().is_ack(), "RabbitMQ refused a message for {routing_key}");
             }
         });
+    }
+
+    /// Declares a durable queue.
+    pub fn declare_queue(&self, queue: &str, arguments: &[(&str, AMQPValue)]) {
+        let declare =
+            self.channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), table(arguments));
+        block_on(declare).unwrap_or_else(|error| panic!("declare {queue}: {error}"));
+    }
+
+    /// Declares a durable topic exchange.
+    pub fn declare_exchange(&self, exchange: &str, arguments: &[(&str, AMQPValue)]) {
+        let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+        let declare =
+            self.channel.exchange_declare(exchange.into(), ExchangeKind::Topic, options, table(arguments));
+        block_on(declare).unwrap();
+    }
+
+    pub fn bind(&self, queue: &str, exchange: &str, key: &str) {
+        let (options, none) = (QueueBindOptions::default(), FieldTable::default());
+        block_on(self.channel.queue_bind(queue.into(), exchange.into(), key.into(), options, none)).unwrap();
+    }
+
+    pub fn unbind(&self, queue: &str, exchange: &str, key: &str) {
+        let unbind =
+            self.channel.queue_unbind(queue.into(), exchange.into(), key.into(), FieldTable::default());
+        block_on(unbind).unwrap();
     }
 
     /// Deletes a queue with all that it holds.
@@ -170,6 +197,18 @@ impl Message {
     pub fn header(&self, name: &str) -> String {
         self.failure().remove(name).unwrap_or_else(|| panic!("no header {name} in {:?}", self.properties))
     }
+}
+
+fn table(pairs: &[(&str, AMQPValue)]) -> FieldTable {
+    let mut table = FieldTable::default();
+    for (name, value) in pairs {
+        table.insert((*name).into(), value.clone());
+    }
+    table
+}
+
+pub fn text(value: &str) -> AMQPValue {
+    AMQPValue::LongString(value.into())
 }
 
 fn header_text(value: &AMQPValue) -> String {
