@@ -1,5 +1,6 @@
 //! Publishing that counts only when confirmed, however long it takes.
 
+use std::fmt::Display;
 use std::future::Future;
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub struct Publisher {
     parts: &'static [Part],
     session: Option<Session>,
     dependency: Dependency,
+    /// Said with every fault.
+    remedy: &'static str,
     /// A session was open once: from then on no fault is final, because the settings are known to be good.
     was_open: bool,
 }
@@ -50,11 +53,28 @@ impl Broker {
         if !eager {
             dependency.up();
         }
-        Publisher { broker: self.clone(), parts, session: None, dependency, was_open: !eager }
+        Publisher::new(self, parts, dependency, "", !eager)
+    }
+
+    /// A publisher to the archive, for those who cannot do without it. The program is not ready until it is connected.
+    pub fn archive_publisher(&self, health: &Health) -> Publisher {
+        let name = format!("the archive {} in RabbitMQ at {}", self.names.archive(), self.address);
+        let remedy = "; if RabbitMQ is well and this lasts, `replay archive --reset` makes the stream anew";
+        Publisher::new(self, &[Part::Archive], health.dependency(name), remedy, false)
     }
 }
 
 impl Publisher {
+    fn new(
+        broker: &Broker,
+        parts: &'static [Part],
+        dependency: Dependency,
+        remedy: &'static str,
+        was_open: bool,
+    ) -> Self {
+        Self { broker: broker.clone(), parts, session: None, dependency, remedy, was_open }
+    }
+
     /// Connects and declares what is missing, however long RabbitMQ takes to be there.
     ///
     /// # Errors
@@ -106,8 +126,8 @@ impl Publisher {
                         self.dependency.up();
                         return Ok(batch.into_too_large());
                     }
-                    self.dependency.away(format!(
-                        "{failed} of {all} messages were returned or refused (is a load queue missing, full, or without its quorum?)"
+                    self.away(format!(
+                        "{failed} of {all} messages were returned or refused (is a queue missing, full, or without its quorum?)"
                     ));
                     batch.again();
                 }
@@ -122,13 +142,17 @@ impl Publisher {
                 }
                 Err(error) => {
                     batch.fail();
-                    self.dependency.away(error);
+                    self.away(error);
                 }
             }
             // A new session declares everything anew, which also brings back a queue that somebody deleted.
             self.session = None;
             backoff.pause(shutdown).await?;
         }
+    }
+
+    fn away(&self, reason: impl Display) {
+        self.dependency.away(format!("{reason}{}", self.remedy));
     }
 
     /// Ends the session, if there is one.

@@ -30,7 +30,9 @@ pub enum ReplaySource {
     /// A rerun of a command that was stopped or killed goes on where the last confirm was, unless --anew.
     #[command(name = "gharchive")]
     GhArchive(GhArchiveArgs),
-    /// The archive stream in RabbitMQ: everything published in the last 7 days
+    /// The archive stream in RabbitMQ: everything that the fetcher published in the last 7 days
+    ///
+    /// Events that the archive lacks are told, and where they can be had.
     Archive(ArchiveArgs),
     /// Dead letters: list them, or send them back to the load queue
     Dead(DeadArgs),
@@ -49,9 +51,12 @@ impl ReplaySource {
             Self::Gaps(args) => args.publish.queue.as_deref(),
             Self::Dead(args) => Some(args.queue.as_str()),
         };
-        chosen.unwrap_or("load")
+        chosen.unwrap_or(LOAD)
     }
 }
+
+/// The load queue where none is named.
+const LOAD: &str = "load";
 
 /// `replay gharchive`.
 ///
@@ -66,6 +71,8 @@ pub struct GhArchiveArgs {
     pub mirror: MirrorArgs,
     #[command(flatten)]
     pub publish: PublishArgs,
+    #[command(flatten)]
+    pub copies: CopyArgs,
     #[command(flatten)]
     pub select: SelectArgs,
     #[command(flatten)]
@@ -98,9 +105,17 @@ pub struct ArchiveArgs {
     #[command(flatten)]
     pub resume: ResumeArgs,
 
-    /// Exit with 0 even if a part of what was asked for has been removed by retention
+    /// Exit with 0 even if retention has removed a part of what was asked for, or the archive lacks events
     #[arg(long)]
     pub keep_going: bool,
+
+    /// Delete the archive and declare it anew, for a stream that RabbitMQ has lost; asks first. Publishes nothing
+    #[arg(long, conflicts_with_all = ["since", "until", "queue", "rate", "max_queue", "types", "limit", "dry_run", "anew", "keep_going"])]
+    pub reset: bool,
+
+    /// Do not ask
+    #[arg(long, requires = "reset")]
+    pub yes: bool,
 }
 
 /// `replay dead`.
@@ -160,6 +175,8 @@ pub struct GapsArgs {
     #[command(flatten)]
     pub publish: PublishArgs,
     #[command(flatten)]
+    pub copies: CopyArgs,
+    #[command(flatten)]
     pub state: StateArgs,
 
     /// Say what would be published, and fill nothing
@@ -170,12 +187,27 @@ pub struct GapsArgs {
 /// Where to publish, and how fast.
 #[derive(clap::Args, Clone)]
 pub struct PublishArgs {
-    /// Publish to this load queue only [gharchive and gaps: to the exchange, and so to every load queue and the archive;
-    /// archive: load]
+    /// Publish to this load queue only [gharchive and gaps: to the exchange, and so to every load queue; archive: load]
     #[arg(long, value_parser = queue_name, value_name = "NAME")]
     pub queue: Option<String>,
     #[command(flatten)]
     pub pace: PaceArgs,
+}
+
+impl PublishArgs {
+    /// The load queue that was named, or the one where none is.
+    pub fn load_queue(&self) -> &str {
+        self.queue.as_deref().unwrap_or(LOAD)
+    }
+}
+
+/// Whether the archive gets what is published.
+#[derive(clap::Args, Clone)]
+pub struct CopyArgs {
+    /// Write the events into the archive stream as well, and wait for it when it is away; it holds 20 GB at most, so old
+    /// events can push out new ones
+    #[arg(long)]
+    pub archive: bool,
 }
 
 /// How fast to publish.
