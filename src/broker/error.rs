@@ -22,6 +22,11 @@ pub enum BrokerError {
     /// RabbitMQ does not have it, or cannot reach where it is. It closes the channel with this answer.
     #[error("{operation}: {reason}")]
     NotFound { operation: &'static str, reason: String },
+    /// RabbitMQ answers, and has lost the archive stream, or does not have it up yet: after a start that takes some seconds.
+    #[error(
+        "RabbitMQ does not serve the archive: {reason}; if this lasts, the stream is lost: replay archive --reset makes it anew"
+    )]
+    ArchiveDown { reason: String },
     /// RabbitMQ refuses these credentials, or this virtual host.
     #[error(
         "{operation}: RabbitMQ refuses access: {reason}; check user, password and virtual host in --amqp-url (AMQP_URL)"

@@ -17,6 +17,7 @@ mod memory;
 mod names;
 mod outgoing;
 mod publisher;
+mod reset;
 mod session;
 mod status;
 mod taker;

@@ -39,6 +39,10 @@ impl Uri {
         uri.query.heartbeat = Some(heartbeat_s.clamp(*HEARTBEAT_RANGE_S.start(), *HEARTBEAT_RANGE_S.end()));
         Ok(Self(uri))
     }
+
+    pub(super) fn vhost(&self) -> &str {
+        &self.0.vhost
+    }
 }
 
 /// A connection with one channel, on which what its owner needs is declared.

@@ -149,6 +149,19 @@ impl Corner {
         self.amqp.publish("", &self.queue("archive"), &properties("m"), bodies);
     }
 
+    /// Writes a record into the archive, as the fetcher does when it could not write events.
+    pub fn archive_record(&self, body: &str) {
+        let properties = properties("").with_type("archive-lack".into());
+        self.amqp.publish("", &self.queue("archive"), &properties, &[body.into()]);
+    }
+
+    /// The bodies that the archive holds, which are `count`.
+    #[track_caller]
+    pub fn archived(&self, count: usize) -> Vec<Vec<u8>> {
+        let read = self.amqp.read_stream(&self.queue("archive"), |read| read.len() >= count);
+        read.into_iter().map(|message| message.body).collect()
+    }
+
     /// Publishes bodies of events to a loader that runs, each after the one before is loaded: batches overtake one another, so
     /// only this way the stream holds them in this order.
     pub fn load_in_order(&self, bodies: &[Vec<u8>]) {

@@ -78,6 +78,29 @@ impl RabbitNode {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// Writes to disk what the node would write within a second: a first queue or stream survives a kill only then.
+    pub fn settle(&self) {
+        self.ctl(&["eval", "[dets:sync(Table) || Table <- dets:all()]."]);
+    }
+
+    /// Stops the writers of all streams, as a full disk would: nothing published to a stream is confirmed.
+    pub fn suspend_streams(&self) {
+        self.tell_streams("suspend");
+    }
+
+    pub fn resume_streams(&self) {
+        self.tell_streams("resume");
+    }
+
+    fn tell_streams(&self, what: &str) {
+        let tell = format!(
+            "Children = supervisor:which_children(osiris_server_sup), \
+             Below = [supervisor:which_children(Sup) || {{_, Sup, supervisor, _}} <- Children], \
+             [sys:{what}(Writer) || {{_, Writer, worker, [osiris_writer]}} <- lists:append([Children | Below])]."
+        );
+        self.ctl(&["eval", &tell]);
+    }
+
     /// Gives the last moment at which nobody listened.
     fn wait_until_up(&self) -> DateTime<Utc> {
         let deadline = Instant::now() + Duration::from_secs(90);
