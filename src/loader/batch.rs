@@ -1,11 +1,11 @@
 //! A batch of deliveries: what becomes of each.
 
 use super::Loader;
+use super::attempts;
 use super::patience::Patience;
 use crate::broker::Delivery;
 use crate::event::Event;
-use crate::retry::Backoff;
-use crate::store::{Fault, LoadCall, Verdict};
+use crate::store::LoadCall;
 use crate::telemetry::traces::Processing;
 
 /// What became of a delivery. Matched in one place, where the session settles it.
@@ -42,88 +42,21 @@ pub(super) async fn load(loader: &Loader, deliveries: &[Delivery], patience: &Pa
             Err(reason) => Some(Outcome::NotAnEvent(reason.to_string())),
             Ok(event) if !loader.rules.wants(&event) => Some(Outcome::Unwanted),
             Ok(event) => {
-                events.push(event);
+                events.push((event, delivery));
                 None
             }
         });
     }
-    let calls = events.iter().map(|event| LoadCall { event, score: loader.rules.score(event) }).collect();
-    let loaded = load_patiently(loader, calls, &spans, patience).await;
-    let pairs = events.iter().zip(&loaded);
+    let calls =
+        events.iter().map(|(event, _)| LoadCall { event, score: loader.rules.score(event) }).collect();
+    let is_new = |place: usize| events[place].1.envelope.attempts() == 0;
+    let loaded = attempts::load_patiently(loader, calls, is_new, &spans, patience).await;
+    let pairs = events.iter().map(|(event, _)| event).zip(&loaded);
     loader.counts.loaded(pairs.filter(|(_, outcome)| **outcome == Outcome::Loaded).map(|(event, _)| event));
-    if let Some(newest) = events.iter().map(Event::created).max() {
+    if let Some(newest) = events.iter().map(|(event, _)| event.created()).max() {
         loader.counts.saw_event_created_at(newest);
     }
     let mut loaded = loaded.into_iter();
     // Every `None` above stands for one call, in the same order.
     outcomes.into_iter().filter_map(|outcome| outcome.or_else(|| loaded.next())).collect()
-}
-
-/// Runs the calls until each has an outcome. Redis being away is not a message's fault: no attempt is spent, what has no
-/// verdict yet is repeated with backoff, while there is patience.
-async fn load_patiently(
-    loader: &Loader,
-    calls: Vec<LoadCall<'_>>,
-    spans: &Processing,
-    patience: &Patience,
-) -> Vec<Outcome> {
-    let mut open = Open::new(calls);
-    let mut backoff = Backoff::for_server();
-    let mut has_waited = false;
-    while !open.calls.is_empty() {
-        let mut script = spans.script(open.calls.len());
-        let asked = loader.store.load(loader.policy, &open.calls);
-        let Ok(verdicts) = patience.answer(asked).await else { break };
-        let Some(fault) = open.settle(verdicts) else {
-            // A batch that Redis never refused anything may hold duplicates only, which even a full Redis answers: it does
-            // not show that another one's trouble is over.
-            if has_waited || !loader.redis.is_away() {
-                loader.redis.up();
-            }
-            break;
-        };
-        has_waited = true;
-        script.fail(&fault);
-        drop(script);
-        loader.redis.away(fault);
-        if patience.pause(&mut backoff).await.is_err() {
-            break;
-        }
-    }
-    open.outcomes
-}
-
-/// The calls of a batch that have no verdict yet, and the outcomes of all.
-struct Open<'a> {
-    calls: Vec<LoadCall<'a>>,
-    /// The calls' places among the outcomes.
-    places: Vec<usize>,
-    outcomes: Vec<Outcome>,
-}
-
-impl<'a> Open<'a> {
-    fn new(calls: Vec<LoadCall<'a>>) -> Self {
-        let outcomes = calls.iter().map(|_| Outcome::NotLoaded).collect();
-        Self { places: (0..calls.len()).collect(), calls, outcomes }
-    }
-
-    /// Takes the verdicts on all calls. Keeps the calls that Redis could not serve, and gives the reason if there are any.
-    fn settle(&mut self, verdicts: Vec<Verdict>) -> Option<Fault> {
-        let (calls, places) = (std::mem::take(&mut self.calls), std::mem::take(&mut self.places));
-        let mut reason = None;
-        for ((call, place), verdict) in calls.into_iter().zip(places).zip(verdicts) {
-            self.outcomes[place] = match verdict {
-                Verdict::Loaded => Outcome::Loaded,
-                Verdict::Duplicate => Outcome::Duplicate,
-                Verdict::Failed(Fault::ThisMessage(reason)) => Outcome::Failed(reason),
-                Verdict::Failed(fault) => {
-                    self.calls.push(call);
-                    self.places.push(place);
-                    reason = Some(fault);
-                    continue;
-                }
-            };
-        }
-        reason
-    }
 }

@@ -1,11 +1,13 @@
 //! The loader: consumes events, runs the script for each, acks after the load.
 //!
 //! [`run`] owns the loop over broker sessions. `session` pumps one session's deliveries into batches, several in flight.
-//! `ending` ends it in order. `batch` decides what becomes of each delivery, `suspect` of those that may be killing loaders. `failures`
+//! `ending` ends it in order. `batch` decides what becomes of each delivery, `suspect` of those that may be killing loaders; `attempts`
+//! repeats what Redis could not serve, `refusals` tells whose fault a refusal is. `failures`
 //! publishes what failed to the retry queues and dead letters, and what is handed back. `readiness` waits for Redis and watches it.
 //! `acks` knows which tags may be acked, `patience` how long batches try.
 
 mod acks;
+mod attempts;
 mod batch;
 mod counts;
 mod ending;
@@ -13,6 +15,7 @@ mod failures;
 mod patience;
 mod progress;
 mod readiness;
+mod refusals;
 mod rules;
 mod session;
 mod suspect;
@@ -32,6 +35,7 @@ use crate::status::Board;
 use crate::store::{LoadPolicy, Store, Suspect};
 use counts::Counts;
 use failures::FailureLane;
+use refusals::Refusals;
 use rules::Rules;
 use session::End;
 
@@ -49,6 +53,7 @@ struct Loader {
     rabbitmq: Dependency,
     rules: Rules,
     policy: LoadPolicy,
+    refusals: Refusals,
     counts: Counts,
     prefetch: u16,
     batch_size: usize,
@@ -81,6 +86,7 @@ pub async fn run(
         rabbitmq: health.dependency(format!("RabbitMQ at {} (consuming)", broker.address())),
         rules: Rules::new(args),
         policy: LoadPolicy { stream_maxlen: args.stream_maxlen, retention: args.retention },
+        refusals: Refusals::default(),
         counts: Counts::new(board.loader()),
         prefetch: args.prefetch,
         batch_size: usize::from(args.batch_size),

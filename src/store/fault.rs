@@ -20,6 +20,9 @@ pub enum Fault {
     /// It fails for this message only.
     #[error("{0}")]
     ThisMessage(String),
+    /// It was refused in words that we do not know: by a newer Redis, or by something before it. It may be about the message or not.
+    #[error("{0}")]
+    Unknown(String),
 }
 
 impl Fault {
@@ -31,6 +34,14 @@ impl Fault {
     /// True for faults that only a person can mend; at start they end the program, later they are retried like the rest.
     pub fn waiting_cannot_help(&self) -> bool {
         matches!(self, Self::Unusable(_))
+    }
+
+    /// The same where no message is in sight that could be at fault.
+    pub(super) fn of_server(self) -> Self {
+        match self {
+            Self::ThisMessage(text) | Self::Unknown(text) => Self::ServerAway(text),
+            other => other,
+        }
     }
 
     pub(super) fn from_redis(error: &RedisError) -> Self {
@@ -64,8 +75,7 @@ impl Fault {
             }
             "ERR" if text.contains("max number of clients") => Self::ServerAway(text),
             "ERR" | "CROSSSLOT" | "NOPROTO" | "EXECABORT" => Self::Misconfigured(text),
-            // A code we do not know: let it be tried a bounded number of times and then looked at by a person.
-            _ => Self::ThisMessage(text),
+            _ => Self::Unknown(text),
         }
     }
 }
@@ -90,7 +100,7 @@ mod tests {
 
     #[test]
     fn every_code_has_its_class() {
-        use Fault::{Misconfigured, ScriptMissing, ServerAway, ThisMessage};
+        use Fault::{Misconfigured, ScriptMissing, ServerAway, ThisMessage, Unknown};
         let text = || "the text".to_owned();
         for (code, class) in [
             ("OOM", ServerAway(text())),
@@ -106,7 +116,8 @@ mod tests {
             ("DENIED", ServerAway(text())),
             ("NOSCRIPT", ScriptMissing),
             ("WRONGTYPE", ThisMessage(text())),
-            ("SOMETHINGNEW", ThisMessage(text())),
+            ("SOMETHINGNEW", Unknown(text())),
+            ("no", Unknown(text())),
             ("ERR", Misconfigured(text())),
             ("CROSSSLOT", Misconfigured(text())),
         ] {
@@ -118,6 +129,16 @@ mod tests {
         }
         let full = "ERR max number of clients reached".to_owned();
         assert_eq!(Fault::from_code("ERR", full.clone()), ServerAway(full));
+    }
+
+    #[test]
+    fn without_a_message_in_sight_no_refusal_is_about_a_message() {
+        for odd in [Fault::ThisMessage("no upstream host".into()), Fault::Unknown("no upstream host".into())]
+        {
+            assert_eq!(odd.of_server(), Fault::ServerAway("no upstream host".into()));
+        }
+        let unusable = Fault::Unusable("NOAUTH".into());
+        assert_eq!(unusable.clone().of_server(), unusable);
     }
 
     #[test]
