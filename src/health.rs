@@ -16,8 +16,23 @@ pub struct Health {
 
 #[derive(Debug, Default)]
 struct Known {
-    states: BTreeMap<String, State>,
+    needed: Groups,
+    extras: Groups,
     last_error: Option<LastError>,
+    /// Numbers the users of all groups.
+    users: u64,
+}
+
+/// Dependencies by name.
+type Groups = BTreeMap<String, Group>;
+
+/// One server, as each part of the program that talks to it sees it. Several loaders in one process share a name, and each
+/// has a connection of its own that can be broken alone.
+#[derive(Debug, Default)]
+struct Group {
+    states: BTreeMap<u64, State>,
+    /// Since when the log says that it is away.
+    told_away: Option<Instant>,
 }
 
 /// The last time that something a program depends on stopped answering, or gave another reason for it.
@@ -33,40 +48,63 @@ enum State {
     /// Not reached yet: not ready, but nothing to complain about either.
     Starting,
     Up,
-    Away {
-        since: Instant,
-        reason: String,
-    },
+    Away(String),
 }
 
-/// One dependency's entry in [`Health`]; whoever talks to the server owns it and reports.
+/// What the program does without a dependency.
+#[derive(Clone, Copy, Debug)]
+enum Role {
+    /// It waits: it is not ready.
+    Needed,
+    /// It goes on, degraded.
+    Extra,
+}
+
+/// One part's view of a dependency; whoever talks to the server owns it and reports. It ends when its last clone is dropped.
 #[derive(Clone, Debug)]
-pub struct Dependency {
+pub struct Dependency(Arc<User>);
+
+#[derive(Debug)]
+struct User {
     name: String,
+    role: Role,
+    number: u64,
     health: Health,
 }
 
 impl Health {
-    /// Enters a dependency, not ready until it reports [`Dependency::up`].
+    /// Enters a dependency, not ready until it reports [`Dependency::up`]. Of several with one name, each counts.
     ///
     /// `name` is for people: what it is and where, without a password (`RabbitMQ at 127.0.0.1:5672`).
     pub fn dependency(&self, name: impl Into<String>) -> Dependency {
-        let name = name.into();
-        self.lock().states.entry(name.clone()).or_insert(State::Starting);
-        Dependency { name, health: self.clone() }
+        self.enter(name.into(), Role::Needed)
+    }
+
+    /// Enters a dependency that the program can do without. While it is away the program is ready, and degraded.
+    pub fn extra(&self, name: impl Into<String>) -> Dependency {
+        self.enter(name.into(), Role::Extra)
+    }
+
+    fn enter(&self, name: String, role: Role) -> Dependency {
+        let mut known = self.lock();
+        known.users += 1;
+        let number = known.users;
+        known.group(role, &name).states.insert(number, State::Starting);
+        Dependency(Arc::new(User { name, role, number, health: self.clone() }))
     }
 
     /// Names and reasons of what is not ready; empty when the program is ready.
     pub fn not_ready(&self) -> Vec<(String, String)> {
-        self.lock()
-            .states
-            .iter()
-            .filter_map(|(name, state)| match state {
-                State::Starting => Some((name.clone(), "not reached yet".to_owned())),
-                State::Up => None,
-                State::Away { reason, .. } => Some((name.clone(), reason.clone())),
-            })
-            .collect()
+        complaints(&self.lock().needed, |state| match state {
+            State::Starting => Some("not reached yet"),
+            State::Up => None,
+            State::Away(reason) => Some(reason),
+        })
+    }
+
+    /// Names and reasons of the extras that are away.
+    pub fn degraded(&self) -> Vec<(String, String)> {
+        complaints(&self.lock().extras, State::why_away)
     }
 
     /// The last trouble there was, whether over or not.
@@ -80,59 +118,115 @@ impl Health {
     }
 }
 
+/// Each name once, with the first complaint of its users and, where there are several users, how many complain.
+fn complaints(groups: &Groups, complaint: impl Fn(&State) -> Option<&str>) -> Vec<(String, String)> {
+    let of_group = |(name, group): (&String, &Group)| {
+        let complaints: Vec<_> = group.states.values().filter_map(&complaint).collect();
+        // A reason tells more than that somebody has not begun.
+        let away = group.states.values().find_map(State::why_away);
+        let reason = away.or_else(|| complaints.first().copied())?;
+        let text = match group.states.len() {
+            1 => reason.to_owned(),
+            users => format!("{reason} ({} of {users} connections)", complaints.len()),
+        };
+        Some((name.clone(), text))
+    };
+    groups.iter().filter_map(of_group).collect()
+}
+
+impl Known {
+    fn group(&mut self, role: Role, name: &str) -> &mut Group {
+        let groups = match role {
+            Role::Needed => &mut self.needed,
+            Role::Extra => &mut self.extras,
+        };
+        groups.entry(name.to_owned()).or_default()
+    }
+}
+
+impl Group {
+    fn is_away(&self) -> bool {
+        self.states.values().any(|state| state.why_away().is_some())
+    }
+}
+
+impl State {
+    fn why_away(&self) -> Option<&str> {
+        match self {
+            Self::Away(reason) => Some(reason),
+            Self::Starting | Self::Up => None,
+        }
+    }
+}
+
 impl Dependency {
-    /// The dependency answers. Logs once when it had been away.
+    /// The dependency answers. Logs once when it had been away, after the last of those who found it so.
     pub fn up(&self) {
-        let before = self.health.lock().states.insert(self.name.clone(), State::Up);
-        if let Some(State::Away { since, .. }) = before {
+        let User { name, role, number, health } = &*self.0;
+        let mut known = health.lock();
+        let group = known.group(*role, name);
+        group.states.insert(*number, State::Up);
+        if group.is_away() {
+            return;
+        }
+        if let Some(since) = group.told_away.take() {
             let away_s = since.elapsed().as_secs();
-            tracing::info!(dependency = self.name, away_s, "{} is back after {away_s} s", self.name);
+            tracing::info!(dependency = name, away_s, "{name} is back after {away_s} s");
         }
     }
 
     /// True while it is known not to answer, or not to do what is asked.
     pub fn is_away(&self) -> bool {
-        matches!(self.health.lock().states.get(&self.name), Some(State::Away { .. }))
+        self.look(|state| state.why_away().is_some())
     }
 
     /// Why it is away; nothing when it is not.
     pub fn why_away(&self) -> Option<String> {
-        match self.health.lock().states.get(&self.name) {
-            Some(State::Away { reason, .. }) => Some(reason.clone()),
-            _ => None,
-        }
+        self.look(|state| state.why_away().map(str::to_owned))
     }
 
     /// True once it has answered, unless it is away.
     pub fn is_up(&self) -> bool {
-        matches!(self.health.lock().states.get(&self.name), Some(State::Up))
+        self.look(|state| matches!(state, State::Up))
     }
 
     /// What it is and where, for people.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.0.name
     }
 
-    /// The dependency does not answer. Logs once, when it had not been away before.
+    /// The dependency does not answer. Logs once for all that share its name, when it had not been away before.
     pub fn away(&self, reason: impl Display) {
+        let User { name, role, number, health } = &*self.0;
         let reason = reason.to_string();
-        let mut known = self.health.lock();
-        let is_news = !matches!(known.states.get(&self.name), Some(State::Away { reason: before, .. }) if *before == reason);
+        let mut known = health.lock();
+        let group = known.group(*role, name);
+        let is_news = !group.states.values().any(|state| state.why_away() == Some(&reason));
+        if group.told_away.is_none() {
+            group.told_away = Some(Instant::now());
+            let consequence = match role {
+                Role::Needed => "retrying until it is back",
+                Role::Extra => "events go on without it",
+            };
+            tracing::warn!(dependency = name, reason, "{name} is away: {reason}; {consequence}");
+        }
+        let last_error = LastError { at: Utc::now(), text: format!("{name}: {reason}") };
+        group.states.insert(*number, State::Away(reason));
         if is_news {
-            known.last_error = Some(LastError { at: Utc::now(), text: format!("{}: {reason}", self.name) });
+            known.last_error = Some(last_error);
         }
-        match known.states.get_mut(&self.name) {
-            Some(State::Away { reason: known, .. }) => *known = reason,
-            _ => {
-                tracing::warn!(
-                    dependency = self.name,
-                    reason,
-                    "{} is away: {reason}; retrying until it is back",
-                    self.name
-                );
-                known.states.insert(self.name.clone(), State::Away { since: Instant::now(), reason });
-            }
-        }
+    }
+
+    fn look<T>(&self, at: impl FnOnce(&State) -> T) -> T {
+        let User { name, role, number, health } = &*self.0;
+        at(health.lock().group(*role, name).states.get(number).unwrap_or(&State::Starting))
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        // The group stays, for the line that says that the server is back: names are few.
+        self.health.lock().group(self.role, &self.name).states.remove(&self.number);
     }
 }
 
@@ -166,5 +260,51 @@ mod tests {
         assert_eq!(health.last_error(), Some(first), "the same again is no news");
         redis.away("timeout");
         assert_eq!(health.last_error().unwrap().text, "Redis: timeout");
+    }
+
+    #[test]
+    fn a_user_that_is_up_does_not_hide_another_that_is_away() {
+        let health = Health::default();
+        let (one, other, third) =
+            (health.dependency("Redis"), health.dependency("Redis"), health.dependency("Redis"));
+        [&one, &other].into_iter().for_each(Dependency::up);
+        assert_eq!(reasons(health.not_ready()), ["Redis: not reached yet (1 of 3 connections)"]);
+        one.away("refused");
+        other.up();
+        assert_eq!(reasons(health.not_ready()), ["Redis: refused (2 of 3 connections)"]);
+        assert!(one.is_away() && other.is_up() && !third.is_away() && !third.is_up());
+        one.up();
+        third.up();
+        assert!(health.not_ready().is_empty());
+    }
+
+    #[test]
+    fn whoever_has_ended_needs_nothing_any_more() {
+        let health = Health::default();
+        let (stays, ends) = (health.dependency("Redis"), health.dependency("Redis"));
+        stays.up();
+        ends.away("refused");
+        let clone = ends.clone();
+        drop(ends);
+        assert_eq!(health.not_ready().len(), 1, "a clone of it is in use");
+        drop(clone);
+        assert!(health.not_ready().is_empty());
+    }
+
+    #[test]
+    fn an_extra_degrades_the_program_and_does_not_make_it_unready() {
+        let health = Health::default();
+        let archive = health.extra("the archive");
+        assert!(health.not_ready().is_empty() && health.degraded().is_empty(), "it has not reported yet");
+        archive.away("no such stream");
+        assert!(health.not_ready().is_empty());
+        assert_eq!(reasons(health.degraded()), ["the archive: no such stream"]);
+        assert_eq!(health.last_error().unwrap().text, "the archive: no such stream");
+        archive.up();
+        assert!(health.degraded().is_empty());
+    }
+
+    fn reasons(complaints: Vec<(String, String)>) -> Vec<String> {
+        complaints.into_iter().map(|(name, why)| format!("{name}: {why}")).collect()
     }
 }

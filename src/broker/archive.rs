@@ -9,7 +9,7 @@ use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use super::session::{Session, within};
-use super::{Broker, BrokerError, Envelope, envelope};
+use super::{Broker, BrokerError, Envelope, Part, Route, envelope};
 
 /// Messages RabbitMQ may send ahead of our acks.
 const PREFETCH: u16 = 512;
@@ -41,7 +41,7 @@ pub struct Archived {
     pub tag: u64,
     /// The bytes as published.
     pub body: Vec<u8>,
-    /// The routing key it was published with.
+    /// The event's type, or [`Route::KIND_OTHER`]: the routing key that it has elsewhere.
     pub routing_key: String,
     /// Properties and headers, as they were published.
     pub envelope: Envelope,
@@ -61,7 +61,7 @@ impl Broker {
     /// [`BrokerError`] when RabbitMQ cannot be reached or does not serve the stream. For some seconds after a restart it answers
     /// that the stream is not there.
     pub async fn read_archive(&self, start: ArchiveStart) -> Result<ArchiveReader, BrokerError> {
-        let session = Session::open(self, "reading the archive").await?;
+        let session = Session::open(self, "reading the archive", &[Part::Archive]).await?;
         let queue = self.names.archive();
         let qos = session.channel.basic_qos(PREFETCH, BasicQosOptions::default());
         within("limit the prefetch", qos).await?;
@@ -115,6 +115,14 @@ impl Broker {
     }
 }
 
+/// Messages are published straight to the stream. Older versions published them through the exchange, with their own key.
+fn kind_of(routing_key: String, queue: &str, envelope: &Envelope) -> String {
+    if routing_key != queue {
+        return routing_key;
+    }
+    Route::key_of_kind(&envelope.kind().unwrap_or_default()).to_owned()
+}
+
 impl ArchiveStart {
     fn argument(self) -> AMQPValue {
         match self {
@@ -133,13 +141,13 @@ impl ArchiveReader {
     /// [`BrokerError`] when the session has ended.
     pub async fn next(&mut self) -> Result<Archived, BrokerError> {
         match self.deliveries.next().await {
-            Some(Ok(delivery)) => Ok(Archived {
-                offset: envelope::offset_in(&delivery.properties),
-                tag: delivery.delivery_tag,
-                body: delivery.data,
-                routing_key: delivery.routing_key.into(),
-                envelope: Envelope(delivery.properties).copied(),
-            }),
+            Some(Ok(delivery)) => {
+                let (offset, envelope) =
+                    (envelope::offset_in(&delivery.properties), Envelope(delivery.properties));
+                let routing_key = kind_of(delivery.routing_key.into(), &self.queue, &envelope);
+                let (tag, body, envelope) = (delivery.delivery_tag, delivery.data, envelope.copied());
+                Ok(Archived { offset, tag, body, routing_key, envelope })
+            }
             Some(Err(error)) => Err(BrokerError::from_lapin("read the archive", &error)),
             None => Err(BrokerError::Cancelled { queue: self.queue.clone() }),
         }

@@ -20,9 +20,13 @@ const TRACEPARENT: &str = "traceparent";
 /// How often it was sent back from the dead letters.
 const REDRIVES: &str = "x-etl-redrives";
 
-/// RabbitMQ's own notes on a message: true of that message only, not of a copy.
-const OF_RABBITMQ: [&str; 10] = [
+/// How often RabbitMQ had sent a message before it was handed back as a copy, whose own count starts anew.
+pub(super) const REDELIVERIES: &str = "x-etl-redeliveries";
+
+/// Notes on a message that are true of that message only, not of a copy. All but one are RabbitMQ's own.
+const OF_THE_ORIGINAL: [&str; 11] = [
     DELIVERY_COUNT,
+    REDELIVERIES,
     STREAM_OFFSET,
     "x-death",
     FIRST_DEATH_REASON,
@@ -88,12 +92,17 @@ impl Envelope {
     /// Adds what names an event: `message_id` = its id, `type`, `timestamp` = when it was created (AMQP: whole seconds).
     /// What does not fit an AMQP short string of 255 bytes is left out; the body has it.
     pub fn of_event(mut self, id: &str, kind: &str, created: DateTime<Utc>) -> Self {
-        self = self.with_message_id(id);
-        if let Ok(kind) = ShortString::try_new(kind) {
-            self.0 = self.0.with_type(kind);
-        }
+        self = self.with_message_id(id).with_kind(kind);
         if let Ok(seconds) = u64::try_from(created.timestamp()) {
             self.0 = self.0.with_timestamp(seconds);
+        }
+        self
+    }
+
+    /// Sets the property `type`.
+    pub fn with_kind(mut self, kind: &str) -> Self {
+        if let Ok(kind) = ShortString::try_new(kind) {
+            self.0 = self.0.with_type(kind);
         }
         self
     }
@@ -151,8 +160,8 @@ impl Envelope {
 
     fn with_history(mut self, failure: &Failure) -> Self {
         let foreign = self.0.headers().as_ref().filter(|headers| fits(headers)).map(FieldTable::inner);
-        // RabbitMQ's count of redeliveries is of this delivery; the copy starts anew, and it is readable.
-        let is_of_original = |name: &str| [DELIVERY_COUNT, UNREADABLE].contains(&name);
+        // The counts of redeliveries are of this delivery; the copy starts anew, and it is readable.
+        let is_of_original = |name: &str| [DELIVERY_COUNT, REDELIVERIES, UNREADABLE].contains(&name);
         let kept = foreign.into_iter().flatten().filter(|(name, _)| !is_of_original(name.as_str()));
         let mut headers: FieldTable =
             kept.map(|(name, value)| (name.clone(), value.clone())).collect::<BTreeMap<_, _>>().into();
@@ -188,7 +197,26 @@ impl Envelope {
 
     /// The envelope of a copy that is published anew: without RabbitMQ's own notes on the original.
     pub fn copied(self) -> Self {
-        self.without(&OF_RABBITMQ).of_ours()
+        self.without(&OF_THE_ORIGINAL).of_ours()
+    }
+
+    /// The envelope of the copy that takes a delivery's place in its queue: the same, with its routing key, which a publish to the
+    /// queue replaces, and its count of redeliveries, which RabbitMQ would raise if the delivery itself went back. Nothing if
+    /// there is no room for these headers.
+    pub fn handed_back(self, routing_key: &str, redeliveries: u32) -> Option<Self> {
+        let original_routing_key = self.original_routing_key().unwrap_or_else(|| routing_key.to_owned());
+        let mut copy = self.copied();
+        let mut headers = copy.0.headers().clone().unwrap_or_default();
+        if !fits(&headers) {
+            return None;
+        }
+        let routing_key = truncated(&original_routing_key, 255);
+        headers.insert(ORIGINAL_ROUTING_KEY.into(), AMQPValue::LongString(routing_key.into()));
+        if redeliveries > 0 {
+            headers.insert(REDELIVERIES.into(), AMQPValue::LongLongInt(i64::from(redeliveries)));
+        }
+        copy.0 = copy.0.with_headers(headers);
+        Some(copy)
     }
 
     /// The properties that we may publish again: not `user_id`, which RabbitMQ refuses unless it is our own, not `expiration`,

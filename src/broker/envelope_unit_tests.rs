@@ -115,3 +115,27 @@ fn what_could_not_be_read_is_told_until_it_is_copied_to_the_dead_letters_or_sent
     let dead = unreadable.with_failure(&failure("unreadable: the type is not UTF-8", 1));
     assert_eq!((dead.unreadable(), dead.reason()), (None, told));
 }
+
+#[test]
+fn a_delivery_handed_back_keeps_its_routing_key_and_its_count_and_not_rabbitmqs_notes() {
+    let mut headers = FieldTable::default();
+    headers.insert(DELIVERY_COUNT.into(), AMQPValue::LongLongInt(2));
+    headers.insert("x-death".into(), AMQPValue::Void);
+    headers.insert(ATTEMPTS.into(), AMQPValue::LongLongInt(1));
+    let delivered = Envelope(BasicProperties::default().with_headers(headers)).with_message_id("42");
+    let back = delivered.handed_back("PushEvent", 2).unwrap();
+    assert_eq!((back.message_id(), back.attempts()), ("42", 1));
+    assert_eq!(back.original_routing_key().as_deref(), Some("PushEvent"));
+    assert_eq!((count_in(&back.0, DELIVERY_COUNT), count_in(&back.0, REDELIVERIES)), (0, 2));
+    assert!(back.header("x-death").is_none());
+    let again = back.handed_back("the.queue", 3).unwrap();
+    assert_eq!(again.original_routing_key().as_deref(), Some("PushEvent"));
+    assert_eq!(count_in(&again.0, REDELIVERIES), 3);
+    let failed = again.with_failure(&failure("bad", 2));
+    assert_eq!(count_in(&failed.0, REDELIVERIES), 0, "it has been loaded, so nobody died of it");
+    let first = Envelope::json("x").handed_back("PushEvent", 0).unwrap();
+    assert!(first.header(REDELIVERIES).is_none());
+    let mut huge = FieldTable::default();
+    huge.insert("x-huge".into(), AMQPValue::LongString("x".repeat(130_990).into()));
+    assert!(Envelope(BasicProperties::default().with_headers(huge)).handed_back("k", 0).is_none());
+}

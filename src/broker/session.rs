@@ -10,7 +10,7 @@ use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties};
 
 use super::error::{BrokerError, DECLARE};
-use super::{Broker, Depth, identify, topology, wire};
+use super::{Broker, Depth, Part, identify, topology, wire};
 use crate::config::{AmqpUrl, UsageError};
 
 /// How long a single answer from RabbitMQ may take. lapin itself waits for ever.
@@ -41,38 +41,45 @@ impl Uri {
     }
 }
 
-/// A connection with one channel on which everything we use is declared.
+/// A connection with one channel, on which what its owner needs is declared.
 pub(super) struct Session {
     pub(super) connection: Connection,
     pub(super) channel: Channel,
 }
 
 impl Session {
-    /// Connects, opens a channel and declares the topology.
-    pub(super) async fn open(broker: &Broker, purpose: &str) -> Result<Self, BrokerError> {
-        match Self::try_open(broker, purpose).await {
+    /// Connects, opens a channel and declares `parts`.
+    pub(super) async fn open(broker: &Broker, purpose: &str, parts: &[Part]) -> Result<Self, BrokerError> {
+        match Self::try_open(broker, purpose, parts).await {
             Ok(session) => Ok(session),
             Err(error) => Err(identify::explain(error, &broker.uri.0).await),
         }
     }
 
-    async fn try_open(broker: &Broker, purpose: &str) -> Result<Self, BrokerError> {
+    async fn try_open(broker: &Broker, purpose: &str, parts: &[Part]) -> Result<Self, BrokerError> {
         let name = LongString::from(format!("{} {purpose}", broker.program));
         let properties = ConnectionProperties::default().with_connection_name(name);
         let connect = wire::connect(broker.uri.0.clone(), properties, OwnedTLSConfig::default());
         let connection = within("connect", connect).await?;
-        let channel = within("open a channel", connection.create_channel()).await?;
-        tokio::time::timeout(DECLARE_TIMEOUT, topology::declare(&channel, &broker.names))
-            .await
-            .map_err(|_| BrokerError::Timeout { operation: DECLARE, after: DECLARE_TIMEOUT })??;
+        let channel =
+            tokio::time::timeout(DECLARE_TIMEOUT, topology::declare(&connection, &broker.names, parts))
+                .await
+                .map_err(|_| BrokerError::Timeout { operation: DECLARE, after: DECLARE_TIMEOUT })??;
         Ok(Self { connection, channel })
+    }
+
+    /// Checks that the session is alive, for owners that are not waiting for an answer.
+    pub(super) fn check(&self, operation: &'static str) -> Result<(), BrokerError> {
+        let alive = self.connection.status().connected() && self.channel.status().connected();
+        let lost = || BrokerError::Lost { operation, reason: "the connection has ended".into() };
+        if alive { Ok(()) } else { Err(lost()) }
     }
 
     /// What `queue` holds now; an error when it does not exist.
     pub(super) async fn depth(&self, queue: &str) -> Result<Depth, BrokerError> {
         let look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
         let declare = self.channel.queue_declare(queue.into(), look, FieldTable::default());
-        let found = within("count messages", declare).await?;
+        let found = within("look for a queue", declare).await?;
         Ok(Depth { ready: found.message_count(), consumers: found.consumer_count() })
     }
 

@@ -40,7 +40,7 @@ impl Broker {
     /// # Errors
     /// [`BrokerError`] when RabbitMQ cannot be reached, refuses access, or has our queues with other settings.
     pub async fn taker(&self) -> Result<Taker, BrokerError> {
-        Ok(Taker(Session::open(self, "looking into queues").await?))
+        Ok(Taker(Session::open(self, "looking into queues", &[]).await?))
     }
 }
 

@@ -147,7 +147,7 @@ impl fmt::Display for Retention {
 
 /// A queue's name below the namespace: short, and never one of the names that the pipeline uses for something else.
 pub(super) fn queue_name(text: &str) -> Result<String, String> {
-    const TAKEN: [&str; 4] = ["archive", "gaps", "status", "unrouted"];
+    const TAKEN: [&str; 5] = ["archive", "fetcher", "gaps", "status", "unrouted"];
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
     if text.is_empty() || text.len() > 64 || !text.chars().all(plain) {
         return Err("must be 1 to 64 letters, digits, _ or -".into());

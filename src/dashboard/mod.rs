@@ -139,6 +139,7 @@ fn open(settings: Settings, health: &Health) -> anyhow::Result<Visit> {
     let shared = Arc::new(Shared {
         namespace: namespace.as_str().to_owned(),
         names,
+        health: health.clone(),
         redis: health.dependency(format!("Redis at {}", store.address())),
         rabbitmq: health.dependency(format!("RabbitMQ at {}", broker.address())),
         redis_seen_at: Default::default(),

@@ -17,6 +17,7 @@ use super::security::is_admitted;
 use super::shared::{Shared, lock};
 use super::workers::Summary;
 use crate::health::Dependency;
+use crate::telemetry;
 
 /// An answer with its ten minutes is tens of kilobytes: a crowd gets the same one.
 const FRESH: Duration = Duration::from_millis(300);
@@ -117,24 +118,16 @@ pub(super) async fn healthz() -> &'static str {
 }
 
 pub(super) async fn readyz(State(visit): State<Arc<Visit>>, headers: HeaderMap) -> Response {
-    let servers = [&visit.shared.redis, &visit.shared.rabbitmq];
-    let waiting: serde_json::Map<String, Value> = servers
-        .into_iter()
-        .filter(|server| !server.is_up())
-        .map(|server| {
-            (server.name().to_owned(), server.why_away().unwrap_or_else(|| "not reached yet".into()).into())
-        })
-        .collect();
-    let status = if waiting.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let (status, answer) = telemetry::readiness(&visit.shared.health);
     if !is_admitted(&visit, &headers) {
         // Where our servers are is not for everyone.
-        return (status, ok(json!({ "ready": waiting.is_empty() }))).into_response();
+        return (status, ok(json!({ "ready": status == StatusCode::OK }))).into_response();
     }
-    (status, ok(json!({ "ready": waiting.is_empty(), "waiting_for": waiting }))).into_response()
+    (status, ok(answer)).into_response()
 }
 
 pub(super) async fn metrics(State(visit): State<Arc<Visit>>) -> Response {
-    let is_ready = visit.shared.redis.is_up() && visit.shared.rabbitmq.is_up();
+    let is_ready = visit.shared.health.not_ready().is_empty();
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (kind, visit.shared.metrics.render(is_ready)).into_response()
 }

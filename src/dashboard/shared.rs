@@ -12,7 +12,7 @@ use super::hours::Hours;
 use super::looker::Looks;
 use super::workers::Workers;
 use crate::broker::Names;
-use crate::health::Dependency;
+use crate::health::{Dependency, Health};
 
 /// Tasks that cost the servers something rest when nobody has asked for so long.
 const ASKED_FOR: Duration = Duration::from_secs(60);
@@ -21,6 +21,7 @@ const ASKED_FOR: Duration = Duration::from_secs(60);
 pub(super) struct Shared {
     pub(super) namespace: String,
     pub(super) names: Names,
+    pub(super) health: Health,
     pub(super) redis: Dependency,
     pub(super) rabbitmq: Dependency,
     /// When Redis answered the last time.

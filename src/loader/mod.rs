@@ -1,13 +1,16 @@
 //! The loader: consumes events, runs the script for each, acks after the load.
 //!
 //! [`run`] owns the loop over broker sessions. `session` pumps one session's deliveries into batches, several in flight.
-//! `batch` decides what becomes of each delivery, `suspect` of those that may be killing loaders. `failures` publishes what failed to the retry queues and dead
-//! letters. `readiness` waits for Redis and watches it. `acks` knows which tags may be acked.
+//! `ending` ends it in order. `batch` decides what becomes of each delivery, `suspect` of those that may be killing loaders. `failures`
+//! publishes what failed to the retry queues and dead letters, and what is handed back. `readiness` waits for Redis and watches it.
+//! `acks` knows which tags may be acked, `patience` how long batches try.
 
 mod acks;
 mod batch;
 mod counts;
+mod ending;
 mod failures;
+mod patience;
 mod progress;
 mod readiness;
 mod rules;
@@ -21,7 +24,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::Broker;
+use crate::broker::{Broker, Part};
 use crate::config::LoadArgs;
 use crate::health::Dependency;
 use crate::retry::Backoff;
@@ -35,8 +38,6 @@ use session::End;
 /// Batches in flight on each of the store's connections: while Redis works on one, the next is already there. See
 /// [`Store::with_connections`].
 const BATCHES_PER_CONNECTION: usize = 2;
-/// How long the end may wait for Redis to take back a note.
-const RETRACT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Everything the parts of one loader share.
 struct Loader {
@@ -73,7 +74,7 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let health = board.health();
-    let publisher = broker.publisher(health, false);
+    let publisher = broker.publisher(&[Part::LoadQueue], health, false);
     let loader = Arc::new(Loader {
         name: format!("{:016x}", rand::random::<u64>()),
         redis: health.dependency(format!("Redis at {}", store.address())),
@@ -90,16 +91,13 @@ pub async fn run(
         broker,
         store: store.with_connections(usize::from(args.concurrency).div_ceil(BATCHES_PER_CONNECTION)),
     });
-    let lane = FailureLane::start(publisher, Arc::clone(&loader), args.max_attempts, shutdown.clone());
+    let lane = FailureLane::start(publisher, Arc::clone(&loader), args.max_attempts);
     let reporter = tokio::spawn(progress::report_regularly(Arc::clone(&loader)));
     let watcher = tokio::spawn(readiness::watch_redis(Arc::clone(&loader)));
     let result = consume_until_done(&loader, &lane, &shutdown).await;
     reporter.abort();
     watcher.abort();
-    lane.finish().await;
-    if !matches!(tokio::time::timeout(RETRACT_TIMEOUT, suspect::retract(&loader)).await, Ok(Ok(()))) {
-        tracing::debug!("a note about a crash suspect stands, as if this loader had died");
-    }
+    let ((), ()) = tokio::join!(lane.finish(), suspect::retract_soon(&loader));
     progress::report(&loader.counts, "done");
     result
 }
@@ -120,7 +118,7 @@ async fn consume_until_done(
             Ok(End::Drained | End::Stopped) => return Ok(()),
             Ok(End::Unfinished) => continue,
             Ok(End::Released) => {
-                // Each release counts as a redelivery, and RabbitMQ has a limit for those: while none helps, they grow rare.
+                // Each release publishes all that it releases once more: while none helps, they grow rare.
                 let settled = loader.counts.totals().settled();
                 if std::mem::replace(&mut settled_before, settled) != settled {
                     fruitless.reset();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{Broker, Depth, Envelope, Outgoing, PublishError, Publisher, Route, Taker};
+use crate::broker::{Broker, Depth, Envelope, Outgoing, Part, PublishError, Publisher, Route, Taker};
 use crate::config::PaceArgs;
 use crate::gharchive::Named;
 use crate::health::Health;
@@ -21,6 +21,9 @@ pub(super) enum Target {
     /// To the load queue of the broker's names alone.
     LoadQueue,
 }
+
+/// What replayed events need on their way, wherever they go.
+const PARTS: &[Part] = &[Part::Exchange, Part::LoadQueue, Part::Replay];
 
 /// A message that RabbitMQ does not take.
 pub(super) struct Refused {
@@ -58,7 +61,7 @@ impl Feeder {
         shutdown: CancellationToken,
     ) -> Self {
         Self {
-            publisher: broker.publisher(health, true),
+            publisher: broker.publisher(PARTS, health, true),
             program: broker.program(),
             target,
             pace: Pace::new(pace.rate.map(u32::from)),

@@ -35,7 +35,7 @@ pub struct Status {
     pub sent_at: DateTime<Utc>,
     /// As `/readyz` says.
     pub ready: bool,
-    /// What it waits for, and why.
+    /// What it waits for or does without, and why.
     pub problems: Vec<String>,
     /// The last trouble with a server, whether over or not, and when it began.
     pub last_error: Option<String>,
@@ -64,6 +64,9 @@ pub struct LoaderStatus {
 /// The fetcher of a process. Numbers are totals since its start.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FetcherStatus {
+    /// False while another fetcher of the namespace polls and this one waits to take over.
+    #[serde(default)]
+    pub on_duty: bool,
     pub polls: u64,
     /// Events published for the first time.
     pub events_new: u64,
@@ -127,8 +130,9 @@ impl Board {
     /// What there is to tell now. The lag is of the time since the last such calls, so there is one caller.
     fn status(&self, program: &str) -> Status {
         let inner = &*self.0;
-        let problems: Vec<_> =
-            inner.health.not_ready().into_iter().map(|(name, why)| format!("{name}: {why}")).collect();
+        let waiting = inner.health.not_ready();
+        let ready = waiting.is_empty();
+        let problems = waiting.into_iter().chain(inner.health.degraded());
         let last_error = inner.health.last_error();
         Status {
             program: program.to_owned(),
@@ -138,8 +142,8 @@ impl Board {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: inner.started_at,
             sent_at: Utc::now(),
-            ready: problems.is_empty(),
-            problems,
+            ready,
+            problems: problems.map(|(name, why)| format!("{name}: {why}")).collect(),
             last_error_at: last_error.as_ref().map(|error| error.at),
             last_error: last_error.map(|error| error.text),
             loader: inner.loader.get().map(|figures| figures.take()),
@@ -164,7 +168,8 @@ mod tests {
     #[test]
     fn a_status_is_read_as_it_was_written_and_later_fields_do_not_matter() {
         let board = Board::new(Health::default());
-        board.health().dependency("Redis at h:1").away("refused");
+        let redis = board.health().dependency("Redis at h:1");
+        redis.away("refused");
         board.loader().settled(2, 1, 0);
         board.fetcher();
         let status = board.status("standalone");
@@ -175,6 +180,18 @@ mod tests {
         let json = serde_json::to_string(&status).unwrap();
         let later = json.replacen('{', "{\"later\":1,", 1);
         assert_eq!(serde_json::from_str::<Status>(&later).unwrap(), status);
+    }
+
+    #[test]
+    fn a_program_that_does_without_an_extra_is_ready_and_tells_the_problem() {
+        let board = Board::new(Health::default());
+        board.health().extra("the archive").away("no such stream");
+        assert_eq!(board.status("fetcher").problems, Vec::<String>::new(), "nobody uses it any more");
+        let archive = board.health().extra("the archive");
+        archive.away("no such stream");
+        let status = board.status("fetcher");
+        assert!(status.ready);
+        assert_eq!(status.problems, ["the archive: no such stream"]);
     }
 
     #[test]

@@ -22,17 +22,15 @@ use crate::health::{Dependency, Health};
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 /// For traces alone, as it is.
 const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
-/// How long the end of the program may wait for the last spans to leave.
-const GOODBYE: Duration = Duration::from_secs(2);
-
-/// Sends the last spans when it is dropped.
+/// Sends the last spans when it is finished.
 pub struct Exporting(Option<SdkTracerProvider>);
 
-impl Drop for Exporting {
-    fn drop(&mut self) {
+impl Exporting {
+    /// Sends the last spans, and waits for that no longer than `patience`.
+    pub fn finish(self, patience: Duration) {
         if let Some(provider) = &self.0 {
             // Spans that nobody takes are lost; the program's end is not to wait for them.
-            let _ = provider.shutdown_with_timeout(GOODBYE);
+            let _ = provider.shutdown_with_timeout(patience);
         }
     }
 }

@@ -180,8 +180,46 @@ fn router(metrics: Metrics, health: Health) -> Router {
 }
 
 async fn readyz(State(health): State<Health>) -> (StatusCode, Json<serde_json::Value>) {
+    let (status, answer) = readiness(&health);
+    (status, Json(answer))
+}
+
+/// What `/readyz` answers: 200, or 503 with what the program waits for; extras that are away are named beside either.
+pub fn readiness(health: &Health) -> (StatusCode, serde_json::Value) {
     let waiting = health.not_ready();
-    let status = if waiting.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let waiting: serde_json::Map<_, _> = waiting.into_iter().map(|(name, why)| (name, why.into())).collect();
-    (status, Json(serde_json::json!({ "ready": status == StatusCode::OK, "waiting_for": waiting })))
+    let is_ready = waiting.is_empty();
+    let mut answer = serde_json::json!({ "ready": is_ready, "waiting_for": by_name(waiting) });
+    let degraded = health.degraded();
+    if !degraded.is_empty() {
+        answer["degraded"] = by_name(degraded);
+    }
+    (if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, answer)
+}
+
+fn by_name(complaints: Vec<(String, String)>) -> serde_json::Value {
+    serde_json::Value::Object(complaints.into_iter().map(|(name, why)| (name, why.into())).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_extra_that_is_away_is_told_and_does_not_make_the_program_unready() {
+        let health = Health::default();
+        let redis = health.dependency("Redis");
+        redis.up();
+        let whole = serde_json::json!({ "ready": true, "waiting_for": {} });
+        assert_eq!(readiness(&health), (StatusCode::OK, whole));
+        let archive = health.extra("the archive");
+        archive.away("no such stream");
+        let (status, answer) = readiness(&health);
+        assert_eq!((status, &answer["ready"]), (StatusCode::OK, &true.into()));
+        assert_eq!(answer["degraded"], serde_json::json!({ "the archive": "no such stream" }));
+        redis.away("refused");
+        let (status, answer) = readiness(&health);
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answer["waiting_for"], serde_json::json!({ "Redis": "refused" }));
+        assert_eq!(answer["degraded"], serde_json::json!({ "the archive": "no such stream" }));
+    }
 }

@@ -4,6 +4,7 @@
 mod support;
 
 mod browser;
+mod core;
 mod dashboard;
 mod end_to_end;
 mod failures;

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::StreamExt as _;
 use lapin::options::{
-    BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
-    QueueDeleteOptions,
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions,
+    BasicQosOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 
-use super::wait::block_on;
+use super::wait::{DEADLINE, block_on};
 
 /// A connection with one channel.
 pub struct Amqp {
@@ -82,6 +83,46 @@ impl Amqp {
         self.look_at(queue).consumer_count()
     }
 
+    /// The first message of a queue that allows only consumers; it goes back when this connection ends.
+    pub fn consume_one(&self, queue: &str) -> Message {
+        let consuming = async {
+            let options = BasicConsumeOptions::default();
+            let mut deliveries =
+                self.channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await?;
+            deliveries.next().await.unwrap()
+        };
+        let first = block_on(async { tokio::time::timeout(DEADLINE, consuming).await });
+        Message::of(first.unwrap_or_else(|_| panic!("{queue} holds nothing")).unwrap())
+    }
+
+    /// Reads a stream from its first message on until `is_enough` of what was read.
+    #[track_caller]
+    pub fn read_stream(&self, queue: &str, is_enough: impl Fn(&[Message]) -> bool) -> Vec<Message> {
+        let mut messages = Vec::new();
+        let reading = async {
+            self.channel.basic_qos(100, BasicQosOptions::default()).await?;
+            let mut arguments = FieldTable::default();
+            arguments.insert("x-stream-offset".into(), AMQPValue::LongString("first".into()));
+            let options = BasicConsumeOptions::default();
+            let mut deliveries =
+                self.channel.basic_consume(queue.into(), "".into(), options, arguments).await?;
+            while let Some(delivery) = deliveries.next().await {
+                let delivery = delivery?;
+                delivery.ack(BasicAckOptions::default()).await?;
+                messages.push(Message::of(delivery));
+                if is_enough(&messages) {
+                    break;
+                }
+            }
+            self.channel.basic_cancel(deliveries.tag(), BasicCancelOptions::default()).await
+        };
+        match block_on(async { tokio::time::timeout(DEADLINE, reading).await }) {
+            Ok(read) => read.unwrap(),
+            Err(_) => panic!("not enough in {queue}: {} messages", messages.len()),
+        }
+        messages
+    }
+
     fn look_at(&self, queue: &str) -> lapin::Queue {
         let look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
         let declared = block_on(self.channel.queue_declare(queue.into(), look, FieldTable::default()));
@@ -91,13 +132,7 @@ impl Amqp {
     /// The first message, which stays in the queue until this connection ends: RabbitMQ may send it to others only then.
     pub fn peek(&self, queue: &str) -> Option<Message> {
         let got = block_on(self.channel.basic_get(queue.into(), BasicGetOptions::default())).unwrap()?;
-        let message = got.delivery;
-        Some(Message {
-            body: message.data,
-            routing_key: message.routing_key.to_string(),
-            properties: message.properties,
-            redelivered: message.redelivered,
-        })
+        Some(Message::of(got.delivery))
     }
 
     /// Takes all that a queue holds.
@@ -111,6 +146,20 @@ impl Amqp {
 }
 
 impl Message {
+    fn of(delivery: lapin::message::Delivery) -> Self {
+        Self {
+            body: delivery.data,
+            routing_key: delivery.routing_key.to_string(),
+            properties: delivery.properties,
+            redelivered: delivery.redelivered,
+        }
+    }
+
+    /// The property `type`.
+    pub fn kind(&self) -> &str {
+        self.properties.kind().as_ref().map_or("", |kind| kind.as_str())
+    }
+
     /// The headers whose names begin with `x-etl-`, as text.
     pub fn failure(&self) -> BTreeMap<String, String> {
         let headers = self.properties.headers().clone().unwrap_or_default();

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use github_event_etl::broker::{Broker, Names};
+use github_event_etl::broker::{Broker, Names, Part};
 use github_event_etl::config::AmqpUrl;
 use github_event_etl::health::Health;
 use lapin::BasicProperties;
-use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
+use lapin::options::{ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions};
+use lapin::types::FieldTable;
 use tokio_util::sync::CancellationToken;
 
 use super::amqp::{Amqp, Message};
@@ -50,8 +51,13 @@ impl Corner {
 
     /// A corner of servers that are not the shared ones, with the load queue `load`.
     pub fn at(story: &str, amqp_url: &str, redis_url: &str) -> Self {
-        let corner = Self::undeclared_at(story, &["load"], amqp_url.into(), redis_url.into());
-        corner.declare("load");
+        Self::at_with_queues(story, amqp_url, redis_url, &["load"])
+    }
+
+    /// The same with these load queues.
+    pub fn at_with_queues(story: &str, amqp_url: &str, redis_url: &str, queues: &[&str]) -> Self {
+        let corner = Self::undeclared_at(story, queues, amqp_url.into(), redis_url.into());
+        queues.iter().for_each(|queue| corner.declare(queue));
         corner
     }
 
@@ -71,13 +77,15 @@ impl Corner {
         self.amqp = Amqp::connect(&self.amqp_url);
     }
 
-    /// Declares the topology as every program does.
+    /// Declares all that programs need, as they do.
     fn declare(&self, queue: &str) {
         let url = AmqpUrl::parse(&self.amqp_url.clone().into()).unwrap();
         let names = Names::new(&self.namespace.parse().unwrap(), queue);
         let broker = Broker::new(&url, names, "test").unwrap();
         block_on(async {
-            let mut publisher = broker.publisher(&Health::default(), true);
+            const ALL: &[Part] =
+                &[Part::Exchange, Part::LoadQueue, Part::Replay, Part::Archive, Part::Gaps, Part::Status];
+            let mut publisher = broker.publisher(ALL, &Health::default(), true);
             publisher.open(&CancellationToken::new()).await.unwrap();
             publisher.close().await;
         });
@@ -100,6 +108,11 @@ impl Corner {
 
     pub fn publish_with(&self, properties: &BasicProperties, bodies: &[Vec<u8>]) {
         self.amqp.publish(&self.namespace, "PushEvent", properties, bodies);
+    }
+
+    /// Writes bodies into the archive stream as the fetcher does, and waits until RabbitMQ has them.
+    pub fn archive(&self, bodies: &[Vec<u8>]) {
+        self.amqp.publish("", &self.queue("archive"), &properties("m"), bodies);
     }
 
     /// Publishes bodies of events to a loader that runs, each after the one before is loaded: batches overtake one another, so
@@ -186,6 +199,21 @@ impl Corner {
         self.amqp.ready(&self.queue(name))
     }
 
+    /// The same; nothing when the queue does not exist.
+    pub fn try_ready(&self, name: &str) -> Option<u32> {
+        let amqp = Amqp::connect(&self.amqp_url);
+        let look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+        let queue = self.queue(name);
+        let looking = amqp.channel.queue_declare(queue.as_str().into(), look, FieldTable::default());
+        block_on(looking).ok().map(|queue| queue.message_count())
+    }
+
+    /// What the fetcher remembers, when no fetcher runs.
+    pub fn memory(&self) -> serde_json::Value {
+        let message = Amqp::connect(&self.amqp_url).consume_one(&self.queue("fetcher"));
+        serde_json::from_slice(&message.body).unwrap()
+    }
+
     /// Waits until a queue holds exactly this many messages that nobody has in hand.
     pub fn wait_until_ready(&self, name: &str, count: u32) {
         eventually(&format!("{count} messages in {name}"), || self.ready(name) == count);
@@ -219,7 +247,8 @@ impl Drop for Corner {
         let suffixes: Vec<&str> = ["", ".dead"].into_iter().chain(ttls.iter().map(String::as_str)).collect();
         let own =
             self.queues.iter().flat_map(|queue| suffixes.iter().map(move |end| format!("{queue}{end}")));
-        let names: Vec<String> = own.chain(["archive", "gaps", "unrouted"].map(str::to_owned)).collect();
+        let names: Vec<String> =
+            own.chain(["archive", "fetcher", "gaps", "unrouted"].map(str::to_owned)).collect();
         let Ok(amqp) = Amqp::try_connect(&self.amqp_url) else { return };
         for name in names {
             let queue = self.queue(&name);

@@ -1,6 +1,7 @@
 //! A RabbitMQ node of our own, for what kills or measures the broker. It takes about 5 s to start.
 
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -53,6 +54,15 @@ impl RabbitNode {
         let _ = fs::remove_file(self.dir.path().join("pid"));
         self.child = spawn(&self.dir, self.port, self.distribution_port, self.epmd_port);
         self.wait_until_up()
+    }
+
+    /// Starts it again and kills it at this age, however far it has come.
+    pub fn live_for(&mut self, age: Duration) {
+        let _ = fs::remove_file(self.dir.path().join("pid"));
+        self.child = spawn(&self.dir, self.port, self.distribution_port, self.epmd_port);
+        std::thread::sleep(age);
+        super::process::signal_group(self.child.id(), "KILL");
+        self.child.wait().unwrap();
     }
 
     /// Runs `rabbitmqctl` against the node.
@@ -117,6 +127,8 @@ fn sbin() -> PathBuf {
 fn spawn(dir: &TempDir, port: u16, distribution_port: u16, epmd_port: u16) -> Child {
     let mut command = Command::new(sbin().join("rabbitmq-server"));
     environment(&mut command, dir, port, distribution_port, epmd_port);
+    // Its scripts and the Erlang machine are a group of their own, to be killed together.
+    command.process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
