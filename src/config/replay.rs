@@ -4,7 +4,9 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::loader::{event_type, queue_name};
+use super::kind::event_type;
+use super::loader::queue_name;
+use super::values::{DAY, duration, number};
 use super::{MirrorArgs, Position, ServerArgs, TelemetryArgs};
 use crate::gharchive::What;
 
@@ -140,7 +142,7 @@ pub struct DeadArgs {
     pub pace: PaceArgs,
 
     /// Send back at most this many
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = number(0, u64::MAX), value_name = "N")]
     pub limit: Option<u64>,
 
     /// Say what would be sent back, and take nothing
@@ -164,11 +166,11 @@ pub struct GapsArgs {
     pub watch: bool,
 
     /// How often --watch looks
-    #[arg(long, default_value = "10m", value_parser = every, value_name = "DURATION")]
+    #[arg(long, default_value = "10m", value_parser = duration(Duration::from_secs(1), DAY, "10m"), value_name = "DURATION")]
     pub every: Duration,
 
     /// How long after its hour a file of GH Archive may still appear; a gap is then filled without it and says so
-    #[arg(long, default_value = "3d", value_parser = humantime::parse_duration, value_name = "DURATION")]
+    #[arg(long, default_value = "3d", value_parser = duration(Duration::ZERO, 3660 * DAY, "3d"), value_name = "DURATION")]
     pub patience: Duration,
     #[command(flatten)]
     pub mirror: MirrorArgs,
@@ -214,11 +216,11 @@ pub struct CopyArgs {
 #[derive(clap::Args, Clone)]
 pub struct PaceArgs {
     /// Events a second at most [as fast as RabbitMQ confirms when not given]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = number(NonZeroU32::MIN, NonZeroU32::MAX), value_name = "N")]
     pub rate: Option<NonZeroU32>,
 
     /// Wait while the load queue holds more messages than this; 0 never waits
-    #[arg(long, default_value_t = 250_000, value_name = "N")]
+    #[arg(long, default_value_t = 250_000, value_parser = number(0, u32::MAX), value_name = "N")]
     pub max_queue: u32,
 }
 
@@ -230,7 +232,7 @@ pub struct SelectArgs {
     pub types: Vec<String>,
 
     /// Publish at most this many events
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = number(0, u64::MAX), value_name = "N")]
     pub limit: Option<u64>,
 
     /// Say what would be published, by type, and publish nothing
@@ -268,10 +270,4 @@ pub enum ListFormat {
     Table,
     /// One array of objects.
     Json,
-}
-
-fn every(text: &str) -> Result<Duration, String> {
-    let every = humantime::parse_duration(text).map_err(|error| format!("{error}: it must look like 10m"))?;
-    let allowed = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
-    if allowed.contains(&every) { Ok(every) } else { Err("must be from 1s to 1day".into()) }
 }
