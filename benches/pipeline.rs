@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use github_event_etl::broker::{Broker, Envelope, Names, Outgoing, Route};
+use github_event_etl::broker::{Broker, Envelope, Names, Outgoing, Part, Route};
 use github_event_etl::config::AmqpUrl;
 use github_event_etl::health::Health;
 use github_event_etl::simulator::Generator;
@@ -133,7 +133,7 @@ fn broker(url: &str) -> Broker {
 
 async fn publish(url: &str, events: &[Vec<u8>]) {
     let broker = broker(url);
-    let mut publisher = broker.publisher(&Health::default(), true);
+    let mut publisher = broker.publisher(&[Part::Exchange, Part::LoadQueue], &Health::default(), true);
     let never = CancellationToken::new();
     for chunk in events.chunks(4096) {
         let queue = Route::Queue(broker.names().load().to_owned());

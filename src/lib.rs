@@ -23,6 +23,7 @@ pub mod gap;
 pub mod gharchive;
 pub mod github;
 pub mod health;
+pub mod lack;
 pub mod loader;
 pub mod program;
 pub mod replay;

@@ -54,6 +54,11 @@ impl Backoff {
     }
 }
 
+/// The `nth` wait, from 1, of those that double from `first` to `max`. Without jitter, for what is asked one at a time.
+pub fn doubled(first: Duration, nth: u32, max: Duration) -> Duration {
+    first.saturating_mul(2_u32.saturating_pow(nth.saturating_sub(1))).min(max)
+}
+
 /// Sleeps for `delay`.
 ///
 /// # Errors
@@ -81,6 +86,14 @@ mod tests {
         assert!(delays[10..].iter().all(|d| *d >= Duration::from_secs(1)), "{delays:?}");
         backoff.reset();
         assert!(backoff.next_delay() <= Duration::from_millis(151));
+    }
+
+    #[test]
+    fn doubled_waits_end_at_the_maximum_and_never_overflow() {
+        let wait_s = |nth| doubled(Duration::from_secs(60), nth, Duration::from_secs(3600)).as_secs();
+        assert_eq!((1..=8).map(wait_s).collect::<Vec<_>>(), [60, 120, 240, 480, 960, 1920, 3600, 3600]);
+        assert_eq!((wait_s(0), wait_s(u32::MAX)), (60, 3600));
+        assert_eq!(doubled(Duration::MAX, u32::MAX, Duration::MAX), Duration::MAX);
     }
 
     #[tokio::test]

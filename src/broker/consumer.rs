@@ -5,7 +5,7 @@ use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, B
 use lapin::types::{FieldTable, ShortString};
 
 use super::session::{Session, within};
-use super::{Broker, BrokerError, Envelope, envelope};
+use super::{Broker, BrokerError, Envelope, Part, envelope};
 
 /// A message from the load queue, not acked yet.
 pub struct Delivery {
@@ -35,7 +35,7 @@ impl Broker {
     /// # Errors
     /// [`BrokerError`] when RabbitMQ cannot be reached, refuses access, or has our queues with other settings.
     pub async fn consume(&self, prefetch: u16) -> Result<Consumer, BrokerError> {
-        let session = Session::open(self, "consuming").await?;
+        let session = Session::open(self, "consuming", &[Part::LoadQueue]).await?;
         let queue = self.names.load().to_owned();
         let qos = session.channel.basic_qos(prefetch, BasicQosOptions::default());
         within("limit the prefetch", qos).await?;
@@ -110,9 +110,7 @@ impl Consumer {
     /// # Errors
     /// [`BrokerError::Lost`] when connection or channel have ended.
     pub fn check(&self) -> Result<(), BrokerError> {
-        let alive = self.session.connection.status().connected() && self.session.channel.status().connected();
-        let lost = || BrokerError::Lost { operation: "consume", reason: "the connection has ended".into() };
-        if alive { Ok(()) } else { Err(lost()) }
+        self.session.check("consume")
     }
 
     /// Tells RabbitMQ to send no more; what has been sent can still be acked. What it sent before its answer has arrived before that

@@ -6,6 +6,8 @@ use chrono::{DateTime, Utc};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
+use super::wire::UNREADABLE;
+
 /// Headers that carry a failure's history; RabbitMQ rewrites its own (`x-death`) and the routing key on the way.
 const REASON: &str = "x-etl-reason";
 const ATTEMPTS: &str = "x-etl-attempts";
@@ -90,12 +92,17 @@ impl Envelope {
     /// Adds what names an event: `message_id` = its id, `type`, `timestamp` = when it was created (AMQP: whole seconds).
     /// What does not fit an AMQP short string of 255 bytes is left out; the body has it.
     pub fn of_event(mut self, id: &str, kind: &str, created: DateTime<Utc>) -> Self {
-        self = self.with_message_id(id);
-        if let Ok(kind) = ShortString::try_new(kind) {
-            self.0 = self.0.with_type(kind);
-        }
+        self = self.with_message_id(id).with_kind(kind);
         if let Ok(seconds) = u64::try_from(created.timestamp()) {
             self.0 = self.0.with_timestamp(seconds);
+        }
+        self
+    }
+
+    /// Sets the property `type`.
+    pub fn with_kind(mut self, kind: &str) -> Self {
+        if let Ok(kind) = ShortString::try_new(kind) {
+            self.0 = self.0.with_type(kind);
         }
         self
     }
@@ -153,9 +160,9 @@ impl Envelope {
 
     fn with_history(mut self, failure: &Failure) -> Self {
         let foreign = self.0.headers().as_ref().filter(|headers| fits(headers)).map(FieldTable::inner);
-        // The counts of redeliveries are of this delivery; the copy starts anew.
-        let is_count = |name: &str| [DELIVERY_COUNT, REDELIVERIES].contains(&name);
-        let kept = foreign.into_iter().flatten().filter(|(name, _)| !is_count(name.as_str()));
+        // The counts of redeliveries are of this delivery; the copy starts anew, and it is readable.
+        let is_of_original = |name: &str| [DELIVERY_COUNT, REDELIVERIES, UNREADABLE].contains(&name);
+        let kept = foreign.into_iter().flatten().filter(|(name, _)| !is_of_original(name.as_str()));
         let mut headers: FieldTable =
             kept.map(|(name, value)| (name.clone(), value.clone())).collect::<BTreeMap<_, _>>().into();
         let reason = truncated(&failure.reason, REASON_BYTES_MAX);
@@ -171,9 +178,16 @@ impl Envelope {
         self
     }
 
-    /// Why it is a dead letter: what we wrote, or what RabbitMQ says where it dead-lettered the message on its own.
+    /// Why it is a dead letter: what we wrote, that it cannot be read, or what RabbitMQ says where it dead-lettered the message on
+    /// its own.
     pub fn reason(&self) -> Option<String> {
-        self.text(REASON).or_else(|| Some(format!("rabbitmq: {}", self.text(FIRST_DEATH_REASON)?)))
+        let of_rabbitmq = || Some(format!("rabbitmq: {}", self.text(FIRST_DEATH_REASON)?));
+        self.text(REASON).or_else(|| self.unreadable()).or_else(of_rabbitmq)
+    }
+
+    /// Why its routing key or properties could not be read as they came; nothing when they could. They have been made readable.
+    pub fn unreadable(&self) -> Option<String> {
+        Some(format!("unreadable: {}", self.str(UNREADABLE)?))
     }
 
     /// How often it was sent back from the dead letters; a hint, like [`Self::attempts`].
@@ -228,7 +242,7 @@ impl Envelope {
     /// as it was.
     pub fn redriven(self) -> Self {
         let redrives = self.redrives().saturating_add(1);
-        let mut envelope = self.copied().without(&[REASON, ATTEMPTS]);
+        let mut envelope = self.copied().without(&[REASON, ATTEMPTS, UNREADABLE]);
         let headers = envelope.0.headers().clone().unwrap_or_default();
         let mut headers = if fits(&headers) { headers } else { only_ours(headers) };
         headers.insert(REDRIVES.into(), AMQPValue::LongLongInt(i64::from(redrives)));
@@ -309,137 +323,8 @@ fn truncated(text: &str, bytes_max: usize) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn failure(reason: &str, attempts: u32) -> Failure {
-        Failure {
-            reason: reason.into(),
-            attempts,
-            first_failed_at: "2026-01-01T00:00:00Z".into(),
-            original_routing_key: "PushEvent".into(),
-        }
-    }
-
-    #[test]
-    fn a_failure_is_read_back_as_written_and_the_rest_stays() {
-        let created = "2015-01-01T12:00:01Z".parse().unwrap();
-        let envelope = Envelope::json("fetcher").of_event("42", "PushEvent", created);
-        assert_eq!((envelope.attempts(), envelope.first_failed_at()), (0, None));
-        let failed = envelope.with_failure(&failure("wrong-type", 3));
-        assert_eq!(failed.message_id(), "42");
-        assert_eq!(failed.attempts(), 3);
-        assert_eq!(failed.first_failed_at().as_deref(), Some("2026-01-01T00:00:00Z"));
-        assert_eq!(failed.original_routing_key().as_deref(), Some("PushEvent"));
-        assert_eq!(*failed.0.timestamp(), Some(1_420_113_601));
-    }
-
-    #[test]
-    fn what_does_not_fit_a_short_string_is_left_out_and_long_reasons_are_cut_at_a_character() {
-        let long = "é".repeat(2000);
-        let envelope = Envelope::json("x").of_event(&long, &long, DateTime::UNIX_EPOCH);
-        assert_eq!(envelope.message_id(), "");
-        let failed = envelope.with_failure(&failure(&format!("x{long}"), 1));
-        assert_eq!(failed.text(REASON).unwrap().len(), 1023);
-    }
-
-    #[test]
-    fn headers_that_leave_no_room_for_ours_are_left_out() {
-        let mut headers = FieldTable::default();
-        headers.insert("x-huge".into(), AMQPValue::LongString("x".repeat(130_990).into()));
-        let failed =
-            Envelope(BasicProperties::default().with_headers(headers)).with_failure(&failure("bad", 1));
-        assert_eq!((failed.attempts(), failed.header("x-huge")), (1, None));
-    }
-
-    #[test]
-    fn a_copy_is_neither_refused_nor_expires_nor_multiplies() {
-        let mut headers = FieldTable::default();
-        headers.insert("CC".into(), AMQPValue::Void);
-        headers.insert("BCC".into(), AMQPValue::Void);
-        headers.insert("x-own".into(), AMQPValue::Boolean(true));
-        let foreign = BasicProperties::default()
-            .with_user_id("somebody".into())
-            .with_expiration("5000".into())
-            .with_priority(3)
-            .with_correlation_id("c".into())
-            .with_headers(headers);
-        for copy in [Envelope(foreign.clone()).with_failure(&failure("bad", 1)), Envelope(foreign).copied()] {
-            assert_eq!((copy.0.user_id(), copy.0.expiration()), (&None, &None));
-            assert_eq!((copy.0.priority(), copy.0.correlation_id()), (&Some(3), &Some("c".into())));
-            assert!(
-                copy.header("CC").is_none() && copy.header("BCC").is_none() && copy.header("x-own").is_some()
-            );
-        }
-    }
-
-    #[test]
-    fn a_dead_letter_without_room_for_our_headers_is_sent_back_with_ours_alone() {
-        let mut headers = FieldTable::default();
-        headers.insert("x-huge".into(), AMQPValue::LongString("x".repeat(130_990).into()));
-        headers.insert(FIRST_FAILED_AT.into(), AMQPValue::LongString("2026".into()));
-        let again = Envelope(BasicProperties::default().with_headers(headers)).redriven();
-        assert_eq!((again.redrives(), again.first_failed_at().as_deref()), (1, Some("2026")));
-        assert!(again.header("x-huge").is_none());
-    }
-
-    #[test]
-    fn a_dead_letter_sent_back_has_all_attempts_before_it_and_keeps_its_history() {
-        let mut failed = Envelope::json("x").with_message_id("42").with_failure(&failure("wrong-type", 5));
-        let mut headers = failed.0.headers().clone().unwrap();
-        headers.insert("x-death".into(), AMQPValue::Void);
-        headers.insert("traceparent".into(), AMQPValue::LongString("00-1".into()));
-        failed.0 = failed.0.with_headers(headers);
-        assert_eq!(failed.reason().as_deref(), Some("wrong-type"));
-        let again = failed.redriven();
-        assert_eq!((again.attempts(), again.redrives(), again.reason()), (0, 1, None));
-        assert_eq!(again.first_failed_at().as_deref(), Some("2026-01-01T00:00:00Z"));
-        assert_eq!(again.original_routing_key().as_deref(), Some("PushEvent"));
-        assert!(again.header("x-death").is_none() && again.header("traceparent").is_some());
-        let dead_again = again.with_failure(&failure("not-json", 1)).redriven();
-        assert_eq!((dead_again.redrives(), dead_again.message_id()), (2, "42"));
-    }
-
-    #[test]
-    fn a_delivery_handed_back_keeps_its_routing_key_and_its_count_and_not_rabbitmqs_notes() {
-        let mut headers = FieldTable::default();
-        headers.insert(DELIVERY_COUNT.into(), AMQPValue::LongLongInt(2));
-        headers.insert("x-death".into(), AMQPValue::Void);
-        headers.insert(ATTEMPTS.into(), AMQPValue::LongLongInt(1));
-        let delivered = Envelope(BasicProperties::default().with_headers(headers)).with_message_id("42");
-        let back = delivered.handed_back("PushEvent", 2).unwrap();
-        assert_eq!((back.message_id(), back.attempts()), ("42", 1));
-        assert_eq!(back.original_routing_key().as_deref(), Some("PushEvent"));
-        assert_eq!((count_in(&back.0, DELIVERY_COUNT), count_in(&back.0, REDELIVERIES)), (0, 2));
-        assert!(back.header("x-death").is_none());
-        let again = back.handed_back("the.queue", 3).unwrap();
-        assert_eq!(again.original_routing_key().as_deref(), Some("PushEvent"));
-        assert_eq!(count_in(&again.0, REDELIVERIES), 3);
-        let failed = again.with_failure(&failure("bad", 2));
-        assert_eq!(count_in(&failed.0, REDELIVERIES), 0, "it has been loaded, so nobody died of it");
-        let first = Envelope::json("x").handed_back("PushEvent", 0).unwrap();
-        assert!(first.header(REDELIVERIES).is_none());
-        let mut huge = FieldTable::default();
-        huge.insert("x-huge".into(), AMQPValue::LongString("x".repeat(130_990).into()));
-        assert!(Envelope(BasicProperties::default().with_headers(huge)).handed_back("k", 0).is_none());
-    }
-
-    #[test]
-    fn hostile_attempts_headers_count_as_a_bounded_hint() {
-        for (value, attempts) in [
-            (AMQPValue::LongString("3".into()), 0),
-            (AMQPValue::LongLongInt(-1), 0),
-            (AMQPValue::LongLongInt(i64::MAX), u32::MAX),
-            (AMQPValue::ShortShortUInt(7), 7),
-            (AMQPValue::Void, 0),
-        ] {
-            let mut headers = FieldTable::default();
-            headers.insert(ATTEMPTS.into(), value);
-            let envelope = Envelope(BasicProperties::default().with_headers(headers));
-            assert_eq!(envelope.attempts(), attempts);
-        }
-    }
-}
+#[path = "envelope_unit_tests.rs"]
+mod tests;
 
 #[cfg(test)]
 #[path = "envelope_tests.rs"]

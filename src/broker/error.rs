@@ -19,6 +19,14 @@ pub enum BrokerError {
     /// RabbitMQ ended our consumer, because its queue was deleted or moved: subscribe again.
     #[error("consume from {queue}: cancelled by RabbitMQ (was the queue deleted?)")]
     Cancelled { queue: String },
+    /// RabbitMQ does not have it, or cannot reach where it is. It closes the channel with this answer.
+    #[error("{operation}: {reason}")]
+    NotFound { operation: &'static str, reason: String },
+    /// RabbitMQ answers, and has lost the archive stream, or does not have it up yet: after a start that takes some seconds.
+    #[error(
+        "RabbitMQ does not serve the archive: {reason}; if this lasts, the stream is lost: replay archive --reset makes it anew"
+    )]
+    ArchiveDown { reason: String },
     /// RabbitMQ refuses these credentials, or this virtual host.
     #[error(
         "{operation}: RabbitMQ refuses access: {reason}; check user, password and virtual host in --amqp-url (AMQP_URL)"
@@ -56,6 +64,7 @@ impl BrokerError {
         match code(error) {
             // 403 is access-refused, 530 not-allowed (an unknown virtual host, but also a limit of connections, which may pass).
             Some(403 | 530) if !reason.contains("limit") => Self::Denied { operation, reason },
+            Some(404) => Self::NotFound { operation, reason },
             _ => Self::Lost { operation, reason },
         }
     }

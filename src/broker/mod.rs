@@ -11,25 +11,34 @@ mod batch;
 mod consumer;
 mod envelope;
 mod error;
+mod extra;
 mod identify;
+mod memory;
 mod names;
+mod outgoing;
 mod publisher;
+mod reset;
 mod session;
 mod status;
 mod taker;
 mod topology;
 mod traced;
+mod window;
+mod wire;
 
 pub use archive::{ArchiveReader, ArchiveStart, Archived};
 pub use batch::TooLarge;
 pub use consumer::{Consumer, Delivery};
 pub use envelope::{Envelope, Failure};
 pub use error::BrokerError;
+pub use extra::ExtraPublisher;
+pub use memory::MemoryQueue;
 pub use names::Names;
-pub use publisher::{Outgoing, PublishError, Publisher, Route};
+pub use outgoing::{Outgoing, Route};
+pub use publisher::{PublishError, Publisher};
 pub use status::{StatusListener, StatusSender};
 pub use taker::{Depth, Taken, Taker};
-pub use topology::ARCHIVE_RETENTION;
+pub use topology::{ARCHIVE_RETENTION, Part};
 
 use crate::config::{AmqpUrl, UsageError};
 

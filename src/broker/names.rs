@@ -67,6 +67,11 @@ impl Names {
         format!("{}.unrouted", self.namespace)
     }
 
+    /// The queue of the fetcher's memory.
+    pub fn memory(&self) -> String {
+        format!("{}.fetcher", self.namespace)
+    }
+
     /// The fanout exchange on which programs tell about themselves.
     pub fn status(&self) -> String {
         format!("{}.status", self.namespace)

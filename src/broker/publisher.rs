@@ -1,75 +1,24 @@
-//! Publishing that counts only when confirmed.
+//! Publishing that counts only when confirmed, however long it takes.
 
-use std::borrow::Cow;
-use std::collections::HashSet;
+use std::fmt::Display;
 use std::future::Future;
 use std::time::Duration;
 
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::types::ShortString;
-use lapin::{Confirmation, PublisherConfirm};
 use tokio_util::sync::CancellationToken;
 
 use super::batch::{Batch, TooLarge};
-use super::session::{Session, within};
-use super::{Broker, BrokerError, Envelope};
+use super::session::Session;
+use super::{Broker, BrokerError, Outgoing, Part, window};
 use crate::health::{Dependency, Health};
 use crate::retry::{Backoff, Interrupted};
 
-/// AMQP's limit for routing keys.
-const SHORT_STRING_BYTES_MAX: usize = 255;
 /// How long a confirm may take while RabbitMQ is not blocking us. Quorum queues flush to disk before they confirm.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a publish in flight may take to end once the program is told to stop.
 const GOODBYE: Duration = Duration::from_secs(3);
 
-/// A message to publish.
-#[derive(Clone, Debug)]
-pub struct Outgoing {
-    /// Where to.
-    pub route: Route,
-    /// The bytes.
-    pub body: Vec<u8>,
-    /// Properties and headers.
-    pub envelope: Envelope,
-}
-
-/// Where a message goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Route {
-    /// To the exchange of events, and so into every load queue and the archive.
-    Event {
-        /// The event's type; anything that cannot be a plain routing key becomes [`Route::KIND_OTHER`].
-        kind: String,
-    },
-    /// To the load queue alone.
-    LoadQueue {
-        /// The routing key it is to have; one that is too long to be one becomes [`Route::KIND_OTHER`].
-        routing_key: String,
-    },
-    /// To one queue by its whole name.
-    Queue(String),
-}
-
-impl Route {
-    /// The routing key of events whose type cannot be one, and of what is not an event.
-    pub const KIND_OTHER: &str = "other";
-
-    pub(super) fn exchange_and_key<'a>(&'a self, names: &'a super::Names) -> (Cow<'a, str>, &'a str) {
-        match self {
-            Self::Queue(name) => ("".into(), name),
-            Self::LoadQueue { routing_key } => {
-                let fits = routing_key.len() <= SHORT_STRING_BYTES_MAX;
-                (names.replay().into(), if fits { routing_key } else { Self::KIND_OTHER })
-            }
-            Self::Event { kind } => {
-                let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-                let fits = (1..=64).contains(&kind.len()) && kind.chars().all(plain);
-                (names.exchange().into(), if fits { kind } else { Self::KIND_OTHER })
-            }
-        }
-    }
-}
+/// Why nothing is confirmed while RabbitMQ has an alarm.
+pub(super) const BLOCKED: &str = "it blocks publishing because it is low on memory or disk";
 
 /// Why publishing ended before everything was confirmed.
 #[derive(Debug, thiserror::Error)]
@@ -85,32 +34,73 @@ pub enum PublishError {
 /// Publishes with confirms over a connection of its own, which it opens when needed and rebuilds whenever it breaks.
 pub struct Publisher {
     broker: Broker,
+    /// Declared when a session is opened.
+    parts: &'static [Part],
     session: Option<Session>,
     dependency: Dependency,
+    /// Said with every fault.
+    remedy: &'static str,
     /// A session was open once: from then on no fault is final, because the settings are known to be good.
     was_open: bool,
 }
 
 impl Broker {
-    /// A publisher that is not connected yet.
+    /// A publisher to `parts` that is not connected yet.
     ///
     /// With `eager`, the program is not ready until the publisher is; without, only trouble in use makes it not ready.
-    pub fn publisher(&self, health: &Health, eager: bool) -> Publisher {
+    pub fn publisher(&self, parts: &'static [Part], health: &Health, eager: bool) -> Publisher {
         let dependency = health.dependency(format!("RabbitMQ at {} (publishing)", self.address));
         if !eager {
             dependency.up();
         }
-        Publisher { broker: self.clone(), session: None, dependency, was_open: !eager }
+        Publisher::new(self, parts, dependency, "", !eager)
+    }
+
+    /// A publisher to the archive, for those who cannot do without it. The program is not ready until it is connected.
+    pub fn archive_publisher(&self, health: &Health) -> Publisher {
+        let name = format!("the archive {} in RabbitMQ at {}", self.names.archive(), self.address);
+        let remedy = "; if RabbitMQ is well and this lasts, `replay archive --reset` makes the stream anew";
+        Publisher::new(self, &[Part::Archive], health.dependency(name), remedy, false)
     }
 }
 
 impl Publisher {
-    /// Connects and declares the topology, however long RabbitMQ takes to be there.
+    fn new(
+        broker: &Broker,
+        parts: &'static [Part],
+        dependency: Dependency,
+        remedy: &'static str,
+        was_open: bool,
+    ) -> Self {
+        Self { broker: broker.clone(), parts, session: None, dependency, remedy, was_open }
+    }
+
+    /// Connects and declares what is missing, however long RabbitMQ takes to be there.
     ///
     /// # Errors
     /// As [`Self::publish_all`].
     pub async fn open(&mut self, shutdown: &CancellationToken) -> Result<(), PublishError> {
         self.publish_all(&[], shutdown).await.map(drop)
+    }
+
+    /// Looks whether the load queue exists, and declares it again if it is gone: what is published meanwhile would end with the
+    /// unrouted messages.
+    ///
+    /// # Errors
+    /// As [`Self::publish_all`].
+    pub async fn look_for_load_queue(&mut self, shutdown: &CancellationToken) -> Result<(), PublishError> {
+        if let Some(session) = self.session.as_ref().filter(|session| !session.connection.status().blocked())
+        {
+            let looked = session.depth(self.broker.names.load()).await;
+            if let Err(error) = looked {
+                match error {
+                    BrokerError::NotFound { .. } => tracing::warn!("{error}; it is declared again"),
+                    error => self.dependency.away(error),
+                }
+                self.session = None;
+            }
+        }
+        self.open(shutdown).await
     }
 
     /// Publishes `messages` and returns when RabbitMQ has confirmed every one of them and returned none, but for those given
@@ -136,8 +126,8 @@ impl Publisher {
                         self.dependency.up();
                         return Ok(batch.into_too_large());
                     }
-                    self.dependency.away(format!(
-                        "{failed} of {all} messages were returned or refused (is a queue missing or full?)"
+                    self.away(format!(
+                        "{failed} of {all} messages were returned or refused (is a queue missing, full, or without its quorum?)"
                     ));
                     batch.again();
                 }
@@ -150,12 +140,19 @@ impl Publisher {
                 Err(error) if error.waiting_cannot_help() && !self.was_open => {
                     return Err(PublishError::Hopeless(error));
                 }
-                Err(error) => self.dependency.away(error),
+                Err(error) => {
+                    batch.fail();
+                    self.away(error);
+                }
             }
             // A new session declares everything anew, which also brings back a queue that somebody deleted.
             self.session = None;
             backoff.pause(shutdown).await?;
         }
+    }
+
+    fn away(&self, reason: impl Display) {
+        self.dependency.away(format!("{reason}{}", self.remedy));
     }
 
     /// Ends the session, if there is one.
@@ -174,7 +171,7 @@ impl Publisher {
         let session = match self.session.take() {
             Some(session) if session.connection.status().connected() => session,
             _ => match tokio::select! {
-                opened = open(&self.broker) => opened,
+                opened = window::open(&self.broker, self.parts) => opened,
                 () = shutdown.cancelled() => return Err(Interrupted),
             } {
                 Ok(session) => session,
@@ -184,92 +181,13 @@ impl Publisher {
         self.was_open = true;
         let session = self.session.insert(session);
         while !batch.window().is_empty() {
-            let publishing = publish_window(session, &self.broker, batch.window());
+            let publishing = window::publish(session, &self.broker, batch.window());
             match patiently(session, &self.dependency, shutdown, publishing).await? {
                 Ok(failed) => batch.settle(failed),
                 Err(error) => return Ok(Err(error)),
             }
         }
         Ok(Ok(()))
-    }
-}
-
-async fn open(broker: &Broker) -> Result<Session, BrokerError> {
-    let session = Session::open(broker, "publishing").await?;
-    within("ask for publisher confirms", session.channel.confirm_select(ConfirmSelectOptions::default()))
-        .await?;
-    Ok(session)
-}
-
-/// Publishes a window, waits for all of its confirms, and gives back what was refused or returned.
-///
-/// lapin can hang a returned message on another message's confirm, so the window is settled as a whole, by the
-/// `message_id`s of what came back.
-async fn publish_window<'a>(
-    session: &Session,
-    broker: &Broker,
-    window: &[&'a Outgoing],
-) -> Result<Vec<&'a Outgoing>, BrokerError> {
-    let mut confirms = Vec::with_capacity(window.len());
-    let mut broken = None;
-    for (index, message) in window.iter().enumerate() {
-        match send(session, broker, message, index).await {
-            Ok(confirm) => confirms.push(confirm),
-            Err(error) if !session.connection.status().connected() => return Err(error),
-            Err(error) => {
-                // Only that the channel is closed; why, the confirms tell.
-                broken = Some(error);
-                break;
-            }
-        }
-    }
-    let mut failed_ids: HashSet<String> = HashSet::new();
-    for (index, (confirm, message)) in confirms.into_iter().zip(window).enumerate() {
-        let confirmation = confirm.await.map_err(|error| BrokerError::publishing(&error))?;
-        if confirmation.is_nack() || confirmation == Confirmation::NotRequested {
-            failed_ids.insert(id_in_window(message, index));
-        }
-        if let Some(returned) = confirmation.take_message() {
-            failed_ids.insert(
-                returned.properties.message_id().as_ref().map(ShortString::to_string).unwrap_or_default(),
-            );
-        }
-    }
-    if let Some(error) = broken {
-        return Err(error);
-    }
-    let failed = window
-        .iter()
-        .enumerate()
-        .filter(|(index, message)| failed_ids.contains(&id_in_window(message, *index)));
-    Ok(failed.map(|(_, message)| *message).collect())
-}
-
-async fn send(
-    session: &Session,
-    broker: &Broker,
-    message: &Outgoing,
-    index: usize,
-) -> Result<PublisherConfirm, BrokerError> {
-    let (exchange, routing_key) = message.route.exchange_and_key(&broker.names);
-    let envelope = message.envelope.clone().with_message_id(&id_in_window(message, index));
-    // Without `mandatory`, publishing to a queue that does not exist is confirmed as if stored.
-    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-    let publish = session.channel.basic_publish(
-        exchange.as_ref().into(),
-        routing_key.into(),
-        options,
-        &message.body,
-        envelope.0,
-    );
-    publish.await.map_err(|error| BrokerError::publishing(&error))
-}
-
-/// The id that tells a message within its window: its own, or its place for one that has none.
-fn id_in_window(message: &Outgoing, index: usize) -> String {
-    match message.envelope.message_id() {
-        "" => format!("no-id-{index}"),
-        id => id.to_owned(),
     }
 }
 
@@ -297,7 +215,7 @@ async fn patiently<T>(
             _ = look.tick() => {}
         }
         if session.connection.status().blocked() {
-            dependency.away("it blocks publishing because it is low on memory or disk");
+            dependency.away(BLOCKED);
             waited = Duration::ZERO;
             continue;
         }
@@ -308,28 +226,5 @@ async fn patiently<T>(
                 after: CONFIRM_TIMEOUT,
             }));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn routing_keys_are_event_types_or_other() {
-        let names = super::super::Names::new(&"ns".parse().unwrap(), "load");
-        let key = |kind: &str| Route::Event { kind: kind.into() }.exchange_and_key(&names).1.to_owned();
-        assert_eq!(key("PushEvent"), "PushEvent");
-        for odd in ["", "a.b", "#", "*", "a b", "é", &"x".repeat(300)] {
-            assert_eq!(key(odd), "other", "{odd}");
-        }
-        let pair = |route: Route| {
-            let (exchange, key) = route.exchange_and_key(&names);
-            (exchange.into_owned(), key.to_owned())
-        };
-        assert_eq!(pair(Route::Queue("a.b".into())), (String::new(), "a.b".into()));
-        let replay = |key: &str| pair(Route::LoadQueue { routing_key: key.into() });
-        assert_eq!(replay("a.#"), ("ns.load.replay".into(), "a.#".into()));
-        assert_eq!(replay(&"x".repeat(256)).1, "other");
     }
 }

@@ -4,12 +4,13 @@ use std::future::Future;
 use std::time::Duration;
 
 use lapin::options::QueueDeclareOptions;
+use lapin::tcp::OwnedTLSConfig;
 use lapin::types::{FieldTable, LongString};
 use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties};
 
 use super::error::{BrokerError, DECLARE};
-use super::{Broker, Depth, identify, topology};
+use super::{Broker, Depth, Part, identify, topology, wire};
 use crate::config::{AmqpUrl, UsageError};
 
 /// How long a single answer from RabbitMQ may take. lapin itself waits for ever.
@@ -38,39 +39,51 @@ impl Uri {
         uri.query.heartbeat = Some(heartbeat_s.clamp(*HEARTBEAT_RANGE_S.start(), *HEARTBEAT_RANGE_S.end()));
         Ok(Self(uri))
     }
+
+    pub(super) fn vhost(&self) -> &str {
+        &self.0.vhost
+    }
 }
 
-/// A connection with one channel on which everything we use is declared.
+/// A connection with one channel, on which what its owner needs is declared.
 pub(super) struct Session {
     pub(super) connection: Connection,
     pub(super) channel: Channel,
 }
 
 impl Session {
-    /// Connects, opens a channel and declares the topology.
-    pub(super) async fn open(broker: &Broker, purpose: &str) -> Result<Self, BrokerError> {
-        match Self::try_open(broker, purpose).await {
+    /// Connects, opens a channel and declares `parts`.
+    pub(super) async fn open(broker: &Broker, purpose: &str, parts: &[Part]) -> Result<Self, BrokerError> {
+        match Self::try_open(broker, purpose, parts).await {
             Ok(session) => Ok(session),
             Err(error) => Err(identify::explain(error, &broker.uri.0).await),
         }
     }
 
-    async fn try_open(broker: &Broker, purpose: &str) -> Result<Self, BrokerError> {
+    async fn try_open(broker: &Broker, purpose: &str, parts: &[Part]) -> Result<Self, BrokerError> {
         let name = LongString::from(format!("{} {purpose}", broker.program));
         let properties = ConnectionProperties::default().with_connection_name(name);
-        let connection = within("connect", Connection::connect_uri(broker.uri.0.clone(), properties)).await?;
-        let channel = within("open a channel", connection.create_channel()).await?;
-        tokio::time::timeout(DECLARE_TIMEOUT, topology::declare(&channel, &broker.names))
-            .await
-            .map_err(|_| BrokerError::Timeout { operation: DECLARE, after: DECLARE_TIMEOUT })??;
+        let connect = wire::connect(broker.uri.0.clone(), properties, OwnedTLSConfig::default());
+        let connection = within("connect", connect).await?;
+        let channel =
+            tokio::time::timeout(DECLARE_TIMEOUT, topology::declare(&connection, &broker.names, parts))
+                .await
+                .map_err(|_| BrokerError::Timeout { operation: DECLARE, after: DECLARE_TIMEOUT })??;
         Ok(Self { connection, channel })
+    }
+
+    /// Checks that the session is alive, for owners that are not waiting for an answer.
+    pub(super) fn check(&self, operation: &'static str) -> Result<(), BrokerError> {
+        let alive = self.connection.status().connected() && self.channel.status().connected();
+        let lost = || BrokerError::Lost { operation, reason: "the connection has ended".into() };
+        if alive { Ok(()) } else { Err(lost()) }
     }
 
     /// What `queue` holds now; an error when it does not exist.
     pub(super) async fn depth(&self, queue: &str) -> Result<Depth, BrokerError> {
         let look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
         let declare = self.channel.queue_declare(queue.into(), look, FieldTable::default());
-        let found = within("count messages", declare).await?;
+        let found = within("look for a queue", declare).await?;
         Ok(Depth { ready: found.message_count(), consumers: found.consumer_count() })
     }
 
@@ -88,8 +101,17 @@ pub(super) async fn within<T>(
     operation: &'static str,
     answer: impl Future<Output = lapin::Result<T>>,
 ) -> Result<T, BrokerError> {
-    match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
+    within_time(ANSWER_TIMEOUT, operation, answer).await
+}
+
+/// The same, for `limit` at most.
+pub(super) async fn within_time<T>(
+    limit: Duration,
+    operation: &'static str,
+    answer: impl Future<Output = lapin::Result<T>>,
+) -> Result<T, BrokerError> {
+    match tokio::time::timeout(limit, answer).await {
         Ok(result) => result.map_err(|error| BrokerError::from_lapin(operation, &error)),
-        Err(_) => Err(BrokerError::Timeout { operation, after: ANSWER_TIMEOUT }),
+        Err(_) => Err(BrokerError::Timeout { operation, after: limit }),
     }
 }

@@ -6,7 +6,7 @@ use lapin::options::{BasicConsumeOptions, BasicPublishOptions, QueueBindOptions,
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use super::session::{Session, within};
-use super::{Broker, BrokerError};
+use super::{Broker, BrokerError, Part};
 
 /// `delivery_mode` of messages that do not survive a restart of RabbitMQ.
 const TRANSIENT: u8 = 1;
@@ -38,7 +38,7 @@ impl Broker {
     /// # Errors
     /// [`BrokerError`] when RabbitMQ cannot be reached, refuses access, or has our queues with other settings.
     pub async fn listen_to_status(&self) -> Result<StatusListener, BrokerError> {
-        let session = Session::open(self, "listening to status").await?;
+        let session = Session::open(self, "listening to status", &[Part::Status]).await?;
         let channel = &session.channel;
         let options =
             QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
@@ -78,7 +78,7 @@ impl StatusSender {
     pub async fn send(&mut self, body: &[u8]) -> Result<(), BrokerError> {
         let session = match self.session.take() {
             Some(session) => session,
-            None => Session::open(&self.broker, "telling status").await?,
+            None => Session::open(&self.broker, "telling status", &[Part::Status]).await?,
         };
         let properties = BasicProperties::default()
             .with_delivery_mode(TRANSIENT)

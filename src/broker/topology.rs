@@ -1,18 +1,19 @@
-//! What exists in RabbitMQ. Whoever connects declares all of it, identically, so that no message is published to
-//! something that is not there yet.
+//! What exists in RabbitMQ, in parts. Each session declares the parts that it needs and nothing else, so that a part that is
+//! broken stops only those who need it. Whoever declares a part declares it identically.
 
 use std::time::Duration;
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Channel, ExchangeKind};
+use lapin::{Channel, Connection, ExchangeKind};
 
+use super::session::within;
 use super::{BrokerError, Names};
 
 /// How often RabbitMQ may redeliver a message from the load queue before it dead-letters it on its own. Every crash of a
 /// loader counts for all messages it held, so this is high: real failures are counted in `x-etl-attempts`.
 const DELIVERY_LIMIT: i64 = 100;
-/// For queues that nothing consumes but `replay`, which looks and puts back: never drop. RabbitMQ 4 would at 20.
+/// For queues that are only looked into and taken from by hand: never drop. RabbitMQ 4 would at 20.
 const DELIVERY_LIMIT_NONE: i64 = 1_000_000_000;
 
 /// How long the archive keeps events, and how many bytes at most, in segments of this size (the unit of deletion).
@@ -22,42 +23,170 @@ pub const ARCHIVE_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 const ARCHIVE_BYTES_MAX: i64 = 20_000_000_000;
 const ARCHIVE_SEGMENT_BYTES: i64 = 100_000_000;
 
-/// Declares every exchange, queue and binding below the namespace, for the load queue in `names`.
-pub(super) async fn declare(channel: &Channel, names: &Names) -> Result<(), BrokerError> {
-    declare_unrouted(channel, names).await?;
-    let alternate = arguments([("alternate-exchange", text(&names.unrouted()))]);
-    exchange(channel, names.exchange(), ExchangeKind::Topic, alternate).await?;
-    exchange(channel, &names.status(), ExchangeKind::Fanout, FieldTable::default()).await?;
-    queue(channel, &names.gaps(), kept_until_taken()).await?;
-    queue(channel, &names.archive(), archive()).await?;
-    bind(channel, &names.archive(), names.exchange(), "#").await?;
-    declare_load(channel, names).await
+/// Objects in RabbitMQ that are needed together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The topic exchange of events, and the queue of messages that no load queue took.
+    Exchange,
+    /// The load queue with its retry queues and dead letters, bound to the exchange.
+    LoadQueue,
+    /// The exchange by which a replay reaches the load queue alone; needs [`Part::LoadQueue`].
+    Replay,
+    /// The stream of all published events.
+    Archive,
+    /// The queue of records of what polling missed.
+    Gaps,
+    /// The queue that holds the fetcher's memory and decides which fetcher polls.
+    Memory,
+    /// The exchange on which programs tell their status.
+    Status,
 }
 
-/// The load queue with its own dead letters and retry queues, and the exchange by which replay reaches it alone.
-async fn declare_load(channel: &Channel, names: &Names) -> Result<(), BrokerError> {
-    queue(channel, &names.dead(), kept_until_taken()).await?;
-    let mut load = dead_lettering_to(&names.dead());
-    load.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DELIVERY_LIMIT));
-    queue(channel, names.load(), load).await?;
-    for (name, delay_s) in names.retries() {
-        let mut retry = dead_lettering_to(names.load());
-        // One queue per delay: expiry acts only at a queue's head, so mixed delays would block each other.
-        retry.insert("x-message-ttl".into(), AMQPValue::LongLongInt(i64::from(delay_s) * 1000));
-        retry.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DELIVERY_LIMIT_NONE));
-        queue(channel, &name, retry).await?;
+/// Declares `parts` in this order, and gives a channel that is open.
+pub(super) async fn declare(
+    connection: &Connection,
+    names: &Names,
+    parts: &[Part],
+) -> Result<Channel, BrokerError> {
+    let mut declaring = Declaring { connection, names, channel: open_channel(connection).await? };
+    for part in parts {
+        declaring.declare(*part).await?;
     }
-    exchange(channel, &names.replay(), ExchangeKind::Fanout, FieldTable::default()).await?;
-    bind(channel, names.load(), &names.replay(), "").await?;
-    bind(channel, names.load(), names.exchange(), "#").await
+    Ok(declaring.channel)
 }
 
-/// What no queue wanted is kept here, so that a confirmed event is never dropped.
-async fn declare_unrouted(channel: &Channel, names: &Names) -> Result<(), BrokerError> {
-    let name = names.unrouted();
-    exchange(channel, &name, ExchangeKind::Fanout, FieldTable::default()).await?;
-    queue(channel, &name, kept_until_taken()).await?;
-    bind(channel, &name, &name, "").await
+async fn open_channel(connection: &Connection) -> Result<Channel, BrokerError> {
+    connection.create_channel().await.map_err(|error| BrokerError::from_lapin("open a channel", &error))
+}
+
+struct Declaring<'a> {
+    connection: &'a Connection,
+    names: &'a Names,
+    channel: Channel,
+}
+
+impl Declaring<'_> {
+    async fn declare(&mut self, part: Part) -> Result<(), BrokerError> {
+        let names = self.names;
+        match part {
+            Part::Exchange => self.declare_exchange().await,
+            Part::LoadQueue => self.declare_load_queue().await,
+            Part::Replay => {
+                self.exchange(&names.replay(), ExchangeKind::Fanout, FieldTable::default()).await?;
+                self.bind(names.load(), &names.replay(), "").await
+            }
+            Part::Archive => {
+                self.queue(&names.archive(), archive()).await?;
+                self.unbind_archive().await
+            }
+            Part::Gaps => self.kept(&names.gaps()).await,
+            Part::Memory => self.queue(&names.memory(), memory()).await,
+            Part::Status => self.exchange(&names.status(), ExchangeKind::Fanout, FieldTable::default()).await,
+        }
+    }
+
+    /// The exchange, and behind it the queue of messages that no binding wanted: a confirmed event is never dropped.
+    async fn declare_exchange(&self) -> Result<(), BrokerError> {
+        let unrouted = self.names.unrouted();
+        self.exchange(&unrouted, ExchangeKind::Fanout, FieldTable::default()).await?;
+        self.queue(&unrouted, kept_until_taken()).await?;
+        self.bind(&unrouted, &unrouted, "").await?;
+        self.events_exchange().await?;
+        self.unbind_archive().await
+    }
+
+    /// Its alternate exchange may be declared later, by whoever publishes.
+    async fn events_exchange(&self) -> Result<(), BrokerError> {
+        let alternate = arguments([("alternate-exchange", text(&self.names.unrouted()))]);
+        self.exchange(self.names.exchange(), ExchangeKind::Topic, alternate).await
+    }
+
+    /// Older versions bound the archive to the exchange: then a broken archive can stop every publish, and a missing load queue
+    /// goes unnoticed. Unbinding what is not bound, or does not exist, succeeds. RabbitMQ 3.10 refuses it for a stream that is
+    /// broken or not up yet, to which it routes nothing either: whoever declares the archive later unbinds it. A user without
+    /// the right to write to the archive is refused, too.
+    async fn unbind_archive(&self) -> Result<(), BrokerError> {
+        let (archive, exchange) = (self.names.archive(), self.names.exchange());
+        // A channel of its own, because a refusal closes it.
+        let channel = open_channel(self.connection).await?;
+        let none = FieldTable::default();
+        let unbind = channel.queue_unbind(archive.as_str().into(), exchange.into(), "#".into(), none);
+        match within("unbind the archive", unbind).await {
+            Ok(()) => {}
+            Err(error @ BrokerError::NotFound { .. }) => tracing::debug!("{error}"),
+            Err(error) => {
+                tracing::warn!(
+                    "{archive} may still be bound to {exchange}, as older versions had it: {error}"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    async fn declare_load_queue(&mut self) -> Result<(), BrokerError> {
+        let names = self.names;
+        self.events_exchange().await?;
+        self.kept(&names.dead()).await?;
+        let mut load = dead_lettering_to(&names.dead());
+        load.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DELIVERY_LIMIT));
+        self.queue(names.load(), load).await?;
+        for (name, delay_s) in names.retries() {
+            let mut retry = dead_lettering_to(names.load());
+            // One queue per delay: expiry acts only at a queue's head, so mixed delays would block each other.
+            retry.insert("x-message-ttl".into(), AMQPValue::LongLongInt(i64::from(delay_s) * 1000));
+            retry.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DELIVERY_LIMIT_NONE));
+            self.queue(&name, retry).await?;
+        }
+        self.bind(names.load(), names.exchange(), "#").await
+    }
+
+    /// A queue of messages that stay until somebody takes them. Looking at them counts as a delivery, and an operator's policy
+    /// may set a lower limit for those: then they move to the queue of unrouted messages and are not dropped.
+    async fn kept(&mut self, name: &str) -> Result<(), BrokerError> {
+        let mut arguments = dead_lettering_to(&self.names.unrouted());
+        arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DELIVERY_LIMIT_NONE));
+        match self.queue(name, arguments).await {
+            Err(BrokerError::Mismatch { reason, .. }) if is_of_older_version(&reason) => {
+                tracing::debug!("{name} was declared by an older version, without a dead-letter exchange");
+                // RabbitMQ has closed the channel.
+                self.channel = open_channel(self.connection).await?;
+                self.queue(name, kept_until_taken()).await
+            }
+            declared => declared,
+        }
+    }
+
+    async fn exchange(
+        &self,
+        name: &str,
+        kind: ExchangeKind,
+        arguments: FieldTable,
+    ) -> Result<(), BrokerError> {
+        let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+        let declared = self.channel.exchange_declare(name.into(), kind, options, arguments).await;
+        declared.map_err(|error| BrokerError::declaring(&format!("exchange {name}"), &error))
+    }
+
+    async fn queue(&self, name: &str, arguments: FieldTable) -> Result<(), BrokerError> {
+        let declared =
+            self.channel.queue_declare(name.into(), QueueDeclareOptions::durable(), arguments).await;
+        declared.map(drop).map_err(|error| BrokerError::declaring(&format!("queue {name}"), &error))
+    }
+
+    async fn bind(&self, queue: &str, exchange: &str, routing_key: &str) -> Result<(), BrokerError> {
+        let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
+        let bound = self
+            .channel
+            .queue_bind(queue.into(), exchange.into(), routing_key.into(), options, arguments)
+            .await;
+        bound.map_err(|error| BrokerError::declaring(&format!("binding of {queue} to {exchange}"), &error))
+    }
+}
+
+/// True for a mismatch that only says that a queue has no dead-letter exchange. RabbitMQ names the first argument that differs.
+fn is_of_older_version(reason: &str) -> bool {
+    reason.contains("x-dead-letter") && reason.contains("current is none")
+        || reason.contains("x-overflow") && reason.contains("current is none")
 }
 
 fn kept_until_taken() -> FieldTable {
@@ -65,6 +194,12 @@ fn kept_until_taken() -> FieldTable {
         ("x-queue-type", text("quorum")),
         ("x-delivery-limit", AMQPValue::LongLongInt(DELIVERY_LIMIT_NONE)),
     ])
+}
+
+fn memory() -> FieldTable {
+    let mut arguments = kept_until_taken();
+    arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
+    arguments
 }
 
 /// A quorum queue that moves expired and rejected messages to the queue `target`, and keeps them until it has them.
@@ -86,30 +221,6 @@ fn archive() -> FieldTable {
         ("x-max-length-bytes", AMQPValue::LongLongInt(ARCHIVE_BYTES_MAX)),
         ("x-stream-max-segment-size-bytes", AMQPValue::LongLongInt(ARCHIVE_SEGMENT_BYTES)),
     ])
-}
-
-async fn exchange(
-    channel: &Channel,
-    name: &str,
-    kind: ExchangeKind,
-    arguments: FieldTable,
-) -> Result<(), BrokerError> {
-    let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-    let declared = channel.exchange_declare(name.into(), kind, options, arguments).await;
-    declared.map_err(|error| BrokerError::declaring(&format!("exchange {name}"), &error))
-}
-
-async fn queue(channel: &Channel, name: &str, arguments: FieldTable) -> Result<(), BrokerError> {
-    let declared = channel.queue_declare(name.into(), QueueDeclareOptions::durable(), arguments).await;
-    declared.map(drop).map_err(|error| BrokerError::declaring(&format!("queue {name}"), &error))
-}
-
-async fn bind(channel: &Channel, queue: &str, exchange: &str, routing_key: &str) -> Result<(), BrokerError> {
-    let options = QueueBindOptions::default();
-    let bound = channel
-        .queue_bind(queue.into(), exchange.into(), routing_key.into(), options, FieldTable::default())
-        .await;
-    bound.map_err(|error| BrokerError::declaring(&format!("binding of {queue} to {exchange}"), &error))
 }
 
 fn arguments<const N: usize>(pairs: [(&str, AMQPValue); N]) -> FieldTable {

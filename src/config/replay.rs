@@ -4,7 +4,9 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::loader::{event_type, queue_name};
+use super::kind::event_type;
+use super::loader::queue_name;
+use super::values::{DAY, duration, number};
 use super::{MirrorArgs, Position, ServerArgs, TelemetryArgs};
 use crate::gharchive::What;
 
@@ -30,7 +32,9 @@ pub enum ReplaySource {
     /// A rerun of a command that was stopped or killed goes on where the last confirm was, unless --anew.
     #[command(name = "gharchive")]
     GhArchive(GhArchiveArgs),
-    /// The archive stream in RabbitMQ: everything published in the last 7 days
+    /// The archive stream in RabbitMQ: everything that the fetcher published in the last 7 days
+    ///
+    /// Events that the archive lacks are told, and where they can be had.
     Archive(ArchiveArgs),
     /// Dead letters: list them, or send them back to the load queue
     Dead(DeadArgs),
@@ -49,9 +53,12 @@ impl ReplaySource {
             Self::Gaps(args) => args.publish.queue.as_deref(),
             Self::Dead(args) => Some(args.queue.as_str()),
         };
-        chosen.unwrap_or("load")
+        chosen.unwrap_or(LOAD)
     }
 }
+
+/// The load queue where none is named.
+const LOAD: &str = "load";
 
 /// `replay gharchive`.
 ///
@@ -66,6 +73,8 @@ pub struct GhArchiveArgs {
     pub mirror: MirrorArgs,
     #[command(flatten)]
     pub publish: PublishArgs,
+    #[command(flatten)]
+    pub copies: CopyArgs,
     #[command(flatten)]
     pub select: SelectArgs,
     #[command(flatten)]
@@ -98,9 +107,17 @@ pub struct ArchiveArgs {
     #[command(flatten)]
     pub resume: ResumeArgs,
 
-    /// Exit with 0 even if a part of what was asked for has been removed by retention
+    /// Exit with 0 even if retention has removed a part of what was asked for, or the archive lacks events
     #[arg(long)]
     pub keep_going: bool,
+
+    /// Delete the archive and declare it anew, for a stream that RabbitMQ has lost; asks first. Publishes nothing
+    #[arg(long, conflicts_with_all = ["since", "until", "queue", "rate", "max_queue", "types", "limit", "dry_run", "anew", "keep_going"])]
+    pub reset: bool,
+
+    /// Do not ask
+    #[arg(long, requires = "reset")]
+    pub yes: bool,
 }
 
 /// `replay dead`.
@@ -125,7 +142,7 @@ pub struct DeadArgs {
     pub pace: PaceArgs,
 
     /// Send back at most this many
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = number(0, u64::MAX), value_name = "N")]
     pub limit: Option<u64>,
 
     /// Say what would be sent back, and take nothing
@@ -149,16 +166,18 @@ pub struct GapsArgs {
     pub watch: bool,
 
     /// How often --watch looks
-    #[arg(long, default_value = "10m", value_parser = every, value_name = "DURATION")]
+    #[arg(long, default_value = "10m", value_parser = duration(Duration::from_secs(1), DAY, "10m"), value_name = "DURATION")]
     pub every: Duration,
 
     /// How long after its hour a file of GH Archive may still appear; a gap is then filled without it and says so
-    #[arg(long, default_value = "3d", value_parser = humantime::parse_duration, value_name = "DURATION")]
+    #[arg(long, default_value = "3d", value_parser = duration(Duration::ZERO, 3660 * DAY, "3d"), value_name = "DURATION")]
     pub patience: Duration,
     #[command(flatten)]
     pub mirror: MirrorArgs,
     #[command(flatten)]
     pub publish: PublishArgs,
+    #[command(flatten)]
+    pub copies: CopyArgs,
     #[command(flatten)]
     pub state: StateArgs,
 
@@ -170,23 +189,38 @@ pub struct GapsArgs {
 /// Where to publish, and how fast.
 #[derive(clap::Args, Clone)]
 pub struct PublishArgs {
-    /// Publish to this load queue only [gharchive and gaps: to the exchange, and so to every load queue and the archive;
-    /// archive: load]
+    /// Publish to this load queue only [gharchive and gaps: to the exchange, and so to every load queue; archive: load]
     #[arg(long, value_parser = queue_name, value_name = "NAME")]
     pub queue: Option<String>,
     #[command(flatten)]
     pub pace: PaceArgs,
 }
 
+impl PublishArgs {
+    /// The load queue that was named, or the one where none is.
+    pub fn load_queue(&self) -> &str {
+        self.queue.as_deref().unwrap_or(LOAD)
+    }
+}
+
+/// Whether the archive gets what is published.
+#[derive(clap::Args, Clone)]
+pub struct CopyArgs {
+    /// Write the events into the archive stream as well, and wait for it when it is away; it holds 20 GB at most, so old
+    /// events can push out new ones
+    #[arg(long)]
+    pub archive: bool,
+}
+
 /// How fast to publish.
 #[derive(clap::Args, Clone)]
 pub struct PaceArgs {
     /// Events a second at most [as fast as RabbitMQ confirms when not given]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = number(NonZeroU32::MIN, NonZeroU32::MAX), value_name = "N")]
     pub rate: Option<NonZeroU32>,
 
     /// Wait while the load queue holds more messages than this; 0 never waits
-    #[arg(long, default_value_t = 250_000, value_name = "N")]
+    #[arg(long, default_value_t = 250_000, value_parser = number(0, u32::MAX), value_name = "N")]
     pub max_queue: u32,
 }
 
@@ -198,7 +232,7 @@ pub struct SelectArgs {
     pub types: Vec<String>,
 
     /// Publish at most this many events
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = number(0, u64::MAX), value_name = "N")]
     pub limit: Option<u64>,
 
     /// Say what would be published, by type, and publish nothing
@@ -236,10 +270,4 @@ pub enum ListFormat {
     Table,
     /// One array of objects.
     Json,
-}
-
-fn every(text: &str) -> Result<Duration, String> {
-    let every = humantime::parse_duration(text).map_err(|error| format!("{error}: it must look like 10m"))?;
-    let allowed = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
-    if allowed.contains(&every) { Ok(every) } else { Err("must be from 1s to 1day".into()) }
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::config::Source;
 use crate::github::{Answer, Outcome, Quota};
+use crate::retry::doubled;
 
 /// Added to the reset time, which GitHub gives in whole seconds.
 const RESET_MARGIN: Duration = Duration::from_secs(1);
@@ -15,6 +17,9 @@ const RESET_MARGIN: Duration = Duration::from_secs(1);
 /// that its limits last.
 const LIMITED_WAIT_FIRST: Duration = Duration::from_secs(60);
 const LIMITED_WAIT_MAX: Duration = Duration::from_secs(3600);
+/// So many different sources refused in a row are taken for a limit of all. GitHub's secondary limit may answer 403 and
+/// nothing else, as a blocked repository does; then asking on would make it last.
+const REFUSED_IN_A_ROW_MAX: usize = 3;
 /// How soon a refused token is tried again. Many refusals in a row make GitHub refuse everything for a while.
 const DENIED_WAIT: Duration = Duration::from_secs(300);
 
@@ -24,11 +29,14 @@ pub(super) struct Budget {
     quota: Option<(Quota, Instant)>,
     closed_until: Option<Instant>,
     limited_in_a_row: u32,
+    /// The different sources that were refused since the last good answer, or since that closed us: fewer than
+    /// [`REFUSED_IN_A_ROW_MAX`].
+    refused: Vec<Source>,
 }
 
 impl Budget {
-    /// Learns from an answer that came at `now`.
-    pub(super) fn learn(&mut self, answer: &Answer, now: Instant) {
+    /// Learns from an answer about `source` that came at `now`.
+    pub(super) fn learn(&mut self, source: &Source, answer: &Answer, now: Instant) {
         if let Some(quota) = answer.hints.quota {
             self.quota = Some((quota, now));
             if quota.remaining == 0 {
@@ -36,14 +44,42 @@ impl Budget {
             }
         }
         match &answer.outcome {
-            Outcome::Limited { wait, .. } => {
-                self.limited_in_a_row += 1;
-                self.close_until(now + limited_wait(*wait, self.limited_in_a_row));
-            }
+            Outcome::Limited { wait, .. } => self.close_for_limit(*wait, now),
+            Outcome::Refused { .. } => self.refuse(source, now),
             Outcome::Denied => self.close_until(now + DENIED_WAIT),
-            Outcome::NotModified | Outcome::Page(_) => self.limited_in_a_row = 0,
+            Outcome::NotModified | Outcome::Page(_) => {
+                self.limited_in_a_row = 0;
+                self.refused.clear();
+            }
             Outcome::Missing { .. } | Outcome::Failed { .. } => {}
         }
+    }
+
+    /// Closes for what GitHub asks for; else for a minute, twice that the next time, and so on.
+    fn close_for_limit(&mut self, asked: Option<Duration>, now: Instant) {
+        self.limited_in_a_row = self.limited_in_a_row.saturating_add(1);
+        let growing = || doubled(LIMITED_WAIT_FIRST, self.limited_in_a_row, LIMITED_WAIT_MAX);
+        let wait = asked.unwrap_or_else(growing);
+        self.close_until(now + wait);
+    }
+
+    /// One refused source is its own trouble; several in a row are everyone's.
+    fn refuse(&mut self, source: &Source, now: Instant) {
+        if !self.refused.contains(source) {
+            self.refused.push(source.clone());
+        }
+        if self.refused.len() < REFUSED_IN_A_ROW_MAX {
+            return;
+        }
+        self.close_for_limit(None, now);
+        let refused: Vec<_> = self.refused.drain(..).map(|source| source.to_string()).collect();
+        let (refused, wait_s) = (refused.join(", "), self.closed_for(now).unwrap_or_default().as_secs());
+        tracing::warn!(
+            refused,
+            wait_s,
+            "GitHub refused {refused}, one after the other: this is taken for a limit of all requests; no source is polled \
+             for {wait_s} s"
+        );
     }
 
     /// How long no source may be asked at all; nothing when any may.
@@ -90,14 +126,6 @@ fn spread(remaining: u64, resets_in: Duration, round_requests: u32) -> Duration 
     }
 }
 
-/// What GitHub asks for; else a minute, twice that the next time, and so on.
-fn limited_wait(asked: Option<Duration>, times_in_a_row: u32) -> Duration {
-    asked.unwrap_or_else(|| {
-        let doublings = times_in_a_row.saturating_sub(1).min(10);
-        (LIMITED_WAIT_FIRST * 2_u32.pow(doublings)).min(LIMITED_WAIT_MAX)
-    })
-}
-
 #[cfg(test)]
 #[path = "budget_tests.rs"]
 mod property_tests;
@@ -109,6 +137,10 @@ mod tests {
 
     fn s(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
+    }
+
+    fn events() -> Source {
+        "events".parse().unwrap()
     }
 
     fn answer(outcome: Outcome, remaining: u64, resets_in: Duration) -> Answer {
@@ -140,24 +172,34 @@ mod tests {
         let now = Instant::now();
         let mut budget = Budget::default();
         assert_eq!(budget.pace(3, now), s(0));
-        budget.learn(&answer(Outcome::NotModified, 10, s(100)), now);
+        budget.learn(&events(), &answer(Outcome::NotModified, 10, s(100)), now);
         assert_eq!((budget.pace(1, now), budget.pace(1, now + s(50))), (s(10), s(5)));
         assert_eq!(budget.pace(1, now + s(101)), s(0));
         assert_eq!((budget.remaining(), budget.closed_for(now)), (Some(10), None));
     }
 
-    #[test]
-    fn a_limit_waits_as_long_as_asked_else_a_minute_and_growing() {
-        let waits: Vec<_> = (1..=8).map(|nth| limited_wait(None, nth).as_secs()).collect();
-        assert_eq!(waits, [60, 120, 240, 480, 960, 1920, 3600, 3600]);
-        assert_eq!(limited_wait(None, u32::MAX), s(3600));
-        assert_eq!(limited_wait(Some(s(7)), 5), s(7));
+    fn limited(wait: Option<Duration>) -> Outcome {
+        Outcome::Limited { status: 429, wait }
+    }
+
+    fn refused() -> Outcome {
+        Outcome::Refused { status: 403 }
+    }
+
+    /// Answers about sources, each when all waits are over; gives the wait after each, in seconds.
+    fn waits(budget: &mut Budget, answers: Vec<(&str, Outcome)>) -> Vec<u64> {
+        let mut now = Instant::now();
+        let waits = answers.into_iter().map(|(source, outcome)| {
+            now += s(10_000);
+            budget.learn(&source.parse().unwrap(), &answer(outcome, 10, s(900)), now);
+            budget.closed_for(now).map_or(0, |wait| wait.as_secs())
+        });
+        waits.collect()
     }
 
     #[test]
     fn nothing_is_asked_while_limited_used_up_or_refused() {
         let now = Instant::now();
-        let limited = |wait| Outcome::Limited { status: 403, wait };
         for (outcome, remaining, wait) in [
             (limited(Some(s(30))), 10, 30),
             (limited(None), 10, 60),
@@ -166,24 +208,40 @@ mod tests {
             (Outcome::Denied, 10, 300),
         ] {
             let mut budget = Budget::default();
-            budget.learn(&answer(outcome, remaining, s(900)), now);
+            budget.learn(&events(), &answer(outcome, remaining, s(900)), now);
             assert_eq!(budget.closed_for(now), Some(s(wait)));
             assert_eq!(budget.closed_for(now + s(wait)), None);
         }
     }
 
     #[test]
-    fn a_success_in_between_starts_the_growing_wait_over() {
-        let mut now = Instant::now();
-        let mut budget = Budget::default();
-        let mut limit = |outcome| {
-            now += s(10_000);
-            budget.learn(&answer(outcome, 10, s(900)), now);
-            budget.closed_for(now).map(|wait| wait.as_secs())
-        };
-        let limited = || Outcome::Limited { status: 429, wait: None };
-        assert_eq!((limit(limited()), limit(limited())), (Some(60), Some(120)));
-        assert_eq!(limit(Outcome::NotModified), None);
-        assert_eq!(limit(limited()), Some(60));
+    fn a_limit_waits_as_long_as_asked_else_a_minute_and_growing_until_a_success() {
+        let answers = [None, None, Some(s(7)), None].map(|wait| ("events", limited(wait)));
+        let success = [("events", Outcome::NotModified), ("events", limited(None))];
+        let answers = answers.into_iter().chain(success).collect();
+        assert_eq!(waits(&mut Budget::default(), answers), [60, 120, 7, 480, 0, 60]);
+    }
+
+    #[test]
+    fn one_refused_source_closes_nothing_however_often_it_is_refused() {
+        let answers = (0..50).map(|n| (["orgs/a", "orgs/b"][n % 2], refused())).collect();
+        assert_eq!(waits(&mut Budget::default(), answers), [0; 50]);
+    }
+
+    #[test]
+    fn three_different_sources_refused_without_a_good_answer_between_them_close_all_and_for_longer_each_time()
+    {
+        let [a, b, c] = ["orgs/a", "orgs/b", "orgs/c"].map(|source| move || (source, refused()));
+        let again = vec![a(), b(), b(), c(), a(), b(), c()];
+        assert_eq!(waits(&mut Budget::default(), again), [0, 0, 0, 60, 0, 0, 120]);
+        let fine = ("events", Outcome::Page(Page::default()));
+        let answers = vec![a(), b(), fine, c(), a(), b()];
+        assert_eq!(waits(&mut Budget::default(), answers), [0, 0, 0, 0, 0, 60]);
+        let broken = ("events", Outcome::Failed { reason: String::new() });
+        assert_eq!(
+            waits(&mut Budget::default(), vec![a(), b(), broken, c()]),
+            [0, 0, 0, 60],
+            "no good answer"
+        );
     }
 }

@@ -19,6 +19,7 @@ fn an_answer() -> impl Strategy<Value = Answer> {
         Just(()).prop_map(|()| Outcome::Page(Page::default())),
         Just(()).prop_map(|()| Outcome::Denied),
         Just(()).prop_map(|()| Outcome::Missing { status: 404 }),
+        Just(()).prop_map(|()| Outcome::Refused { status: 403 }),
         Just(()).prop_map(|()| Outcome::Failed { reason: String::new() }),
         prop::option::of(a_duration().prop_map(|wait| wait.max(Duration::from_secs(1))))
             .prop_map(|wait| Outcome::Limited { status: 403, wait }),
@@ -38,13 +39,13 @@ proptest! {
 
     #[test]
     fn no_sequence_of_answers_closes_us_out_for_longer_than_githubs_hour(
-        steps in vec((an_answer(), 0_u64..5_000, any::<u32>()), 1..60),
+        steps in vec((an_answer(), 0_u8..5, 0_u64..5_000, any::<u32>()), 1..60),
     ) {
         let mut now = Instant::now();
         let mut budget = Budget::default();
-        for (answer, later_s, round_requests) in &steps {
+        for (answer, organisation, later_s, round_requests) in &steps {
             now += Duration::from_secs(*later_s);
-            budget.learn(answer, now);
+            budget.learn(&format!("orgs/{organisation}").parse().unwrap(), answer, now);
             let longest = ASKED_MAX + RESET_MARGIN;
             prop_assert!(budget.pace(*round_requests, now) <= longest);
             prop_assert!(budget.closed_for(now).is_none_or(|wait| !wait.is_zero() && wait <= longest));

@@ -1,9 +1,7 @@
 //! How much of a feed we saw, and records of what we did not. Pure.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
-use tokio::time::Instant;
+use serde::{Deserialize, Serialize};
 
 use crate::config::Source;
 use crate::gap::GapRecord;
@@ -38,33 +36,49 @@ impl Gap {
     }
 }
 
-/// Seconds of a feed seen / elapsed, since its first whole poll.
-#[derive(Clone, Copy, Default)]
+/// Seconds of a feed seen / elapsed, since its first whole poll ever: it outlives the process, and so counts the time during
+/// which none ran.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Coverage {
-    since: Option<Instant>,
-    missed: Duration,
+    #[serde(rename = "s", with = "chrono::serde::ts_seconds_option")]
+    since: Option<DateTime<Utc>>,
+    #[serde(rename = "m")]
+    missed_s: u64,
 }
 
 impl Coverage {
     /// Counts a whole poll and what was missed before and in it.
-    pub(super) fn add(&mut self, now: Instant, gaps: &[Gap]) {
+    pub(super) fn add(&mut self, now: DateTime<Utc>, gaps: &[Gap]) {
+        if self.since.is_some_and(|since| since > now) {
+            // The clock was set back, and nobody knows how long it has really been.
+            *self = Self::default();
+        }
         self.since.get_or_insert(now);
-        self.missed += Duration::from_secs(gaps.iter().map(Gap::seconds).sum());
+        let missed_s = gaps.iter().map(Gap::seconds).fold(0, u64::saturating_add);
+        self.missed_s = self.missed_s.saturating_add(missed_s);
+    }
+
+    /// True before the first whole poll.
+    pub(super) fn is_empty(&self) -> bool {
+        self.since.is_none()
     }
 
     /// From 0 to 1; 1 where nothing has elapsed yet.
-    pub(super) fn ratio(&self, now: Instant) -> f64 {
+    pub(super) fn ratio(&self, now: DateTime<Utc>) -> f64 {
         Self::ratio_of_all([*self], now)
     }
 
     /// The ratio over several feeds, each weighed by the time it was polled.
-    pub(super) fn ratio_of_all(all: impl IntoIterator<Item = Self>, now: Instant) -> f64 {
+    pub(super) fn ratio_of_all(all: impl IntoIterator<Item = Self>, now: DateTime<Utc>) -> f64 {
         let (mut elapsed_s, mut missed_s) = (0.0, 0.0);
         for one in all {
-            let elapsed = one.since.map_or(Duration::ZERO, |since| now - since);
-            elapsed_s += elapsed.as_secs_f64();
+            let elapsed = one.since.map_or(0.0, |since| (now - since).as_seconds_f64().max(0.0));
+            elapsed_s += elapsed;
             // Gaps are told by events' clocks: recorded events can have gaps longer than we run.
-            missed_s += one.missed.min(elapsed).as_secs_f64();
+            #[expect(clippy::cast_precision_loss, reason = "seconds of a feed are far below 2^52")]
+            let missed = (one.missed_s as f64).min(elapsed);
+            missed_s += missed;
         }
         if elapsed_s > 0.0 { (elapsed_s - missed_s) / elapsed_s } else { 1.0 }
     }
@@ -72,16 +86,21 @@ impl Coverage {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn gap(from: &str, to: &str) -> Gap {
         Gap { from: from.parse().unwrap(), to: to.parse().unwrap(), events_in_poll: 300 }
     }
 
+    fn after(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_767_268_800 + seconds, 0).unwrap()
+    }
+
     #[test]
     fn coverage_is_what_was_seen_of_what_elapsed() {
-        let start = Instant::now();
-        let after = |seconds| start + Duration::from_secs(seconds);
+        let start = after(0);
         let lossy = gap("2026-01-01T12:00:00Z", "2026-01-01T12:00:25Z");
         let (mut one, mut two, never) = (Coverage::default(), Coverage::default(), Coverage::default());
         assert_eq!(one.ratio(start), 1.0);
@@ -94,5 +113,33 @@ mod tests {
         assert_eq!(Coverage::ratio_of_all([one, two, never], after(100)), 0.875);
         two.add(after(100), &[gap("2015-01-01T00:00:00Z", "2026-01-01T00:00:00Z")]);
         assert_eq!(two.ratio(after(100)), 0.0);
+    }
+
+    #[test]
+    fn time_without_a_process_counts_as_elapsed_and_the_gap_found_then_as_missed() {
+        let mut before = Coverage::default();
+        before.add(after(0), &[]);
+        let saved = serde_json::to_string(&before).unwrap();
+        let mut later: Coverage = serde_json::from_str(&saved).unwrap();
+        assert_eq!(later.ratio(after(1000)), 1.0, "nothing is known to be missed yet");
+        later.add(after(1000), &[gap("2026-01-01T12:00:00Z", "2026-01-01T12:15:00Z")]);
+        assert_eq!(later.ratio(after(1000)), 0.1);
+    }
+
+    proptest! {
+        #[test]
+        fn no_clock_and_no_gap_make_a_ratio_outside_0_to_1(
+            polls in proptest::collection::vec((-5_000_i64..5_000, any::<u32>()), 1..20),
+            asked in -10_000_i64..10_000,
+        ) {
+            let mut coverage = Coverage::default();
+            for (at, missed_s) in polls {
+                let gap = Gap { from: after(0), to: after(missed_s.into()), events_in_poll: 1 };
+                coverage.add(after(at), &[gap]);
+                for now in [after(at), after(asked)] {
+                    prop_assert!((0.0..=1.0).contains(&coverage.ratio(now)));
+                }
+            }
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -9,19 +10,22 @@ use url::Url;
 use super::budget::Budget;
 use super::coverage::{Coverage, Gap};
 use super::memory::Memory;
+use super::snapshot::FeedSnapshot;
+use super::trouble::Trouble;
 use super::walk::{Found, Step, Walk};
 use crate::config::Source;
-use crate::github::{Client, Outcome};
-use crate::health::{Dependency, Health};
-use crate::retry::{Backoff, Interrupted};
+use crate::github::{Client, Outcome, poll_interval};
+use crate::retry::{Backoff, Interrupted, doubled};
 
 /// What GitHub has always asked for; used until it says otherwise.
 const POLL_INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
 /// Between attempts at a feed that fails, before jitter: GitHub's 502s pass in seconds, its bad days in hours.
 const FAILED_WAIT_MIN: Duration = Duration::from_secs(2);
 const FAILED_WAIT_MAX: Duration = Duration::from_secs(120);
-/// How soon a feed that is not there is looked for again.
-const MISSING_WAIT: Duration = Duration::from_secs(300);
+/// How soon a feed that GitHub refuses, or does not have, is asked for again; twice that each further time, up to an hour.
+const REFUSED_WAIT_FIRST: Duration = Duration::from_secs(60);
+const MISSING_WAIT_FIRST: Duration = Duration::from_secs(300);
+const TURNED_AWAY_WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// How a poll ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,6 +38,8 @@ pub(super) enum End {
     Limited { status: Option<u16> },
     /// GitHub does not take the token.
     Denied,
+    /// GitHub refuses this feed, and it is no limit.
+    Refused { status: u16 },
     /// There is no such feed, or not for us.
     Missing { status: u16 },
     /// Anything else.
@@ -49,21 +55,23 @@ pub(super) struct Feed {
     pub due: Instant,
     /// What GitHub asks for between two polls.
     pub interval: Duration,
-    /// Tells about this feed in the log, once when it fails and once when it is back. Not part of the program's readiness.
-    pub trouble: Dependency,
+    pub trouble: Trouble,
     first_page: Url,
     etag: Option<String>,
     /// Requests that the last poll took.
     requests: u32,
     /// When the last poll's first answer came: intervals count from here.
     answered: Instant,
+    /// The same by the clock, which goes on while no process runs.
+    answered_at: DateTime<Utc>,
     backoff: Backoff,
+    /// How often in a row GitHub refused the feed, or did not have it.
+    turned_away: u32,
 }
 
 impl Feed {
     /// A feed that is due at once.
     pub(super) fn new(source: Source, client: &Client) -> Self {
-        let trouble = Health::default().dependency(format!("GitHub's feed {source} at {}", client.server()));
         let now = Instant::now();
         Self {
             first_page: client.first_page(&source),
@@ -71,13 +79,39 @@ impl Feed {
             coverage: Coverage::default(),
             due: now,
             interval: POLL_INTERVAL_DEFAULT,
-            trouble,
+            trouble: Trouble::none(format!("GitHub's feed {source} at {}", client.server())),
             etag: None,
             requests: 1,
             answered: now,
+            answered_at: Utc::now(),
             backoff: Backoff::between(FAILED_WAIT_MIN, FAILED_WAIT_MAX),
+            turned_away: 0,
             source,
         }
+    }
+
+    /// What the next process needs to go on from here, with at most so many marks of events.
+    pub(super) fn snapshot(&self, marks_max: usize) -> FeedSnapshot {
+        FeedSnapshot {
+            etag: self.etag.clone(),
+            newest: self.memory.newest(),
+            marks: self.memory.newest_marks(marks_max),
+            coverage: self.coverage,
+            interval_s: (self.interval != POLL_INTERVAL_DEFAULT).then_some(self.interval.as_secs()),
+        }
+    }
+
+    /// Goes on from what another process knew.
+    ///
+    /// # Errors
+    /// Why that makes no sense; then the feed is as it was.
+    pub(super) fn resume(&mut self, snapshot: FeedSnapshot) -> Result<(), String> {
+        let snapshot = snapshot.checked(Utc::now())?;
+        self.memory.adopt(&snapshot.marks, snapshot.newest);
+        self.etag = snapshot.etag;
+        self.coverage = snapshot.coverage;
+        self.interval = snapshot.interval_s.map_or(self.interval, poll_interval);
+        Ok(())
     }
 
     /// Requests that the next poll will take, judging by the last.
@@ -101,10 +135,10 @@ impl Feed {
                 () = shutdown.cancelled() => return Err(Interrupted),
             };
             let now = Instant::now();
-            budget.learn(&answer, now);
+            budget.learn(&self.source, &answer, now);
             self.requests += 1;
             if self.requests == 1 {
-                self.answered = now;
+                (self.answered, self.answered_at) = (now, Utc::now());
                 self.interval = answer.hints.poll_interval.unwrap_or(self.interval);
             }
             let step = match answer.outcome {
@@ -128,9 +162,9 @@ impl Feed {
             End::Whole => {
                 self.etag = found.etag;
                 self.memory.remember_walked(&found.marks, found.newest);
-                self.coverage.add(self.answered, gaps);
+                self.coverage.add(self.answered_at, gaps);
             }
-            End::NotModified => self.coverage.add(self.answered, &[]),
+            End::NotModified => self.coverage.add(self.answered_at, &[]),
             _ => self.memory.remember_ahead(&found.marks),
         }
     }
@@ -140,17 +174,26 @@ impl Feed {
         self.due = match end {
             End::Whole | End::NotModified => {
                 self.backoff.reset();
+                self.turned_away = 0;
                 self.answered + interval
             }
             // When this ends is for the budget to say; the feed itself is fine.
             End::Limited { .. } | End::Denied => now,
-            End::Missing { .. } => now + MISSING_WAIT,
+            End::Refused { .. } => self.turned_away(REFUSED_WAIT_FIRST, interval, now),
+            End::Missing { .. } => self.turned_away(MISSING_WAIT_FIRST, interval, now),
             // A walk that broke off has asked for the first page all the same.
             End::Failed { .. } if self.requests > 1 => {
                 (now + self.backoff.next_delay()).max(self.answered + interval)
             }
             End::Failed { .. } => now + self.backoff.next_delay(),
         };
+    }
+
+    /// When to ask again what was not for us: later each time, and never sooner than what gives events.
+    fn turned_away(&mut self, first: Duration, interval: Duration, now: Instant) -> Instant {
+        self.turned_away = self.turned_away.saturating_add(1);
+        let wait = doubled(first, self.turned_away, TURNED_AWAY_WAIT_MAX);
+        (now + wait).max(self.answered + interval)
     }
 }
 
@@ -161,6 +204,7 @@ impl End {
             Outcome::NotModified => Self::NotModified,
             Outcome::Limited { status, .. } => Self::Limited { status: Some(status) },
             Outcome::Denied => Self::Denied,
+            Outcome::Refused { status } => Self::Refused { status },
             Outcome::Missing { status } => Self::Missing { status },
             Outcome::Failed { reason } => Self::Failed { reason },
             Outcome::Page(_) => Self::Whole,
@@ -174,6 +218,7 @@ impl End {
             Self::NotModified => "not-modified",
             Self::Limited { .. } => "limited",
             Self::Denied => "denied",
+            Self::Refused { .. } => "refused",
             Self::Missing { .. } => "missing",
             Self::Failed { .. } => "failed",
         }
@@ -189,6 +234,10 @@ impl End {
                 "GitHub refuses access (401): check that GITHUB_TOKEN holds a token that has not expired"
                     .into(),
             ),
+            Self::Refused { status } => Some(format!(
+                "GitHub refuses it ({status}) while the quota is not used up: check whether the organisation wants SAML \
+                 sign-on for the token, whether the repository is blocked, and what GITHUB_TOKEN may read"
+            )),
             Self::Missing { status } => Some(format!(
                 "GitHub has no such feed ({status}): check its name, and whether the token may see it"
             )),

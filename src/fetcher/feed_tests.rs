@@ -20,13 +20,18 @@ fn found(marks: &[u64]) -> Found {
     }
 }
 
+fn refused() -> End {
+    End::Refused { status: 403 }
+}
+
 fn failed() -> End {
     End::Failed { reason: "it answered 502".into() }
 }
 
 #[test]
 fn the_etag_and_the_overlap_are_remembered_after_whole_polls_only() {
-    for end in [failed(), End::Limited { status: None }, End::Denied, End::Missing { status: 404 }] {
+    let others = [End::Limited { status: None }, End::Denied, End::Missing { status: 404 }, refused()];
+    for end in others.into_iter().chain([failed()]) {
         let mut feed = feed();
         feed.remember(found(&[1]), &end, &[]);
         assert_eq!((feed.etag.as_deref(), feed.memory.newest()), (None, None), "{end:?}");
@@ -67,10 +72,31 @@ fn good_polls_keep_the_interval_and_bad_ones_back_off() {
 }
 
 #[test]
+fn a_source_that_is_refused_or_missing_is_asked_less_and_less_often_until_it_answers() {
+    let mut feed = feed();
+    let now = feed.answered;
+    let mut waits = |end: End, times: usize| -> Vec<u64> {
+        let mut wait = |_| {
+            feed.schedule(&end, s(30), now);
+            (feed.due - now).as_secs()
+        };
+        (0..times).map(&mut wait).collect()
+    };
+    assert_eq!(waits(refused(), 8), [60, 120, 240, 480, 960, 1920, 3600, 3600]);
+    assert_eq!(waits(End::NotModified, 1), [30]);
+    assert_eq!(waits(End::Missing { status: 404 }, 6), [300, 600, 1200, 2400, 3600, 3600]);
+    assert_eq!(waits(End::Whole, 1), [30]);
+    assert_eq!(waits(refused(), 1), [60], "a good poll starts the waits over");
+    feed.schedule(&refused(), s(7200), now);
+    assert_eq!(feed.due, now + s(7200), "not sooner than a source that gives events");
+}
+
+#[test]
 fn every_fault_says_what_to_do() {
     assert_eq!((End::Whole.fault(), End::NotModified.fault()), (None, None));
     assert!(End::Denied.fault().unwrap().contains("GITHUB_TOKEN"));
     assert!(End::Missing { status: 404 }.fault().unwrap().contains("404"));
+    assert!(refused().fault().unwrap().contains("SAML"));
     assert!(End::Limited { status: Some(403) }.fault().unwrap().contains("403"));
     assert!(failed().fault().unwrap().contains("502"));
 }

@@ -4,19 +4,38 @@
 //! between. *Ahead* holds what was published by polls that broke off after some pages: it need not be published again, but
 //! meeting it proves nothing, because the pages behind it were never seen.
 
-use std::collections::hash_map::RandomState;
 use std::collections::{HashSet, VecDeque};
-use std::hash::BuildHasher;
 
 use chrono::{DateTime, Utc};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::event::Event;
 
 /// The newest this many are remembered, in each part: 33 full polls. GitHub shows 300.
-const REMEMBERED_MAX: usize = 10_000;
+pub(super) const REMEMBERED_MAX: usize = 10_000;
+/// Of the last whole poll the newest this many are known to be its top: all that GitHub shows.
+const TOP_MAX: usize = 300;
 
-/// A short stand-in for an event. Two events share one by chance once in 10^15 polls.
+/// A short stand-in for an event. Two events share one by chance once in 10^15 polls. Saved memories hold marks, so the same
+/// event has the same mark in every build. GitHub chooses ids and times, so nobody can make events share one on purpose.
 pub(super) type Mark = u64;
+
+/// Keeps the marks of what is no event apart from those of events.
+const OTHER_SEED: u64 = 1;
+
+/// The mark of an event. An id alone does not do: GitHub's ids have started afresh before.
+pub(super) fn mark_of(event: &Event) -> Mark {
+    let created = event.created();
+    let mut name = created.timestamp().to_le_bytes().to_vec();
+    name.extend(created.timestamp_subsec_nanos().to_le_bytes());
+    name.extend(event.id.as_bytes());
+    xxh3_64(&name)
+}
+
+/// The mark of an element that is not an event.
+pub(super) fn mark_of_other(body: &[u8]) -> Mark {
+    xxh3_64_with_seed(body, OTHER_SEED)
+}
 
 /// What a feed has given us before.
 #[derive(Default)]
@@ -25,20 +44,11 @@ pub(super) struct Memory {
     ahead: Ring,
     /// When the newest event of the last whole poll that had any was created.
     newest: Option<DateTime<Utc>>,
-    hasher: RandomState,
+    /// The marks at the top of the feed at that poll, oldest first: those that GitHub shows longest.
+    top: Vec<Mark>,
 }
 
 impl Memory {
-    /// The mark of an event. An id alone does not do: GitHub's ids have started afresh before.
-    pub(super) fn mark(&self, event: &Event) -> Mark {
-        self.hasher.hash_one((&event.id, event.created()))
-    }
-
-    /// The mark of an element that is not an event.
-    pub(super) fn mark_of_other(&self, body: &[u8]) -> Mark {
-        self.hasher.hash_one(body)
-    }
-
     /// It came in a whole poll.
     pub(super) fn is_walked(&self, mark: Mark) -> bool {
         self.walked.marks.contains(&mark)
@@ -54,13 +64,42 @@ impl Memory {
         self.newest
     }
 
+    /// An event of this time is known to be old, although no event at all is known: all that is left of the memory is the time
+    /// of the newest.
+    pub(super) fn reaches_back_to(&self, created: DateTime<Utc>) -> bool {
+        self.walked.marks.is_empty() && self.newest.is_some_and(|newest| created <= newest)
+    }
+
+    /// The marks of the newest walked events, oldest first: the top of the feed first of all.
+    pub(super) fn newest_marks(&self, max: usize) -> Vec<Mark> {
+        if max <= self.top.len() {
+            return self.top[self.top.len() - max..].to_vec();
+        }
+        let top: HashSet<Mark> = self.top.iter().copied().collect();
+        let others: Vec<_> = self.walked.order.iter().filter(|mark| !top.contains(mark)).collect();
+        let left_out = others.len().saturating_sub(max - self.top.len());
+        others.into_iter().skip(left_out).chain(&self.top).copied().collect()
+    }
+
+    /// Takes over what another process knew: marks of walked events, oldest first.
+    pub(super) fn adopt(&mut self, marks: &[Mark], newest: Option<DateTime<Utc>>) {
+        self.walk(marks);
+        self.newest = self.newest.max(newest);
+    }
+
     /// Remembers the marks, oldest first, of a whole poll that is published and confirmed.
     pub(super) fn remember_walked(&mut self, marks: &[Mark], newest: Option<DateTime<Utc>>) {
         let ahead = std::mem::take(&mut self.ahead);
-        for mark in ahead.order.iter().chain(marks) {
-            self.walked.insert(*mark);
-        }
+        ahead.order.iter().for_each(|mark| self.walked.insert(*mark));
+        self.walk(marks);
         self.newest = newest.or(self.newest);
+    }
+
+    fn walk(&mut self, marks: &[Mark]) {
+        marks.iter().for_each(|mark| self.walked.insert(*mark));
+        if !marks.is_empty() {
+            self.top = marks[marks.len().saturating_sub(TOP_MAX)..].to_vec();
+        }
     }
 
     /// Remembers the marks of a poll that broke off; what it brought is published and confirmed.
@@ -117,14 +156,49 @@ mod tests {
         assert!(memory.is_walked(1) && memory.is_walked(2) && memory.ahead.marks.is_empty());
     }
 
+    fn mark(id: &str, created_at: &str) -> Mark {
+        let body = format!(r#"{{"id":"{id}","type":"X","created_at":"{created_at}"}}"#);
+        mark_of(&Event::parse(body.as_bytes()).unwrap())
+    }
+
     #[test]
     fn an_id_with_another_time_is_another_event() {
-        let memory = Memory::default();
-        let mark = |created_at: &str| {
-            let body = format!(r#"{{"id":"1","type":"X","created_at":"{created_at}"}}"#);
-            memory.mark(&Event::parse(body.as_bytes()).unwrap())
-        };
-        assert_eq!(mark("2026-01-01T00:00:00Z"), mark("2026-01-01T01:00:00+01:00"));
-        assert_ne!(mark("2026-01-01T00:00:00Z"), mark("2015-01-01T00:00:00Z"));
+        assert_eq!(mark("1", "2026-01-01T00:00:00Z"), mark("1", "2026-01-01T01:00:00+01:00"));
+        assert_ne!(mark("1", "2026-01-01T00:00:00Z"), mark("1", "2015-01-01T00:00:00Z"));
+        assert_ne!(mark("1", "2026-01-01T00:00:00Z"), mark("1", "2026-01-01T00:00:00.5Z"));
+        assert_ne!(mark("1", "2026-01-01T00:00:00Z"), mark("11", "2026-01-01T00:00:00Z"));
+    }
+
+    #[test]
+    fn marks_are_the_same_in_every_build() {
+        // Saved memories hold them: other values here make every fetcher publish its last events again after an update.
+        assert_eq!(mark("12345678901", "2026-01-01T00:00:00Z"), 9_484_776_769_629_026_085);
+        assert_eq!(mark_of_other(b"null"), 7_333_814_192_478_045_336);
+    }
+
+    #[test]
+    fn the_newest_marks_are_the_top_of_the_feed_although_others_came_later_into_the_memory() {
+        let mut memory = Memory::default();
+        memory.remember_walked(&[1, 2, 5, 6], None);
+        // 3 and 4 were shown late, below what was known.
+        memory.remember_walked(&[3, 4, 5, 6], None);
+        assert_eq!(memory.newest_marks(2), [5, 6]);
+        assert_eq!(memory.newest_marks(4), [3, 4, 5, 6]);
+        assert_eq!(memory.newest_marks(5), [2, 3, 4, 5, 6]);
+        assert_eq!(memory.newest_marks(9), [1, 2, 3, 4, 5, 6]);
+        assert_eq!((memory.newest_marks(0), Memory::default().newest_marks(9)), (vec![], vec![]));
+        memory.remember_walked(&[], None);
+        assert_eq!(memory.newest_marks(2), [5, 6], "an empty poll changes nothing");
+    }
+
+    #[test]
+    fn what_another_process_knew_is_added_and_proves_nothing_of_a_poll_that_broke_off() {
+        let (early, late) = ("2026-01-01T00:00:00Z".parse().ok(), "2026-01-01T00:00:09Z".parse().ok());
+        let mut memory = Memory::default();
+        memory.remember_walked(&[1], late);
+        memory.remember_ahead(&[2]);
+        memory.adopt(&[3], early);
+        assert!(memory.is_walked(1) && memory.is_walked(3) && !memory.is_walked(2) && memory.is_published(2));
+        assert_eq!(memory.newest(), late);
     }
 }

@@ -4,16 +4,28 @@
 //! GitHub counts them per token, and one request at a time. A poll walks pages until it meets what was seen before; its
 //! events are published, and only when RabbitMQ has confirmed all of them does the feed remember it.
 //!
+//! One fetcher of a namespace polls: the one on `duty`. It saves what all feeds remember in a queue, so that the next process
+//! goes on from there (`keeper`, `remembered`). Copies for the archive and records of gaps go their own way (`extras`, `lane`,
+//! `backlog`) and stop nothing.
+//!
 //! The program is ready when RabbitMQ is. GitHub being away makes it no less ready: no restart would help, and what was missed
 //! meanwhile is recorded as a gap.
 
+mod backlog;
 mod budget;
 mod coverage;
+mod duty;
+mod extras;
 mod feed;
+mod keeper;
+mod lane;
 mod memory;
 mod poller;
 mod publish;
+mod remembered;
 mod report;
+mod snapshot;
+mod trouble;
 mod walk;
 
 use std::time::Duration;
@@ -28,7 +40,7 @@ use crate::status::Board;
 use poller::Poller;
 
 /// How long saying goodbye to RabbitMQ may take.
-const GOODBYE: Duration = Duration::from_secs(1);
+const GOODBYE: Duration = Duration::from_secs(3);
 
 /// Polls every source of `args` and publishes what is new, until `shutdown`; with `once`, each source a single time.
 ///
@@ -54,8 +66,11 @@ pub async fn run(
     // A RabbitMQ that blocks us does not answer; then closing the socket has to do.
     let _ = tokio::time::timeout(GOODBYE, poller.close()).await;
     match ended {
-        Ok(faults) if faults.is_empty() => Ok(()),
-        Ok(faults) => bail!("not every source was polled: {}", faults.join("; ")),
+        Ok(Some(faults)) if faults.is_empty() => Ok(()),
+        Ok(None) => bail!(
+            "another fetcher polls for this namespace, and two would poll the same twice: stop it first, or use another --namespace"
+        ),
+        Ok(Some(faults)) => bail!("not every source was polled: {}", faults.join("; ")),
         Err(PublishError::Interrupted(_)) => Ok(()),
         Err(error @ PublishError::Hopeless(_)) => Err(error.into()),
     }

@@ -11,20 +11,28 @@ use tokio_util::sync::CancellationToken;
 use super::budget::Budget;
 use super::coverage::{Coverage, Gap};
 use super::feed::{End, Feed};
+use super::keeper::Keeper;
 use super::report::{self, Counts, Quota, Report};
 use super::{publish, walk::Element};
-use crate::broker::{Broker, PublishError, Publisher};
+use crate::broker::{Broker, BrokerError, Outgoing, Part, PublishError, Publisher};
 use crate::config::{FetchArgs, Source};
 use crate::github::Client;
 use crate::retry;
 use crate::status::{Board, FetcherFigures, PollFigures};
 use crate::telemetry::traces::{Kind, Span};
 
+/// What events need on their way. The load queue too, so that events have where to go before the first loader starts.
+const PARTS: &[Part] = &[Part::Exchange, Part::LoadQueue];
+
+/// How long a fetcher that polls once waits for another one to end.
+const ONCE_WAIT: Duration = Duration::from_secs(3);
+
 /// What the fetcher works with.
 pub(super) struct Poller {
     client: Client,
     broker: Broker,
     publisher: Publisher,
+    keeper: Keeper,
     budget: Budget,
     feeds: Vec<Feed>,
     figures: Arc<FetcherFigures>,
@@ -46,7 +54,8 @@ impl Poller {
         let client = Client::new(args.api_url()?, token)?;
         Ok(Self {
             feeds: distinct(&args.sources).map(|source| Feed::new(source.clone(), &client)).collect(),
-            publisher: broker.publisher(board.health(), true),
+            publisher: broker.publisher(PARTS, board.health(), true),
+            keeper: Keeper::new(&broker, board),
             figures: board.fetcher(),
             client,
             broker,
@@ -57,9 +66,19 @@ impl Poller {
         })
     }
 
-    /// Polls whichever source is due, for ever.
+    /// Polls whichever source is due, for ever, whenever this fetcher is on duty.
     pub(super) async fn poll_for_ever(&mut self) -> Result<Infallible, PublishError> {
         self.publisher.open(&self.shutdown).await?;
+        loop {
+            // Without a limit it waits until it is on duty.
+            let _ = self.keeper.begin(&mut self.feeds, None, &self.shutdown).await?;
+            let error = self.poll_on_duty().await?;
+            self.keeper.lose(error);
+        }
+    }
+
+    /// Polls whichever source is due, until this fetcher is not on duty any more.
+    async fn poll_on_duty(&mut self) -> Result<BrokerError, PublishError> {
         loop {
             let now = Instant::now();
             let next = self.feeds.iter().enumerate().min_by_key(|(_, feed)| feed.due);
@@ -67,14 +86,24 @@ impl Poller {
                 self.shutdown.cancelled().await;
                 return Err(retry::Interrupted.into());
             };
-            retry::sleep(wait, &self.shutdown).await?;
+            let waiting = tokio::select! {
+                kept = self.keeper.keep_until(now + wait, &self.feeds) => kept,
+                () = self.shutdown.cancelled() => return Err(retry::Interrupted.into()),
+            };
+            if let Err(error) = waiting {
+                return Ok(error);
+            }
             self.poll(index).await?;
         }
     }
 
-    /// Polls each source once; gives the faults of those that could not be polled whole, by name.
-    pub(super) async fn poll_each_once(&mut self) -> Result<Vec<String>, PublishError> {
+    /// Polls each source once; gives the faults of those that could not be polled whole, by name. Nothing when another fetcher is
+    /// at work.
+    pub(super) async fn poll_each_once(&mut self) -> Result<Option<Vec<String>>, PublishError> {
         self.publisher.open(&self.shutdown).await?;
+        if self.keeper.begin(&mut self.feeds, Some(ONCE_WAIT), &self.shutdown).await?.is_err() {
+            return Ok(None);
+        }
         let mut faults = Vec::new();
         for index in 0..self.feeds.len() {
             let end = self.poll(index).await?;
@@ -90,16 +119,19 @@ impl Poller {
                 break;
             }
         }
-        Ok(faults)
+        Ok(Some(faults))
     }
 
-    /// Says goodbye to RabbitMQ.
+    /// Saves what is to be remembered, and says goodbye to RabbitMQ.
     pub(super) async fn close(&mut self) {
+        self.keeper.close(&self.feeds).await;
         self.publisher.close().await;
     }
 
     /// Polls one source: walks its pages, publishes what is new, and then, all of it confirmed, remembers it.
     async fn poll(&mut self, index: usize) -> Result<End, PublishError> {
+        // Nothing is fetched that RabbitMQ could not take.
+        self.publisher.look_for_load_queue(&self.shutdown).await?;
         let started = Instant::now();
         let feed = &mut self.feeds[index];
         let mut span = Span::root("poll", Kind::Internal);
@@ -116,33 +148,35 @@ impl Poller {
         let mut counts = Counts::of(&walk);
         let mut found = walk.into_found();
         let elements = std::mem::take(&mut found.elements);
-        counts.leave_out(self.publish(index, elements, &gaps, &span).await?);
+        counts.leave_out(self.publish(index, elements, &span).await?);
+        let source = &self.feeds[index].source;
+        self.keeper.record(gaps.iter().map(|gap| gap.record(source, chrono::Utc::now())));
+        self.keeper.settle().await;
         self.feeds[index].remember(found, &end, &gaps);
+        self.keeper.has_news();
         self.schedule(index, &end);
         self.tell(index, &end, counts, &gaps, started.elapsed());
         Ok(end)
     }
 
     /// Publishes and waits for every confirm; gives the number of those that RabbitMQ finds too large. They are left out, or
-    /// nothing would ever be published again. Without messages it still sees to the session, so that nothing is fetched
-    /// that RabbitMQ could not take.
+    /// nothing would ever be published again.
     async fn publish(
         &mut self,
         index: usize,
         elements: Vec<Element>,
-        gaps: &[Gap],
         poll: &Span,
     ) -> Result<usize, PublishError> {
         let source = &self.feeds[index].source;
         let mut messages: Vec<_> =
             elements.into_iter().map(|element| publish::of_element(element, &self.broker)).collect();
-        let now = chrono::Utc::now();
-        messages.extend(gaps.iter().map(|gap| publish::of_gap(gap, source, &self.broker, now)));
         let _span = self.broker.begin_publish(Some(poll), &mut messages);
         let too_large = self.publisher.publish_all(&messages, &self.shutdown).await?;
         for error in &too_large {
             tracing::error!(source = %source, "{source}: {error}; the event is left out, GH Archive will have it");
         }
+        let is_left_out = |message: &Outgoing| too_large.iter().any(|one| std::ptr::eq(one.message, message));
+        self.keeper.copy(messages.iter().filter(|message| !is_left_out(message)));
         Ok(too_large.len())
     }
 
@@ -169,28 +203,25 @@ impl Poller {
         feed.due.saturating_duration_since(now).max(closed)
     }
 
-    fn tell(&self, index: usize, end: &End, counts: Counts, gaps: &[Gap], took: Duration) {
+    fn tell(&mut self, index: usize, end: &End, counts: Counts, gaps: &[Gap], took: Duration) {
+        let (now, now_utc) = (Instant::now(), chrono::Utc::now());
+        let next_poll_in = self.until_polled(&self.feeds[index], now);
+        let news = self.feeds[index].trouble.note(end, next_poll_in, now);
         let feed = &self.feeds[index];
-        let now = Instant::now();
-        match end.fault() {
-            None => feed.trouble.up(),
-            // Told for all sources at once, by the report.
-            Some(_) if matches!(end, End::Limited { .. }) => {}
-            Some(fault) => feed.trouble.away(fault),
-        }
+        report::tell_news(&feed.source, news);
         let of_kind = |other: &&Feed| other.source.kind() == feed.source.kind();
         let of_kind = self.feeds.iter().filter(of_kind);
         if let Some(newest) = of_kind.clone().filter_map(|feed| feed.memory.newest()).max() {
             report::newest_of_kind(feed.source.kind(), newest);
         }
         let of_kind = of_kind.map(|feed| feed.coverage);
-        report::coverage_of_kind(feed.source.kind(), Coverage::ratio_of_all(of_kind, now));
-        let coverage = Coverage::ratio_of_all(self.feeds.iter().map(|feed| feed.coverage), now);
+        report::coverage_of_kind(feed.source.kind(), Coverage::ratio_of_all(of_kind, now_utc));
+        let coverage = Coverage::ratio_of_all(self.feeds.iter().map(|feed| feed.coverage), now_utc);
         report::overall_coverage(coverage);
         let quota = Quota {
             left: self.budget.remaining(),
             limit: self.budget.limit(),
-            resets_at: self.budget.resets_in(now).map(|wait| chrono::Utc::now() + wait),
+            resets_at: self.budget.resets_in(now).map(|wait| now_utc + wait),
         };
         self.figures.polled(PollFigures {
             events_new: counts.published as u64,
@@ -207,9 +238,9 @@ impl Poller {
             counts,
             gaps,
             quota,
-            coverage: feed.coverage.ratio(now),
+            coverage: feed.coverage.ratio(now_utc),
             took,
-            next_poll_in: self.until_polled(feed, now),
+            next_poll_in,
         }
         .tell();
     }

@@ -7,6 +7,7 @@ use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gau
 
 use super::coverage::Gap;
 use super::feed::End;
+use super::trouble::News;
 use super::walk::Walk;
 use crate::config::Source;
 
@@ -72,7 +73,7 @@ impl Report<'_> {
             let why = self.end.fault().unwrap_or_default();
             tracing::warn!(source = %self.source, wait_s, "{why}: no source is polled for {wait_s} s");
         }
-        // Polls that brought nothing but trouble are told by the feed's dependency: once, and once when it is back.
+        // Polls that brought nothing but trouble are told by the feed's `Trouble`: once, and once when it is over.
         if self.counts.pages > 0 || *self.end == End::NotModified {
             self.summarise();
         }
@@ -161,6 +162,15 @@ impl Quota {
     }
 }
 
+/// Logs what is news of a source's trouble.
+pub(super) fn tell_news(source: &Source, news: Option<News>) {
+    match news {
+        Some(News::Trouble(line)) => tracing::warn!(%source, "{line}"),
+        Some(News::Over(line)) => tracing::info!(%source, "{line}"),
+        None => {}
+    }
+}
+
 /// Sets the gauge of when the newest event of the sources of one kind was created.
 pub(super) fn newest_of_kind(kind: &'static str, created: DateTime<Utc>) {
     #[expect(clippy::cast_precision_loss, reason = "times are whole seconds")]
@@ -194,6 +204,12 @@ pub(super) fn describe() {
     ] {
         describe_counter!(name, what);
     }
+    describe_gauge!(
+        "github_etl_fetcher_on_duty",
+        "1 while this fetcher polls, 0 while it waits for another one"
+    );
+    describe_gauge!("github_etl_extra_up", "1 when the last attempt to publish there succeeded, else 0");
+    describe_gauge!("github_etl_extra_lacking_messages", "Messages that are not published there yet");
     describe_gauge!("github_etl_fetcher_coverage_ratio", "Seconds of all feeds seen / elapsed");
     describe_gauge!(
         "github_etl_fetcher_source_coverage_ratio",

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use url::Url;
 
 use super::coverage::Gap;
-use super::memory::{Mark, Memory};
+use super::memory::{Mark, Memory, mark_of, mark_of_other};
 use crate::event::Event;
 use crate::github::Page;
 
@@ -86,6 +86,9 @@ impl Walk {
         for body in page.elements {
             self.meet(body, memory);
         }
+        // The oldest of the page: one straggler in its middle says nothing of what lies around it.
+        let oldest = self.times[times_before..].last();
+        self.meets_before |= oldest.is_some_and(|oldest| memory.reaches_back_to(*oldest));
         if let Some(newest) = newest_before.filter(|_| !self.repeats) {
             self.holes.extend(hole(newest, &self.times[times_before..]));
         }
@@ -99,11 +102,11 @@ impl Walk {
         let (mark, event) = match Event::parse(&body) {
             Ok(event) => {
                 self.times.push(event.created());
-                (memory.mark(&event), Some(Named::of(&event)))
+                (mark_of(&event), Some(Named::of(&event)))
             }
             Err(reason) => {
                 tracing::debug!(page = self.pages, "an element is not an event: {reason}");
-                (memory.mark_of_other(&body), None)
+                (mark_of_other(&body), None)
             }
         };
         // Garbage that comes with every page must not pass for an overlap.

@@ -23,8 +23,11 @@ pub enum Outcome {
     NotModified,
     /// 200 with a page of events.
     Page(Page),
-    /// 403 or 429: too many requests. `wait` is what GitHub asks for; nothing when it did not say.
+    /// 429, or a 403 that says for how long or with no quota left: too many requests. `wait` is what GitHub asks for; nothing
+    /// when it did not say.
     Limited { status: u16, wait: Option<Duration> },
+    /// A 403 that does not speak of a limit: this feed is not for us. GitHub's secondary limit may look the same.
+    Refused { status: u16 },
     /// 401: GitHub does not take the token, or wants one.
     Denied,
     /// 404, 410, 451: no such feed, or not for us.
@@ -56,6 +59,7 @@ pub(super) fn outcome_of(status: StatusCode, hints: &Hints) -> Outcome {
     match status.as_u16() {
         304 => Outcome::NotModified,
         401 => Outcome::Denied,
+        status @ 403 if !hints.tell_a_limit() => Outcome::Refused { status },
         // GitHub uses both for both of its limits
         // (<https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>).
         status @ (403 | 429) => Outcome::Limited { status, wait: hints.asked_wait() },
@@ -81,27 +85,43 @@ mod tests {
         let none = Hints::default();
         assert_eq!(outcome(304, &none), Outcome::NotModified);
         assert_eq!(outcome(401, &none), Outcome::Denied);
-        assert_eq!(outcome(403, &none), Outcome::Limited { status: 403, wait: None });
+        assert_eq!(outcome(403, &none), Outcome::Refused { status: 403 });
         assert_eq!(outcome(429, &none), Outcome::Limited { status: 429, wait: None });
-        assert_eq!(outcome(404, &none), Outcome::Missing { status: 404 });
+        for status in [404, 410, 451] {
+            assert_eq!(outcome(status, &none), Outcome::Missing { status });
+        }
         for status in [204, 301, 302, 400, 422, 500, 502, 503, 504] {
             assert!(matches!(outcome(status, &none), Outcome::Failed { .. }), "{status}");
         }
     }
 
+    fn hints(retry_after_s: Option<u64>, quota: Option<(u64, u64)>) -> Hints {
+        let s = Duration::from_secs;
+        let quota =
+            quota.map(|(remaining, resets_in)| Quota { remaining, limit: None, resets_in: s(resets_in) });
+        Hints { retry_after: retry_after_s.map(s), quota, poll_interval: None }
+    }
+
     #[test]
     fn a_limit_waits_for_retry_after_else_for_the_reset_of_a_used_up_quota() {
-        let s = Duration::from_secs;
-        let quota = |remaining, resets_in| Some(Quota { remaining, limit: None, resets_in: s(resets_in) });
-        for (retry_after, quota, wait) in [
-            (Some(s(30)), quota(0, 900), Some(s(30))),
-            (None, quota(0, 900), Some(s(900))),
-            (None, quota(17, 900), None),
-            (None, quota(0, 0), None),
-            (None, None, None),
+        for (status, retry_after_s, quota, wait_s) in [
+            (403, Some(30), Some((0, 900)), Some(30)),
+            (403, Some(30), Some((17, 900)), Some(30)),
+            (403, Some(30), None, Some(30)),
+            (403, None, Some((0, 900)), Some(900)),
+            (403, None, Some((0, 0)), None),
+            (429, None, Some((17, 900)), None),
+            (429, None, None, None),
         ] {
-            let hints = Hints { retry_after, quota, poll_interval: None };
-            assert_eq!(outcome(403, &hints), Outcome::Limited { status: 403, wait }, "{hints:?}");
+            let limited = Outcome::Limited { status, wait: wait_s.map(Duration::from_secs) };
+            assert_eq!(outcome(status, &hints(retry_after_s, quota)), limited, "{status} {quota:?}");
+        }
+    }
+
+    #[test]
+    fn a_403_without_retry_after_and_with_quota_left_is_the_sources_own() {
+        for quota in [Some((17, 900)), Some((1, 0)), None] {
+            assert_eq!(outcome(403, &hints(None, quota)), Outcome::Refused { status: 403 }, "{quota:?}");
         }
     }
 }

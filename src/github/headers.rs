@@ -42,10 +42,14 @@ impl Hints {
         let server_now = text(headers, DATE.as_str()).and_then(http_date).unwrap_or(now);
         Self {
             quota: quota(headers, server_now),
-            poll_interval: number(headers, "x-poll-interval")
-                .map(|seconds| Duration::from_secs(seconds).clamp(WAIT_MIN, WAIT_MAX)),
+            poll_interval: number(headers, "x-poll-interval").map(poll_interval),
             retry_after: text(headers, RETRY_AFTER.as_str()).and_then(|value| retry_after(value, server_now)),
         }
+    }
+
+    /// A refusal is one of the token's limits: GitHub says when to come back, or no quota is left.
+    pub(super) fn tell_a_limit(&self) -> bool {
+        self.retry_after.is_some() || self.quota.is_some_and(|quota| quota.remaining == 0)
     }
 
     /// How long a refused request should wait: `Retry-After`, else the reset, if the quota is used up and the reset is
@@ -59,11 +63,20 @@ impl Hints {
     }
 }
 
-/// The `ETag`, quotes and all, if it is 1 to 256 visible ASCII characters and so fit to be sent back.
+/// An interval between polls that GitHub asks for, within the bounds that we hold.
+pub fn poll_interval(seconds: u64) -> Duration {
+    Duration::from_secs(seconds).clamp(WAIT_MIN, WAIT_MAX)
+}
+
+/// True for 1 to 256 visible ASCII characters: an ETag that may be sent back.
+pub fn is_fit_etag(value: &[u8]) -> bool {
+    (1..=ETAG_BYTES_MAX).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic)
+}
+
+/// The `ETag`, quotes and all, if it is fit to be sent back.
 pub(super) fn etag(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(ETAG)?.as_bytes();
-    let fits = (1..=ETAG_BYTES_MAX).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic);
-    fits.then(|| String::from_utf8_lossy(value).into_owned())
+    is_fit_etag(value).then(|| String::from_utf8_lossy(value).into_owned())
 }
 
 fn quota(headers: &HeaderMap, server_now: DateTime<Utc>) -> Option<Quota> {

@@ -11,4 +11,4 @@ mod link;
 
 pub use answer::{Answer, Outcome, Page};
 pub use client::Client;
-pub use headers::{Hints, Quota};
+pub use headers::{Hints, Quota, is_fit_etag, poll_interval};

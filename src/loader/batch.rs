@@ -17,7 +17,7 @@ pub(super) enum Outcome {
     Duplicate,
     /// The user wants no events of its type: ack.
     Unwanted,
-    /// It is not an event, for this reason: to the dead letters at once.
+    /// It is not an event, or cannot be read, for this reason: to the dead letters at once.
     NotAnEvent(String),
     /// Loader after loader died with it, for this reason: to the dead letters without another try.
     CrashSuspect(String),
@@ -34,6 +34,10 @@ pub(super) async fn load(loader: &Loader, deliveries: &[Delivery], patience: &Pa
     let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(deliveries.len());
     let mut events = Vec::with_capacity(deliveries.len());
     for delivery in deliveries {
+        if let Some(reason) = delivery.envelope.unreadable() {
+            outcomes.push(Some(Outcome::NotAnEvent(reason)));
+            continue;
+        }
         outcomes.push(match Event::parse(&delivery.body) {
             Err(reason) => Some(Outcome::NotAnEvent(reason.to_string())),
             Ok(event) if !loader.rules.wants(&event) => Some(Outcome::Unwanted),

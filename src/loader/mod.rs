@@ -28,7 +28,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::Broker;
+use crate::broker::{Broker, Part};
 use crate::config::LoadArgs;
 use crate::health::Dependency;
 use crate::retry::Backoff;
@@ -82,7 +82,7 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let health = board.health();
-    let publisher = broker.publisher(health, false);
+    let publisher = broker.publisher(&[Part::LoadQueue], health, false);
     let loader = Arc::new(Loader {
         name: format!("{:016x}", rand::random::<u64>()),
         redis: health.dependency(format!("Redis at {}", store.address())),

@@ -81,7 +81,8 @@ pub(super) async fn run(
         args,
         mirror: Mirror::new(&base, health)?,
         queue: GapQueue::new(broker, health),
-        feeder: Feeder::new(broker, target, &args.publish.pace, health, shutdown.clone()),
+        feeder: Feeder::new(broker, target, &args.publish.pace, health, shutdown.clone())
+            .with_copies(args.copies.archive && !args.dry_run && !args.list, health),
         folder: StateFolder::open(&args.state.state_dir, "gaps", &identity)?,
         rejects: Rejects::into(&args.state.state_dir, &Rejects::new_name()),
         tally: Tally::default(),

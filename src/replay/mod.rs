@@ -5,6 +5,11 @@
 //! publishes for all of them; `state` remembers how far a replay is; `inputs` and `reading` bring GH Archive's files.
 
 mod archive;
+mod archive_batch;
+mod archive_lack;
+mod archive_reset;
+mod archive_source;
+mod ask;
 mod dead;
 mod dead_list;
 mod feeder;

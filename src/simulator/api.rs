@@ -72,7 +72,7 @@ impl Api {
         if asked.uri.query().is_some_and(|query| query.ends_with(misbehave::REDIRECTED)) {
             return Vec::new();
         }
-        let faults = self.schedule.strike(wanted.page as u64);
+        let faults = self.schedule.strike(asked.uri.path(), wanted.page as u64);
         faults.iter().for_each(|fault| self.served.note_fault(fault));
         faults
     }

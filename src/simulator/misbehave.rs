@@ -28,6 +28,7 @@ pub(super) fn instead(fault: &Fault, asked: &Asked, now: DateTime<Utc>) -> Optio
                 .with("x-ratelimit-remaining", 0)
                 .with("x-ratelimit-reset", now.timestamp() + seconds)
         }
+        Kind::Forbidden => Answer::message(StatusCode::FORBIDDEN, "Repository access blocked", DOCS),
         Kind::Status500 => Answer::message(StatusCode::INTERNAL_SERVER_ERROR, "Server Error", DOCS),
         Kind::Status502 => Answer::message(StatusCode::BAD_GATEWAY, "Server Error", DOCS),
         Kind::Status503 => Answer::html(StatusCode::SERVICE_UNAVAILABLE, "Unicorn!"),

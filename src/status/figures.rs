@@ -98,6 +98,12 @@ pub struct PollFigures {
 pub struct FetcherFigures(Mutex<FetcherStatus>);
 
 impl FetcherFigures {
+    /// This fetcher polls, or waits for another one to end.
+    pub fn on_duty(&self, is_on_duty: bool) {
+        lock(&self.0).on_duty = is_on_duty;
+        metrics::gauge!("github_etl_fetcher_on_duty").set(f64::from(u8::from(is_on_duty)));
+    }
+
     /// A poll is over.
     pub fn polled(&self, poll: PollFigures) {
         let mut status = lock(&self.0);

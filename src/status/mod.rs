@@ -64,6 +64,9 @@ pub struct LoaderStatus {
 /// The fetcher of a process. Numbers are totals since its start.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FetcherStatus {
+    /// False while another fetcher of the namespace polls and this one waits to take over.
+    #[serde(default)]
+    pub on_duty: bool,
     pub polls: u64,
     /// Events published for the first time.
     pub events_new: u64,

@@ -1,6 +1,7 @@
 //! Logs on stderr; `/metrics`, `/healthz`, `/readyz` and traces where asked for.
 
 mod export;
+mod one_line;
 pub mod traces;
 
 pub use export::{Exporting, export_spans};
@@ -65,9 +66,10 @@ pub fn install_log(format: LogFormat, environment: &Environment) -> anyhow::Resu
     let (writer, guard) =
         NonBlockingBuilder::default().buffered_lines_limit(LINES_WAITING_MAX).finish(std::io::stderr());
     let dropped = writer.error_counter();
+    let lines_to = move || one_line::OneLine(writer.clone());
     // Telling that stderr is closed would need stderr; the attempt panics.
     let lines =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).log_internal_errors(false);
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines_to).log_internal_errors(false);
     match format {
         LogFormat::Text => {
             let lines = lines.with_target(false).with_ansi(std::io::stderr().is_terminal());

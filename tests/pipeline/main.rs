@@ -4,10 +4,12 @@
 mod support;
 
 mod browser;
+mod core;
 mod dashboard;
 mod end_to_end;
 mod failures;
 mod faults;
+mod hostile;
 mod invariants;
 mod loading;
 mod metrics;

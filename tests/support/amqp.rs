@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::StreamExt as _;
 use lapin::options::{
-    BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions,
+    BasicQosOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
     QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
 
-use super::wait::block_on;
+use super::wait::{DEADLINE, block_on};
 
 /// A connection with one channel.
 pub struct Amqp {
-    _connection: Connection,
+    connection: Connection,
     pub channel: Channel,
 }
 
@@ -36,7 +38,7 @@ impl Amqp {
             let connection = Connection::connect(url, ConnectionProperties::default()).await?;
             let channel = connection.create_channel().await?;
             channel.confirm_select(ConfirmSelectOptions::default()).await?;
-            Ok(Self { _connection: connection, channel })
+            Ok(Self { connection, channel })
         })
     }
 
@@ -67,6 +69,32 @@ impl Amqp {
         });
     }
 
+    /// Declares a durable queue.
+    pub fn declare_queue(&self, queue: &str, arguments: &[(&str, AMQPValue)]) {
+        let declare =
+            self.channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), table(arguments));
+        block_on(declare).unwrap_or_else(|error| panic!("declare {queue}: {error}"));
+    }
+
+    /// Declares a durable topic exchange.
+    pub fn declare_exchange(&self, exchange: &str, arguments: &[(&str, AMQPValue)]) {
+        let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+        let declare =
+            self.channel.exchange_declare(exchange.into(), ExchangeKind::Topic, options, table(arguments));
+        block_on(declare).unwrap();
+    }
+
+    pub fn bind(&self, queue: &str, exchange: &str, key: &str) {
+        let (options, none) = (QueueBindOptions::default(), FieldTable::default());
+        block_on(self.channel.queue_bind(queue.into(), exchange.into(), key.into(), options, none)).unwrap();
+    }
+
+    pub fn unbind(&self, queue: &str, exchange: &str, key: &str) {
+        let unbind =
+            self.channel.queue_unbind(queue.into(), exchange.into(), key.into(), FieldTable::default());
+        block_on(unbind).unwrap();
+    }
+
     /// Deletes a queue with all that it holds.
     pub fn delete(&self, queue: &str) {
         block_on(self.channel.queue_delete(queue.into(), QueueDeleteOptions::default())).unwrap();
@@ -82,6 +110,46 @@ impl Amqp {
         self.look_at(queue).consumer_count()
     }
 
+    /// The first message of a queue that allows only consumers; it goes back when this connection ends.
+    pub fn consume_one(&self, queue: &str) -> Message {
+        let consuming = async {
+            let options = BasicConsumeOptions::default();
+            let mut deliveries =
+                self.channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await?;
+            deliveries.next().await.unwrap()
+        };
+        let first = block_on(async { tokio::time::timeout(DEADLINE, consuming).await });
+        Message::of(first.unwrap_or_else(|_| panic!("{queue} holds nothing")).unwrap())
+    }
+
+    /// Reads a stream from its first message on until `is_enough` of what was read.
+    #[track_caller]
+    pub fn read_stream(&self, queue: &str, is_enough: impl Fn(&[Message]) -> bool) -> Vec<Message> {
+        let mut messages = Vec::new();
+        let reading = async {
+            self.channel.basic_qos(100, BasicQosOptions::default()).await?;
+            let mut arguments = FieldTable::default();
+            arguments.insert("x-stream-offset".into(), AMQPValue::LongString("first".into()));
+            let options = BasicConsumeOptions::default();
+            let mut deliveries =
+                self.channel.basic_consume(queue.into(), "".into(), options, arguments).await?;
+            while let Some(delivery) = deliveries.next().await {
+                let delivery = delivery?;
+                delivery.ack(BasicAckOptions::default()).await?;
+                messages.push(Message::of(delivery));
+                if is_enough(&messages) {
+                    break;
+                }
+            }
+            self.channel.basic_cancel(deliveries.tag(), BasicCancelOptions::default()).await
+        };
+        match block_on(async { tokio::time::timeout(DEADLINE, reading).await }) {
+            Ok(read) => read.unwrap(),
+            Err(_) => panic!("not enough in {queue}: {} messages", messages.len()),
+        }
+        messages
+    }
+
     fn look_at(&self, queue: &str) -> lapin::Queue {
         let look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
         let declared = block_on(self.channel.queue_declare(queue.into(), look, FieldTable::default()));
@@ -91,13 +159,7 @@ impl Amqp {
     /// The first message, which stays in the queue until this connection ends: RabbitMQ may send it to others only then.
     pub fn peek(&self, queue: &str) -> Option<Message> {
         let got = block_on(self.channel.basic_get(queue.into(), BasicGetOptions::default())).unwrap()?;
-        let message = got.delivery;
-        Some(Message {
-            body: message.data,
-            routing_key: message.routing_key.to_string(),
-            properties: message.properties,
-            redelivered: message.redelivered,
-        })
+        Some(Message::of(got.delivery))
     }
 
     /// Takes all that a queue holds.
@@ -111,6 +173,20 @@ impl Amqp {
 }
 
 impl Message {
+    fn of(delivery: lapin::message::Delivery) -> Self {
+        Self {
+            body: delivery.data,
+            routing_key: delivery.routing_key.to_string(),
+            properties: delivery.properties,
+            redelivered: delivery.redelivered,
+        }
+    }
+
+    /// The property `type`.
+    pub fn kind(&self) -> &str {
+        self.properties.kind().as_ref().map_or("", |kind| kind.as_str())
+    }
+
     /// The headers whose names begin with `x-etl-`, as text.
     pub fn failure(&self) -> BTreeMap<String, String> {
         let headers = self.properties.headers().clone().unwrap_or_default();
@@ -121,6 +197,18 @@ impl Message {
     pub fn header(&self, name: &str) -> String {
         self.failure().remove(name).unwrap_or_else(|| panic!("no header {name} in {:?}", self.properties))
     }
+}
+
+fn table(pairs: &[(&str, AMQPValue)]) -> FieldTable {
+    let mut table = FieldTable::default();
+    for (name, value) in pairs {
+        table.insert((*name).into(), value.clone());
+    }
+    table
+}
+
+pub fn text(value: &str) -> AMQPValue {
+    AMQPValue::LongString(value.into())
 }
 
 fn header_text(value: &AMQPValue) -> String {

@@ -3,17 +3,19 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use github_event_etl::broker::{Broker, Names};
+use github_event_etl::broker::{Broker, Names, Part};
 use github_event_etl::config::AmqpUrl;
 use github_event_etl::health::Health;
 use lapin::BasicProperties;
-use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
+use lapin::options::{ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions};
+use lapin::types::{AMQPValue, FieldTable};
 use tokio_util::sync::CancellationToken;
 
-use super::amqp::{Amqp, Message};
+use super::amqp::{Amqp, Message, text};
 use super::dump;
 use super::program::Program;
-use super::wait::{block_on, eventually};
+use super::rabbitmq::RabbitNode;
+use super::wait::{DEADLINE, block_on, eventually};
 
 /// What is said when the variables are missing.
 const HINT: &str = "run `make test`, or `make servers` and export what it prints";
@@ -50,8 +52,13 @@ impl Corner {
 
     /// A corner of servers that are not the shared ones, with the load queue `load`.
     pub fn at(story: &str, amqp_url: &str, redis_url: &str) -> Self {
-        let corner = Self::undeclared_at(story, &["load"], amqp_url.into(), redis_url.into());
-        corner.declare("load");
+        Self::at_with_queues(story, amqp_url, redis_url, &["load"])
+    }
+
+    /// The same with these load queues.
+    pub fn at_with_queues(story: &str, amqp_url: &str, redis_url: &str, queues: &[&str]) -> Self {
+        let corner = Self::undeclared_at(story, queues, amqp_url.into(), redis_url.into());
+        queues.iter().for_each(|queue| corner.declare(queue));
         corner
     }
 
@@ -60,7 +67,8 @@ impl Corner {
         Self::undeclared_at(story, queues, amqp_url(), redis_url())
     }
 
-    fn undeclared_at(story: &str, queues: &[&str], amqp_url: String, redis_url: String) -> Self {
+    /// The same on servers that are not the shared ones.
+    pub fn undeclared_at(story: &str, queues: &[&str], amqp_url: String, redis_url: String) -> Self {
         let namespace = format!("test-{story}-{:08x}", rand::random::<u32>());
         let queues = queues.iter().map(ToString::to_string).collect();
         Self { namespace, amqp: Amqp::connect(&amqp_url), amqp_url, redis_url, queues }
@@ -71,16 +79,50 @@ impl Corner {
         self.amqp = Amqp::connect(&self.amqp_url);
     }
 
-    /// Declares the topology as every program does.
+    /// Declares all that programs need, as they do.
     fn declare(&self, queue: &str) {
+        const ALL: &[Part] =
+            &[Part::Exchange, Part::LoadQueue, Part::Replay, Part::Archive, Part::Gaps, Part::Status];
+        self.declare_parts(queue, ALL);
+    }
+
+    /// Declares some of it.
+    pub fn declare_parts(&self, queue: &str, parts: &'static [Part]) {
         let url = AmqpUrl::parse(&self.amqp_url.clone().into()).unwrap();
         let names = Names::new(&self.namespace.parse().unwrap(), queue);
         let broker = Broker::new(&url, names, "test").unwrap();
         block_on(async {
-            let mut publisher = broker.publisher(&Health::default(), true);
-            publisher.open(&CancellationToken::new()).await.unwrap();
+            let mut publisher = broker.publisher(parts, &Health::default(), true);
+            let shutdown = CancellationToken::new();
+            let opened = tokio::time::timeout(DEADLINE, publisher.open(&shutdown)).await;
+            opened.unwrap_or_else(|_| panic!("{parts:?} cannot be declared")).unwrap();
             publisher.close().await;
         });
+    }
+
+    /// Declares the exchange and the archive, bound to each other, as versions before 0.2 did.
+    pub fn declare_bound_archive(&self) {
+        let (exchange, archive) = (&self.namespace, self.queue("archive"));
+        self.amqp.declare_exchange(exchange, &[("alternate-exchange", text(&self.queue("unrouted")))]);
+        self.amqp.declare_queue(
+            &archive,
+            &[
+                ("x-queue-type", text("stream")),
+                ("x-max-age", text("7D")),
+                ("x-max-length-bytes", AMQPValue::LongLongInt(20_000_000_000)),
+                ("x-stream-max-segment-size-bytes", AMQPValue::LongLongInt(100_000_000)),
+            ],
+        );
+        self.amqp.bind(&archive, exchange, "#");
+    }
+
+    /// Breaks the archive for ever: a RabbitMQ that is killed right after the first declaration of its first stream never has the
+    /// stream again. Declare quorum queues afterwards, because they do not survive such a kill, either.
+    pub fn break_archive(&mut self, node: &mut RabbitNode) {
+        self.declare_bound_archive();
+        node.kill();
+        node.restart();
+        self.reconnect();
     }
 
     /// The full name of a queue, as in `corner.queue("load.dead")`.
@@ -100,6 +142,24 @@ impl Corner {
 
     pub fn publish_with(&self, properties: &BasicProperties, bodies: &[Vec<u8>]) {
         self.amqp.publish(&self.namespace, "PushEvent", properties, bodies);
+    }
+
+    /// Writes bodies into the archive stream as the fetcher does, and waits until RabbitMQ has them.
+    pub fn archive(&self, bodies: &[Vec<u8>]) {
+        self.amqp.publish("", &self.queue("archive"), &properties("m"), bodies);
+    }
+
+    /// Writes a record into the archive, as the fetcher does when it could not write events.
+    pub fn archive_record(&self, body: &str) {
+        let properties = properties("").with_type("archive-lack".into());
+        self.amqp.publish("", &self.queue("archive"), &properties, &[body.into()]);
+    }
+
+    /// The bodies that the archive holds, which are `count`.
+    #[track_caller]
+    pub fn archived(&self, count: usize) -> Vec<Vec<u8>> {
+        let read = self.amqp.read_stream(&self.queue("archive"), |read| read.len() >= count);
+        read.into_iter().map(|message| message.body).collect()
     }
 
     /// Publishes bodies of events to a loader that runs, each after the one before is loaded: batches overtake one another, so
@@ -186,6 +246,21 @@ impl Corner {
         self.amqp.ready(&self.queue(name))
     }
 
+    /// The same; nothing when the queue does not exist.
+    pub fn try_ready(&self, name: &str) -> Option<u32> {
+        let amqp = Amqp::connect(&self.amqp_url);
+        let look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+        let queue = self.queue(name);
+        let looking = amqp.channel.queue_declare(queue.as_str().into(), look, FieldTable::default());
+        block_on(looking).ok().map(|queue| queue.message_count())
+    }
+
+    /// What the fetcher remembers, when no fetcher runs.
+    pub fn memory(&self) -> serde_json::Value {
+        let message = Amqp::connect(&self.amqp_url).consume_one(&self.queue("fetcher"));
+        serde_json::from_slice(&message.body).unwrap()
+    }
+
     /// Waits until a queue holds exactly this many messages that nobody has in hand.
     pub fn wait_until_ready(&self, name: &str, count: u32) {
         eventually(&format!("{count} messages in {name}"), || self.ready(name) == count);
@@ -219,7 +294,8 @@ impl Drop for Corner {
         let suffixes: Vec<&str> = ["", ".dead"].into_iter().chain(ttls.iter().map(String::as_str)).collect();
         let own =
             self.queues.iter().flat_map(|queue| suffixes.iter().map(move |end| format!("{queue}{end}")));
-        let names: Vec<String> = own.chain(["archive", "gaps", "unrouted"].map(str::to_owned)).collect();
+        let names: Vec<String> =
+            own.chain(["archive", "fetcher", "gaps", "unrouted"].map(str::to_owned)).collect();
         let Ok(amqp) = Amqp::try_connect(&self.amqp_url) else { return };
         for name in names {
             let queue = self.queue(&name);

@@ -19,6 +19,7 @@ pub mod process;
 pub mod program;
 pub mod proxy;
 pub mod rabbitmq;
+pub mod raw_amqp;
 pub mod redis_server;
 pub mod run;
 pub mod status;

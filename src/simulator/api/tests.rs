@@ -182,11 +182,12 @@ fn recorded_events_are_all_served_byte_for_byte_whatever_fails() {
 }
 
 #[test]
-fn limits_come_as_403_or_429_with_retry_after_or_the_reset_only() {
+fn limits_come_as_403_or_429_with_retry_after_or_the_reset_only_and_other_refusals_with_neither() {
     for (fault, status, retry_after, remaining) in [
         ("secondary-limit:seconds=7", 403, "7", "60"),
         ("too-many-requests", 429, "60", "60"),
         ("rate-limit:seconds=9", 403, "", "0"),
+        ("forbidden", 403, "", "60"),
     ] {
         let answer = with_faults(&[fault]).get("/events", &[]);
         assert_eq!(answer.status.as_u16(), status, "{fault}");

@@ -3,6 +3,7 @@
 mod faults;
 mod fetching;
 mod outage;
+mod refusals;
 
 use crate::loading::DRAIN;
 use crate::support::corner::Corner;
@@ -36,7 +37,8 @@ fn a_recorded_feed_stands_in_redis_as_the_model_says_and_fetching_it_again_chang
     assert_same("Redis", &corner.dump(), &expected);
     assert_eq!((corner.ready("load.dead"), corner.ready("gaps"), corner.ready("unrouted")), (0, 0, 0));
 
-    // Another fetcher has no memory, and publishes what is shown again: the same state.
+    // A fetcher without a memory publishes the events that GitHub shows again: the same state.
+    corner.amqp().delete(&corner.queue("fetcher"));
     corner.fetcher(&github.url, &["--once"]).succeed();
     assert_eq!(corner.ready("load"), 300);
     let ended = corner.loader(&DRAIN).succeed();

@@ -9,3 +9,4 @@ mod queue;
 mod redis;
 mod strangers;
 mod too_large;
+mod upgrade;

@@ -6,10 +6,10 @@ use lapin::types::FieldTable;
 use crate::end_to_end::recording;
 use crate::support::corner::{Corner, redis_url};
 use crate::support::github::GitHub;
-use crate::support::proxy::{Proxy, Way};
+use crate::support::proxy::Proxy;
 use crate::support::rabbitmq::RabbitNode;
 use crate::support::run::Run;
-use crate::support::wait::{block_on, eventually};
+use crate::support::wait::block_on;
 
 const PAGES: [&str; 2] = ["--per-poll", "50"];
 
@@ -42,17 +42,23 @@ fn what_no_queue_takes_is_not_counted_as_published_and_is_published_when_one_doe
 
 #[test]
 fn a_page_fetched_but_not_confirmed_when_the_fetcher_died_is_fetched_and_published_by_the_next() {
-    let (mut run, recording) = (Run::new("unconfirmed"), recording(300));
+    let node = RabbitNode::start();
+    let (mut run, recording) =
+        (Run::of(Corner::at("unconfirmed", &node.url(), &redis_url())), recording(300));
     run.expect(recording.clone());
     let github = GitHub::recorded(&recording, &PAGES);
-    let proxy = Proxy::up(&run.corner.amqp_url);
-    let fetcher = run.corner.polling("fetcher", &proxy.url(&run.corner.amqp_url), &github.url, &[]);
+    let mut way = Proxy::up(&github.url);
+    let fetcher = run.corner.fetcher(&way.url(&github.url), &[]);
     github.until("some are fetched", |served| served.events.fetched >= 100);
-    proxy.black_hole(&[Way::ToServer]);
-    // More than the beat of an idle connection: it is waiting for confirms by now.
-    eventually("a page is published that RabbitMQ does not get", || proxy.swallowed() > 1000);
+    // The next page is fetched when RabbitMQ does not confirm any more.
+    way.stop();
+    node.ctl(&["set_vm_memory_high_watermark", "0"]);
+    way.start();
+    fetcher.wait_for("it blocks publishing");
     assert!(github.served().events.fetched > run.corner.ready("load").into());
     fetcher.kill();
+    node.ctl(&["set_vm_memory_high_watermark", "0.4"]);
+    run.corner.reconnect();
     let fetcher = run.corner.fetcher(&github.url, &[]);
     github.until_all_fetched(recording.len());
     fetcher.stop();

@@ -11,7 +11,7 @@ use crate::support::oracle::Oracle;
 use crate::support::program::Ended;
 
 /// Publishes a record of a gap of 2015-01-01, as the fetcher does.
-fn record(corner: &Corner, source: &str, from: &str, to: &str) {
+pub(super) fn record(corner: &Corner, source: &str, from: &str, to: &str) {
     let body = format!(
         r#"{{"source":"{source}","from":"2015-01-01T{from}Z","to":"2015-01-01T{to}Z","seconds":1,"detected_at":"2015-01-01T13:00:00Z","events_in_poll":300}}"#
     );
@@ -20,7 +20,7 @@ fn record(corner: &Corner, source: &str, from: &str, to: &str) {
 }
 
 /// The files of the hours 12 to 18, the first with `events`, the others empty.
-fn files(folder: &Path, events: &[Vec<u8>]) {
+pub(super) fn files(folder: &Path, events: &[Vec<u8>]) {
     write(folder, "2015-01-01-12.json.gz", events);
     (13..19).for_each(|hour| drop(write(folder, &format!("2015-01-01-{hour}.json.gz"), &[])));
 }

@@ -1,6 +1,9 @@
 //! Old events come back, whatever happens on the way, and count once.
 
 mod archive;
+mod archive_lack;
+mod archive_reset;
+mod copies;
 mod damage;
 mod dead;
 mod gaps;

@@ -1,0 +1,153 @@
+//! The queue that holds one message: the fetcher's memory. It has a single active consumer, so the fetcher that holds the
+//! message is the one that polls, and any other waits (<https://www.rabbitmq.com/docs/consumers#single-active-consumer>).
+//!
+//! To save means: publish the new memory with a confirm, receive it, and ack the old one. At no moment is there none. A fetcher
+//! that dies in between leaves two messages, and the next one takes the newer.
+
+use std::time::Duration;
+
+use futures_util::{FutureExt as _, StreamExt as _};
+use lapin::options::{BasicAckOptions, BasicConsumeOptions};
+use lapin::types::{FieldTable, ShortString};
+
+use super::publisher::BLOCKED;
+use super::session::{Session, within};
+use super::{Broker, BrokerError, Envelope, Outgoing, Part, Route, window};
+
+/// How long a saved memory may take to come back to its holder.
+const RETURN_TIMEOUT: Duration = Duration::from_secs(5);
+const OPERATION: &str = "save the fetcher's memory";
+
+/// A session that waits for the memory, or holds it. Any error means: drop it and open another. RabbitMQ then gives the memory
+/// to whichever fetcher waits first.
+pub struct MemoryQueue {
+    broker: Broker,
+    session: Session,
+    deliveries: lapin::Consumer,
+    /// The newest message in hand; all before it are acked with it.
+    held: Option<u64>,
+}
+
+impl Broker {
+    /// Opens a session that waits for the memory. Where nobody has one, `first` is the memory to begin with.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when RabbitMQ cannot be reached, refuses access, or has the queue with other settings.
+    pub async fn memory_queue(&self, first: &[u8]) -> Result<MemoryQueue, BrokerError> {
+        let session = window::open(self, &[Part::Memory]).await?;
+        let queue = self.names.memory();
+        let depth = session.depth(&queue).await?;
+        if depth.ready == 0 && depth.consumers == 0 {
+            // Two fetchers may do so at once. The one that holds both messages acks the older.
+            publish(self, &session, first).await?;
+        }
+        let subscribe = session.channel.basic_consume(
+            queue.as_str().into(),
+            ShortString::from(""),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
+        );
+        let deliveries = within("wait for the fetcher's memory", subscribe).await?;
+        Ok(MemoryQueue { broker: self.clone(), session, deliveries, held: None })
+    }
+}
+
+async fn publish(broker: &Broker, session: &Session, body: &[u8]) -> Result<(), BrokerError> {
+    let message = Outgoing {
+        route: Route::Queue(broker.names.memory()),
+        body: body.to_vec(),
+        envelope: Envelope::json(broker.program),
+    };
+    let lost = |reason: &str| BrokerError::Lost { operation: OPERATION, reason: reason.into() };
+    match tokio::time::timeout(RETURN_TIMEOUT, window::publish(session, broker, &[&message])).await {
+        Ok(Ok(failed)) if failed.is_empty() => Ok(()),
+        Ok(Ok(_)) => Err(lost("it was returned or refused")),
+        Ok(Err(error)) => Err(error),
+        Err(_) if session.connection.status().blocked() => Err(lost(BLOCKED)),
+        Err(_) => Err(BrokerError::Timeout { operation: OPERATION, after: RETURN_TIMEOUT }),
+    }
+}
+
+impl MemoryQueue {
+    /// Waits until this fetcher is the one that polls, and gives the memory: the next message of the queue. There may be more
+    /// than one. Safe to drop while waiting.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when the session has ended.
+    pub async fn next(&mut self) -> Result<Vec<u8>, BrokerError> {
+        match self.deliveries.next().await {
+            Some(Ok(delivery)) => {
+                self.held = Some(delivery.delivery_tag);
+                Ok(delivery.data)
+            }
+            Some(Err(error)) => Err(BrokerError::from_lapin("wait for the fetcher's memory", &error)),
+            None => Err(BrokerError::Cancelled { queue: self.broker.names.memory() }),
+        }
+    }
+
+    /// A further message that has arrived already.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when the session has ended.
+    pub fn next_arrived(&mut self) -> Result<Option<Vec<u8>>, BrokerError> {
+        self.next().now_or_never().transpose()
+    }
+
+    /// Publishes `first` where nobody else waits and there is no memory: somebody has purged the queue.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when RabbitMQ does not answer.
+    pub async fn seed_if_alone(&self, first: &[u8]) -> Result<(), BrokerError> {
+        let depth = self.session.depth(&self.broker.names.memory()).await?;
+        if depth.ready == 0 && depth.consumers == 1 {
+            publish(&self.broker, &self.session, first).await?;
+        }
+        Ok(())
+    }
+
+    fn is_blocked(&self) -> bool {
+        self.session.connection.status().blocked()
+    }
+
+    /// Checks that the session is alive, and with it the right to poll.
+    ///
+    /// # Errors
+    /// [`BrokerError::Lost`] when connection or channel have ended.
+    pub fn check(&self) -> Result<(), BrokerError> {
+        self.session.check("hold the fetcher's memory")
+    }
+
+    /// Puts `body` in place of the memory in hand; false while RabbitMQ makes publishers wait. What was published then may be
+    /// stored later: it comes to its holder, and goes with the next save.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when RabbitMQ does not take it; the old one stays then.
+    pub async fn save(&mut self, body: &[u8]) -> Result<bool, BrokerError> {
+        if self.is_blocked() {
+            return Ok(false);
+        }
+        match publish(&self.broker, &self.session, body).await {
+            Err(_) if self.is_blocked() => return Ok(false),
+            published => published?,
+        }
+        let old = self.held;
+        let receiving = async {
+            while self.next().await? != body {}
+            Ok(())
+        };
+        let timeout = BrokerError::Timeout { operation: OPERATION, after: RETURN_TIMEOUT };
+        tokio::time::timeout(RETURN_TIMEOUT, receiving).await.unwrap_or(Err(timeout))?;
+        // Messages of others may have come between the old one and ours.
+        let before = self.held.map_or(0, |ours| ours.saturating_sub(1));
+        if before > 0 && old.is_some() {
+            let ack = self.session.channel.basic_ack(before, BasicAckOptions { multiple: true });
+            within("ack", ack).await?;
+        }
+        Ok(true)
+    }
+
+    /// Ends the session: the memory is back in its queue, for the next fetcher.
+    pub async fn close(self) {
+        self.session.close().await;
+    }
+}

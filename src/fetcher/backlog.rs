@@ -1,0 +1,164 @@
+//! Messages that wait for their destination, bounded in number and bytes. Pure.
+
+use std::collections::VecDeque;
+
+use chrono::{DateTime, Utc};
+
+use crate::broker::Outgoing;
+use crate::lack::Lack;
+
+/// Bytes that may wait: some thousand events.
+const BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// What waits, and a record of what was dropped.
+pub(super) struct Backlog {
+    waiting: VecDeque<Waiting>,
+    bytes: usize,
+    messages_max: usize,
+    dropped: Option<Lack>,
+    in_flight: InFlight,
+}
+
+/// A message, and the time at which it was published to where it must be.
+type Waiting = (Outgoing, DateTime<Utc>);
+
+/// What was taken, and is neither published nor put back.
+#[derive(Default)]
+struct InFlight {
+    dropped: Option<Lack>,
+    messages: Vec<Waiting>,
+}
+
+impl Backlog {
+    /// Nothing waits yet; `dropped` is what an earlier process could not publish.
+    pub(super) fn new(messages_max: usize, dropped: Option<Lack>) -> Self {
+        Self { waiting: VecDeque::new(), bytes: 0, messages_max, dropped, in_flight: InFlight::default() }
+    }
+
+    /// Adds a message at the end; drops the oldest where there are too many.
+    pub(super) fn push(&mut self, message: Outgoing, published: DateTime<Utc>) {
+        self.bytes += message.body.len();
+        self.waiting.push_back((message, published));
+        self.drop_excess();
+    }
+
+    /// Takes over a record of messages that somebody else dropped.
+    pub(super) fn note(&mut self, dropped: Option<Lack>) {
+        self.dropped = join(self.dropped.take(), dropped);
+    }
+
+    /// The record of what was dropped, and the next messages. They are in flight until [`Self::published`] or
+    /// [`Self::put_back`].
+    pub(super) fn take(&mut self, messages_max: usize) -> (Option<Lack>, Vec<Outgoing>) {
+        self.put_back();
+        let count = self.waiting.len().min(messages_max);
+        let messages: Vec<_> = self.waiting.drain(..count).collect();
+        self.bytes -= bytes_of(&messages);
+        self.in_flight = InFlight { dropped: self.dropped.take(), messages };
+        let copies = self.in_flight.messages.iter().map(|(message, _)| message.clone());
+        (self.in_flight.dropped.clone(), copies.collect())
+    }
+
+    /// What was taken is stored at its destination.
+    pub(super) fn published(&mut self) {
+        self.in_flight = InFlight::default();
+    }
+
+    /// What was taken is not, or not surely, stored: it is the oldest that waits.
+    pub(super) fn put_back(&mut self) {
+        let InFlight { dropped, messages } = std::mem::take(&mut self.in_flight);
+        self.dropped = join(dropped, self.dropped.take());
+        self.bytes += bytes_of(&messages);
+        messages.into_iter().rev().for_each(|message| self.waiting.push_front(message));
+        self.drop_excess();
+    }
+
+    /// All that is not published: what waits, what is in flight and what was dropped.
+    pub(super) fn lack(&self) -> Option<Lack> {
+        let dropped = join(self.dropped.clone(), self.in_flight.dropped.clone());
+        let messages = self.in_flight.messages.iter().chain(&self.waiting);
+        messages.fold(dropped, |lack, (_, published)| join(lack, Some(Lack::of_one(*published))))
+    }
+
+    /// The bodies that are not published, oldest first, but for what was dropped.
+    pub(super) fn bodies(&self) -> Vec<Vec<u8>> {
+        let messages = self.in_flight.messages.iter().chain(&self.waiting);
+        messages.map(|(message, _)| message.body.clone()).collect()
+    }
+
+    /// True when nothing waits and nothing was dropped.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.dropped.is_none()
+    }
+
+    fn drop_excess(&mut self) {
+        while self.waiting.len() > self.messages_max || self.bytes > BYTES_MAX {
+            let Some((message, published)) = self.waiting.pop_front() else { return };
+            self.bytes -= message.body.len();
+            self.dropped = join(self.dropped.take(), Some(Lack::of_one(published)));
+        }
+    }
+}
+
+fn bytes_of(messages: &[Waiting]) -> usize {
+    messages.iter().map(|(message, _)| message.body.len()).sum()
+}
+
+fn join(one: Option<Lack>, other: Option<Lack>) -> Option<Lack> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.with(&other)),
+        (one, other) => one.or(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::{Envelope, Route};
+
+    fn message(bytes: usize) -> Outgoing {
+        Outgoing { route: Route::Queue("q".into()), body: vec![0; bytes], envelope: Envelope::json("test") }
+    }
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_700_000_000 + second, 0).unwrap()
+    }
+
+    fn sizes(batch: &[Outgoing]) -> Vec<usize> {
+        batch.iter().map(|message| message.body.len()).collect()
+    }
+
+    #[test]
+    fn the_oldest_messages_are_dropped_and_counted_with_the_times_they_span() {
+        let mut backlog = Backlog::new(2, None);
+        (1..=5).for_each(|n| backlog.push(message(n), at(i64::try_from(n).unwrap())));
+        let (dropped, batch) = backlog.take(10);
+        assert_eq!(dropped, Some(Lack { from: at(1), to: at(3), events: 3 }));
+        assert_eq!(sizes(&batch), [4, 5]);
+        assert!(backlog.is_empty() && backlog.lack().is_some_and(|lack| lack.events == 5));
+        backlog.published();
+        assert_eq!(backlog.lack(), None);
+    }
+
+    #[test]
+    fn a_batch_that_is_put_back_stands_before_what_came_meanwhile() {
+        let mut backlog = Backlog::new(3, Some(Lack::of_one(at(0))));
+        backlog.push(message(1), at(1));
+        backlog.push(message(2), at(2));
+        assert_eq!(sizes(&backlog.take(1).1), [1]);
+        backlog.push(message(3), at(3));
+        assert_eq!(backlog.lack(), Some(Lack { from: at(0), to: at(3), events: 4 }));
+        backlog.put_back();
+        assert_eq!(backlog.lack(), Some(Lack { from: at(0), to: at(3), events: 4 }));
+        let (dropped, batch) = backlog.take(10);
+        assert_eq!((dropped, sizes(&batch)), (Some(Lack::of_one(at(0))), vec![1, 2, 3]));
+    }
+
+    #[test]
+    fn bytes_are_bounded_too() {
+        let mut backlog = Backlog::new(1000, None);
+        (0..5).for_each(|second| backlog.push(message(BYTES_MAX / 3), at(second)));
+        let (dropped, batch) = backlog.take(1000);
+        assert_eq!((dropped.map(|lack| lack.events), batch.len()), (Some(2), 3));
+    }
+}

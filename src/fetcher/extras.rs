@@ -1,0 +1,106 @@
+//! What the fetcher publishes beside the events: their copies for the archive, and the records of gaps. Each has a lane of its
+//! own, so that trouble there stops nothing else.
+
+use std::time::Duration;
+
+use chrono::Utc;
+
+use super::lane::{Destination, Lane};
+use super::remembered::Remembered;
+use crate::broker::{Broker, Envelope, Outgoing, Part, Route};
+use crate::gap::GapRecord;
+use crate::health::Health;
+use crate::lack::{self, Lack};
+
+/// Copies and records that may wait.
+const COPIES_MAX: usize = 10_000;
+const RECORDS_MAX: usize = 1000;
+/// How long a poll waits until its copies and records are confirmed. Then it goes on without, and the fetcher's memory says what
+/// is missing.
+const SETTLE_MAX: Duration = Duration::from_secs(2);
+
+/// The lanes of one fetcher.
+pub(super) struct Extras {
+    broker: Broker,
+    archive: Lane,
+    gaps: Lane,
+}
+
+impl Extras {
+    /// Goes on with what an earlier fetcher could not publish.
+    pub(super) fn start(broker: &Broker, health: &Health, before: &mut Remembered) -> Self {
+        let lane = |destination, lack| Lane::start(destination, broker, health, lack);
+        let archive = lane(archive(broker), before.archive_lack.take());
+        let extras = Self { broker: broker.clone(), archive, gaps: lane(gaps(broker), None) };
+        extras.record(std::mem::take(&mut before.gaps));
+        extras
+    }
+
+    /// Takes over what another fetcher could not publish.
+    pub(super) fn take_over(&self, before: &mut Remembered) {
+        self.archive.note(before.archive_lack.take());
+        self.record(std::mem::take(&mut before.gaps));
+    }
+
+    /// Gives copies of events to the archive.
+    pub(super) fn copy<'a>(&self, events: impl Iterator<Item = &'a Outgoing>) {
+        let names = self.broker.names();
+        self.archive.give(events.map(|event| event.for_archive(names)), Utc::now());
+    }
+
+    /// Gives records of gaps to their queue.
+    pub(super) fn record(&self, gaps: impl IntoIterator<Item = GapRecord>) {
+        let message = |gap: GapRecord| Outgoing {
+            route: Route::Queue(self.broker.names().gaps()),
+            body: gap.json(),
+            envelope: Envelope::json(self.broker.program()).with_message_id(&gap.id()),
+        };
+        self.gaps.give(gaps.into_iter().map(message), Utc::now());
+    }
+
+    /// Waits until all is confirmed, for what answers.
+    pub(super) async fn settle(&self) {
+        tokio::join!(self.archive.settle(SETTLE_MAX), self.gaps.settle(SETTLE_MAX));
+    }
+
+    /// Writes into `memory` what is not confirmed.
+    pub(super) fn remember(&self, memory: &mut Remembered) {
+        memory.archive_lack = self.archive.lack();
+        let records = self.gaps.unpublished();
+        memory.gaps = records.iter().filter_map(|body| GapRecord::parse(body).ok()).collect();
+    }
+
+    /// Ends the lanes; what is not confirmed must be remembered before.
+    pub(super) fn stop(self) {
+        self.archive.stop();
+        self.gaps.stop();
+    }
+}
+
+fn archive(broker: &Broker) -> Destination {
+    Destination {
+        parts: &[Part::Archive],
+        name: format!("the archive {} in RabbitMQ at {}", broker.names().archive(), broker.address()),
+        label: "archive",
+        remedy: "if RabbitMQ is well and this lasts, `replay archive --reset` makes the stream anew",
+        record: Some(record_of_lack),
+        messages_max: COPIES_MAX,
+    }
+}
+
+fn record_of_lack(lack: &Lack, broker: &Broker) -> Outgoing {
+    let route = Route::Queue(broker.names().archive());
+    let envelope = Envelope::json(broker.program()).with_kind(lack::KIND);
+    Outgoing { route, body: lack.json(), envelope }
+}
+
+fn gaps(broker: &Broker) -> Destination {
+    Destination {
+        parts: &[Part::Gaps],
+        name: format!("the queue {} in RabbitMQ at {}", broker.names().gaps(), broker.address()),
+        label: "gaps",
+        remedy: "records of gaps wait in the fetcher's memory",
+        record: None,
+        messages_max: RECORDS_MAX,
+    }
+}

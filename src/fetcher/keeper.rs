@@ -1,0 +1,191 @@
+//! Keeps what the feeds know beyond the life of the process: restores it when this fetcher begins its duty, and saves it
+//! while that lasts.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::duty::{Duty, IsTaken};
+use super::extras::Extras;
+use super::feed::Feed;
+use super::remembered::{Remembered, marks_of_each};
+use crate::broker::{Broker, BrokerError, Outgoing, PublishError};
+use crate::gap::GapRecord;
+use crate::health::Health;
+use crate::status::{Board, FetcherFigures};
+
+/// News are saved this often at most: a fetcher that is killed publishes the events of so many seconds again.
+const SAVE_EVERY: Duration = Duration::from_secs(3);
+/// Without news it is saved this often, long before RabbitMQ takes a delivery away that is held for 30 minutes.
+const RENEW_EVERY: Duration = Duration::from_secs(300);
+
+/// The memory of all feeds, and the right to poll that comes with it.
+pub(super) struct Keeper {
+    broker: Broker,
+    health: Health,
+    figures: std::sync::Arc<FetcherFigures>,
+    duty: Duty,
+    extras: Option<Extras>,
+    /// As it was read or saved last. Its sources are those of all fetchers before.
+    remembered: Remembered,
+    /// It was read once: from then on, what this process knows is newer than what it reads, unless another fetcher saved.
+    has_begun: bool,
+    saved_at: Instant,
+    /// When to save next.
+    save_at: Instant,
+}
+
+impl Keeper {
+    /// Not on duty yet.
+    pub(super) fn new(broker: &Broker, board: &Board) -> Self {
+        Self {
+            duty: Duty::new(broker, board.health()),
+            broker: broker.clone(),
+            health: board.health().clone(),
+            figures: board.fetcher(),
+            extras: None,
+            remembered: Remembered::default(),
+            has_begun: false,
+            saved_at: Instant::now(),
+            save_at: Instant::now(),
+        }
+    }
+
+    /// Waits until this fetcher is on duty, no longer than `limit`, and gives the feeds what the fetcher before it knew.
+    ///
+    /// # Errors
+    /// As [`Duty::begin`].
+    pub(super) async fn begin(
+        &mut self,
+        feeds: &mut [Feed],
+        limit: Option<Duration>,
+        shutdown: &CancellationToken,
+    ) -> Result<Result<(), IsTaken>, PublishError> {
+        let ours = self.remembered.json();
+        let memories = match self.duty.begin(&ours, limit, shutdown).await? {
+            Ok(memories) => memories,
+            Err(taken) => return Ok(Err(taken)),
+        };
+        let found = Remembered::newest(&memories);
+        if !self.has_begun || found.revision > self.remembered.revision {
+            self.adopt(found, feeds);
+        }
+        self.has_begun = true;
+        // At once, so that of several memories one is left.
+        self.save_at = Instant::now();
+        self.figures.on_duty(true);
+        Ok(Ok(()))
+    }
+
+    fn adopt(&mut self, mut found: Remembered, feeds: &mut [Feed]) {
+        for feed in feeds {
+            let Some(raw) = found.sources.get(&feed.source.to_string()) else { continue };
+            match serde_json::from_str(raw.get())
+                .map_err(|error| error.to_string())
+                .and_then(|one| feed.resume(one))
+            {
+                Ok(()) => {}
+                Err(why) => {
+                    tracing::warn!(source = %feed.source, "{}: its memory is of no use and begins anew: {why}", feed.source)
+                }
+            }
+        }
+        match &self.extras {
+            Some(extras) => extras.take_over(&mut found),
+            None => self.extras = Some(Extras::start(&self.broker, &self.health, &mut found)),
+        }
+        self.remembered = found;
+    }
+
+    /// The duty is lost, for this reason.
+    pub(super) fn lose(&mut self, error: BrokerError) {
+        self.figures.on_duty(false);
+        self.duty.end(error);
+    }
+
+    /// Waits until `end` and saves meanwhile what has to be saved.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when this fetcher is not on duty any more.
+    pub(super) async fn keep_until(&mut self, end: Instant, feeds: &[Feed]) -> Result<(), BrokerError> {
+        loop {
+            tokio::select! {
+                biased;
+                error = self.duty.lost() => return Err(error),
+                () = tokio::time::sleep_until(end.min(self.save_at)) => {}
+            }
+            let now = Instant::now();
+            if now >= self.save_at {
+                self.save(feeds).await?;
+            }
+            if now >= end {
+                return self.duty.check();
+            }
+        }
+    }
+
+    async fn save(&mut self, feeds: &[Feed]) -> Result<(), BrokerError> {
+        let mut next = Remembered { revision: self.remembered.revision + 1, ..Remembered::default() };
+        let marks_max = marks_of_each(feeds.len());
+        for feed in feeds {
+            // Plain values into memory: this cannot fail.
+            if let Ok(raw) = serde_json::value::to_raw_value(&feed.snapshot(marks_max)) {
+                next.sources.insert(feed.source.to_string(), raw);
+            }
+        }
+        next.keep_others(&self.remembered.sources);
+        if let Some(extras) = &self.extras {
+            extras.remember(&mut next);
+        }
+        let is_saved = self.duty.save(&next.json()).await?;
+        self.saved_at = Instant::now();
+        self.save_at = self.saved_at + if is_saved { RENEW_EVERY } else { SAVE_EVERY };
+        if is_saved {
+            self.remembered = next;
+        }
+        Ok(())
+    }
+
+    /// Feeds know something new.
+    pub(super) fn has_news(&mut self) {
+        self.save_at = self.save_at.min(self.saved_at + SAVE_EVERY);
+    }
+
+    /// Gives copies of events to the archive.
+    pub(super) fn copy<'a>(&self, events: impl Iterator<Item = &'a Outgoing>) {
+        if let Some(extras) = &self.extras {
+            extras.copy(events);
+        }
+    }
+
+    /// Gives records of gaps to their queue.
+    pub(super) fn record(&self, gaps: impl Iterator<Item = GapRecord>) {
+        if let Some(extras) = &self.extras {
+            extras.record(gaps);
+        }
+    }
+
+    /// Waits a moment for the archive and the queue of gaps.
+    pub(super) async fn settle(&self) {
+        if let Some(extras) = &self.extras {
+            extras.settle().await;
+        }
+    }
+
+    /// Saves a last time, and hands the duty on.
+    pub(super) async fn close(&mut self, feeds: &[Feed]) {
+        if let Some(extras) = &self.extras {
+            extras.settle().await;
+        }
+        if self.duty.check().is_ok()
+            && let Err(error) = self.save(feeds).await
+        {
+            tracing::warn!("{error}; the next fetcher publishes the events of the last seconds again");
+        }
+        if let Some(extras) = self.extras.take() {
+            extras.stop();
+        }
+        self.duty.close().await;
+    }
+}

@@ -1,0 +1,187 @@
+//! The way to what the pipeline can do without: the archive, and the queue of gap records. Polling never waits for it long.
+//! What cannot be published waits here, bounded; when there is too much of it the oldest is dropped and counted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+use super::backlog::Backlog;
+use crate::broker::{Broker, ExtraPublisher, Outgoing, Part};
+use crate::health::{Dependency, Health};
+use crate::lack::Lack;
+use crate::retry::Backoff;
+
+/// Messages of one attempt.
+const BATCH: usize = 512;
+/// Between two attempts while it is away.
+const RETRY_MIN: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// What a lane publishes to.
+pub(super) struct Destination {
+    pub(super) parts: &'static [Part],
+    /// For people: what it is and where.
+    pub(super) name: String,
+    /// A metric's label.
+    pub(super) label: &'static str,
+    /// What to do when it stays away.
+    pub(super) remedy: &'static str,
+    /// The record of dropped messages that takes their place.
+    pub(super) record: Option<fn(&Lack, &Broker) -> Outgoing>,
+    /// Messages that may wait.
+    pub(super) messages_max: usize,
+}
+
+/// Publishes in the background, in order.
+pub(super) struct Lane {
+    shared: Arc<Shared>,
+    /// Changes after each attempt.
+    attempts: watch::Receiver<()>,
+    task: JoinHandle<()>,
+}
+
+struct Shared {
+    backlog: parking_lot::Mutex<Backlog>,
+    news: Notify,
+    dependency: Dependency,
+}
+
+impl Lane {
+    /// A lane that goes on where an earlier process stopped: `lack` is what that one could not publish.
+    pub(super) fn start(
+        destination: Destination,
+        broker: &Broker,
+        health: &Health,
+        lack: Option<Lack>,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            backlog: Backlog::new(destination.messages_max, lack).into(),
+            news: Notify::new(),
+            dependency: health.extra(&destination.name),
+        });
+        let (attempted, attempts) = watch::channel(());
+        let worker = Worker {
+            publisher: broker.extra_publisher(destination.parts),
+            broker: broker.clone(),
+            destination,
+            shared: Arc::clone(&shared),
+            attempted,
+        };
+        Self { shared, attempts, task: tokio::spawn(worker.work()) }
+    }
+
+    /// Gives messages that are published to where they must be.
+    pub(super) fn give(&self, messages: impl IntoIterator<Item = Outgoing>, now: DateTime<Utc>) {
+        let mut backlog = self.shared.backlog.lock();
+        messages.into_iter().for_each(|message| backlog.push(message, now));
+        self.shared.news.notify_one();
+    }
+
+    /// Takes over a record of messages that another process could not publish.
+    pub(super) fn note(&self, lack: Option<Lack>) {
+        self.shared.backlog.lock().note(lack);
+        self.shared.news.notify_one();
+    }
+
+    /// Waits until all is published, but not for something that is away, and no longer than `limit`.
+    pub(super) async fn settle(&self, limit: Duration) {
+        let mut attempts = self.attempts.clone();
+        let done = async {
+            while self.lack().is_some() && !self.shared.dependency.is_away() {
+                if attempts.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        // What is left is in `lack`.
+        let _ = tokio::time::timeout(limit, done).await;
+    }
+
+    /// Everything that is not published, whether it waits or was dropped; for the fetcher's memory.
+    pub(super) fn lack(&self) -> Option<Lack> {
+        self.shared.backlog.lock().lack()
+    }
+
+    /// The bodies that are not published, oldest first, but for those that were dropped; for the fetcher's memory.
+    pub(super) fn unpublished(&self) -> Vec<Vec<u8>> {
+        self.shared.backlog.lock().bodies()
+    }
+
+    /// Ends it. What waits is not published.
+    pub(super) fn stop(self) {
+        self.task.abort();
+    }
+}
+
+struct Worker {
+    publisher: ExtraPublisher,
+    broker: Broker,
+    destination: Destination,
+    shared: Arc<Shared>,
+    attempted: watch::Sender<()>,
+}
+
+impl Worker {
+    async fn work(mut self) {
+        let mut backoff = Backoff::between(RETRY_MIN, RETRY_MAX);
+        // The first attempt has no messages: it declares the destination, and tells whether it is there.
+        loop {
+            let (record, batch) = self.shared.backlog.lock().take(BATCH);
+            if self.attempt(record, batch).await {
+                backoff.reset();
+                self.shared.news.notified().await;
+            } else {
+                tokio::time::sleep(backoff.next_delay()).await;
+            }
+        }
+    }
+
+    /// False when it has to be repeated.
+    async fn attempt(&mut self, record: Option<Lack>, batch: Vec<Outgoing>) -> bool {
+        let record_of = self.destination.record;
+        let of_lack = record.as_ref().zip(record_of).map(|(lack, record_of)| record_of(lack, &self.broker));
+        let messages: Vec<_> = of_lack.into_iter().chain(batch).collect();
+        let published = self.publisher.publish(&messages).await;
+        let is_up = published.is_ok();
+        match published {
+            Ok(too_large) => {
+                for error in &too_large {
+                    tracing::error!("{}: {error}; it is left out there", self.destination.name);
+                }
+                self.shared.dependency.up();
+                self.finish(record);
+            }
+            Err(error) => {
+                self.shared.backlog.lock().put_back();
+                self.shared.dependency.away(format!("{error}; {}", self.destination.remedy));
+            }
+        }
+        self.measure(is_up);
+        self.attempted.send_replace(());
+        is_up
+    }
+
+    fn finish(&self, record: Option<Lack>) {
+        let mut backlog = self.shared.backlog.lock();
+        backlog.published();
+        if !backlog.is_empty() {
+            self.shared.news.notify_one();
+        }
+        let Some(Lack { from, to, events }) = record else { return };
+        let name = &self.destination.name;
+        let is_recorded =
+            if self.destination.record.is_some() { "it has a record of them" } else { "they are lost" };
+        tracing::warn!("{name} lacks {events} messages published from {from} to {to}: {is_recorded}");
+    }
+
+    fn measure(&self, is_up: bool) {
+        let label = self.destination.label;
+        metrics::gauge!("github_etl_extra_up", "extra" => label).set(f64::from(u8::from(is_up)));
+        #[expect(clippy::cast_precision_loss, reason = "a count for people")]
+        let lacking = self.shared.backlog.lock().lack().map_or(0, |lack| lack.events) as f64;
+        metrics::gauge!("github_etl_extra_lacking_messages", "extra" => label).set(lacking);
+    }
+}

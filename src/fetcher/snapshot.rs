@@ -1,0 +1,91 @@
+//! What a feed knows, as it is saved for the next process. Pure.
+//!
+//! It comes back from a queue that anybody with rights may write to, so nothing in it is believed that could make a feed lose
+//! events or send junk.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::coverage::Coverage;
+use super::memory::Mark;
+use crate::github::is_fit_etag;
+
+/// Clocks differ by so much at most. An event from later would make every poll seem to overlap.
+const AHEAD_MAX: TimeDelta = TimeDelta::days(1);
+/// GitHub opened in 2008. An event from earlier would make a gap of centuries.
+const GITHUB_OPENED_S: i64 = 1_199_145_600;
+
+/// What one feed knows. Thousands are saved together, so names are short and what is not known is left out. Members are only
+/// ever added.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct FeedSnapshot {
+    #[serde(rename = "e", skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// When the newest event known was created.
+    #[serde(rename = "n", skip_serializing_if = "Option::is_none")]
+    pub newest: Option<DateTime<Utc>>,
+    /// Of the newest events known, oldest first.
+    #[serde(rename = "m", with = "marks", skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<Mark>,
+    #[serde(rename = "c", skip_serializing_if = "Coverage::is_empty")]
+    pub coverage: Coverage,
+    /// What GitHub asks for between two polls, where it is not the usual.
+    #[serde(rename = "i", skip_serializing_if = "Option::is_none")]
+    pub interval_s: Option<u64>,
+}
+
+impl FeedSnapshot {
+    /// The snapshot, if it makes sense at `now`.
+    ///
+    /// # Errors
+    /// The reason why it does not.
+    pub(super) fn checked(mut self, now: DateTime<Utc>) -> Result<Self, String> {
+        let is_sound =
+            |newest: &DateTime<Utc>| newest.timestamp() >= GITHUB_OPENED_S && *newest <= now + AHEAD_MAX;
+        if let Some(newest) = self.newest.filter(|newest| !is_sound(newest)) {
+            return Err(format!("its newest event is of {newest}, which is no time of an event"));
+        }
+        // Without a newest event nothing is known, and a 304 would hide all that is there.
+        let is_of_use = |etag: &String| self.newest.is_some() && is_fit_etag(etag.as_bytes());
+        self.etag = self.etag.filter(is_of_use);
+        Ok(self)
+    }
+}
+
+/// Marks as one string: base64 of little-endian numbers.
+mod marks {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD_NO_PAD;
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::super::memory::REMEMBERED_MAX;
+    use super::Mark;
+
+    const MARK_BYTES: usize = size_of::<Mark>();
+
+    pub(super) fn serialize<S: Serializer>(marks: &[Mark], serializer: S) -> Result<S::Ok, S::Error> {
+        let bytes: Vec<u8> = marks.iter().flat_map(|mark| mark.to_le_bytes()).collect();
+        serializer.serialize_str(&STANDARD_NO_PAD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Mark>, D::Error> {
+        let bytes = STANDARD_NO_PAD.decode(String::deserialize(deserializer)?).map_err(D::Error::custom)?;
+        let (marks, rest) = bytes.as_chunks::<MARK_BYTES>();
+        if !rest.is_empty() {
+            return Err(D::Error::custom(format!("its marks are {} bytes, not 8 for each", bytes.len())));
+        }
+        if marks.len() > REMEMBERED_MAX {
+            return Err(D::Error::custom(format!(
+                "it has {} marks, more than {REMEMBERED_MAX}",
+                marks.len()
+            )));
+        }
+        Ok(marks.iter().map(|mark| Mark::from_le_bytes(*mark)).collect())
+    }
+}
+
+#[cfg(test)]
+#[path = "snapshot_tests.rs"]
+mod tests;

@@ -1,0 +1,108 @@
+//! What the log says of a source that gives nothing: once, again when it is another trouble, and when it is over. Pure.
+//!
+//! It is not part of the program's readiness: a restart would not help, and the other sources go on.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::feed::End;
+
+/// One source's trouble.
+pub(super) struct Trouble {
+    /// The source and the server, for people.
+    name: String,
+    told: Option<Told>,
+}
+
+struct Told {
+    kind: Kind,
+    since: Instant,
+}
+
+/// What makes a trouble another one: outcome and status. Failures change their words with every attempt and count as one.
+type Kind = (&'static str, Option<u16>);
+
+/// A line for the log.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum News {
+    Trouble(String),
+    Over(String),
+}
+
+impl Trouble {
+    /// No trouble yet with the source of this name.
+    pub(super) fn none(name: String) -> Self {
+        Self { name, told: None }
+    }
+
+    /// Takes note of how a poll ended and says what is news. `again_in` is when the source is asked again.
+    pub(super) fn note(&mut self, end: &End, again_in: Duration, now: Instant) -> Option<News> {
+        match end {
+            End::Whole | End::NotModified => self.over(now),
+            // Told for all sources at once, by the report.
+            End::Limited { .. } => None,
+            End::Refused { status } | End::Missing { status } => {
+                let then = format!("asked again in {}, then less and less often", whole_seconds(again_in));
+                self.begin((end.label(), Some(*status)), end, &then, now)
+            }
+            End::Denied | End::Failed { .. } => {
+                self.begin((end.label(), None), end, "asked again until it answers", now)
+            }
+        }
+    }
+
+    fn begin(&mut self, kind: Kind, end: &End, then: &str, now: Instant) -> Option<News> {
+        if self.told.as_ref().is_some_and(|told| told.kind == kind) {
+            return None;
+        }
+        let since = self.told.take().map_or(now, |told| told.since);
+        self.told = Some(Told { kind, since });
+        let reason = end.fault().unwrap_or_default();
+        Some(News::Trouble(format!("{} gives no events: {reason}; {then}", self.name)))
+    }
+
+    fn over(&mut self, now: Instant) -> Option<News> {
+        let told = self.told.take()?;
+        let away_s = (now - told.since).as_secs();
+        Some(News::Over(format!("{} gives events again after {away_s} s", self.name)))
+    }
+}
+
+fn whole_seconds(duration: Duration) -> humantime::FormattedDuration {
+    humantime::format_duration(Duration::from_secs(duration.as_millis().div_ceil(1000) as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_trouble_is_told_once_again_when_it_changes_and_when_it_is_over() {
+        let start = Instant::now();
+        let mut trouble = Trouble::none("orgs/o".into());
+        let mut note = |end: End, at_s: u64| match trouble.note(&end, s(59), start + s(at_s)) {
+            None => String::new(),
+            Some(News::Trouble(line) | News::Over(line)) => line,
+        };
+        let refused = || End::Refused { status: 403 };
+        let failed = |reason: &str| End::Failed { reason: reason.into() };
+        assert_eq!(note(End::Whole, 0), "");
+        let line = note(refused(), 1);
+        for words in ["orgs/o", "403", "SAML", "blocked", "GITHUB_TOKEN", "asked again in 59s"] {
+            assert!(line.contains(words), "no {words} in {line}");
+        }
+        assert_eq!((note(refused(), 2), note(End::Limited { status: Some(429) }, 3)), Default::default());
+        assert_eq!(note(refused(), 4), "");
+        assert!(note(End::Missing { status: 404 }, 5).contains("404"));
+        assert!(note(End::Missing { status: 451 }, 6).contains("451"));
+        assert!(note(failed("it answered 502"), 7).contains("502"));
+        assert_eq!(note(failed("no answer within 30 s"), 8), "", "failures change their words all the time");
+        assert_eq!(note(End::NotModified, 9), "orgs/o gives events again after 8 s");
+        assert_eq!(note(End::Whole, 10), "");
+    }
+}
