@@ -11,6 +11,7 @@ use super::{ask, say, state};
 use crate::broker::Broker;
 use crate::config::ArchiveArgs;
 use crate::health::Health;
+use crate::retry::Interrupted;
 
 /// Deletes the archive and declares it anew, after asking unless `--yes`.
 ///
@@ -29,16 +30,16 @@ pub(super) async fn run(
         ask::check("--reset")?;
     }
     let mut source = Source::new(broker, health, shutdown.clone());
-    let size = source.ask(async |broker| broker.archive_size().await).await?;
     let archive = format!("{} at {}", broker.names().archive(), broker.address());
-    let holds = match size {
-        Some(messages) => format!("holds {} messages, as RabbitMQ says", thousands(messages.into())),
-        None => "does not exist, or RabbitMQ has lost it".into(),
+    let holds = match source.ask(async |broker| broker.archive_size().await).await? {
+        Some(messages) => {
+            format!("{archive} holds {} messages, as RabbitMQ says", thousands(messages.into()))
+        }
+        None => format!("{archive} does not exist, or RabbitMQ has lost it"),
     };
-    tracing::warn!(
-        "{archive} {holds}. All of it goes, and comes from nowhere but GH Archive again (replay gharchive)"
-    );
-    if !args.yes && !ask::confirm(&format!("delete {archive} and declare it anew?"), &shutdown).await? {
+    if args.yes {
+        tracing::info!("{holds}; it is deleted and declared anew");
+    } else if !is_wanted(&holds, &shutdown).await? {
         say("nothing is changed\n");
         return Ok(());
     }
@@ -47,6 +48,13 @@ pub(super) async fn run(
     forget_positions(&args.state.state_dir, broker)?;
     say(&format!("{archive} is new: replay archive begins with what is published from now on\n"));
     Ok(())
+}
+
+async fn is_wanted(holds: &str, shutdown: &CancellationToken) -> Result<bool, Interrupted> {
+    let question = format!(
+        "{holds}. Only GH Archive has deleted events again (replay gharchive). Delete it and declare it anew?"
+    );
+    ask::confirm(&question, shutdown).await
 }
 
 /// RabbitMQ 3.10 deletes a stream that it has lost in no way that AMQP has.

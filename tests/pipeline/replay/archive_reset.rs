@@ -107,6 +107,7 @@ fn a_reset_asks_on_the_terminal() {
     corner.archive(&events);
     for (answer, words, left) in [("n\n", "nothing is changed", true), ("y\n", "is new", false)] {
         let shown = on_a_terminal(&corner, state.path(), answer);
+        assert!(shown.contains(" messages, as RabbitMQ says. "), "{shown}");
         assert!(shown.contains("and declare it anew? [y/N]") && shown.contains(words), "{shown}");
         let replayed = corner.replay(state.path(), &["archive"]).succeed().stdout;
         assert_eq!(replayed == "the archive is empty\n", !left, "{replayed}");
