@@ -23,6 +23,7 @@ pub mod gap;
 pub mod gharchive;
 pub mod github;
 pub mod health;
+mod http;
 pub mod loader;
 pub mod program;
 pub mod replay;

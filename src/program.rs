@@ -72,7 +72,7 @@ where
         let board = Board::new(health.clone());
         let context = Context { environment, health, board, shutdown: CancellationToken::new() };
         stop_on_signal(context.shutdown.clone())?;
-        telemetry::serve(telemetry_args(&args), A::command().get_name(), &context).await?;
+        telemetry::serve(telemetry_args(&args), A::command().get_name(), &context)?;
         run(args, context).await
     });
     // Else the end would wait for whoever has stopped reading our stdout.
