@@ -43,7 +43,7 @@ fn look(shared: &Shared) -> Value {
     let now = Utc::now();
     let (summary, history) = {
         let workers = lock(&shared.workers);
-        (workers.summary(now), workers.history())
+        (workers.summary(), workers.history())
     };
     let problems = problems(shared, &summary);
     let Summary { totals, lag, quota, .. } = &summary;
