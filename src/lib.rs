@@ -17,6 +17,7 @@
 pub mod broker;
 pub mod config;
 pub mod dashboard;
+mod dead_letters;
 pub mod event;
 pub mod fetcher;
 pub mod gap;

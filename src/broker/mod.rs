@@ -7,13 +7,16 @@
 //! on it would be stuck too.
 
 mod archive;
+mod as_json;
 mod batch;
 mod consumer;
+mod deaths;
 mod envelope;
 mod error;
 mod identify;
 mod names;
 mod publisher;
+mod reader;
 mod session;
 mod status;
 mod taker;
@@ -27,8 +30,9 @@ pub use envelope::{Envelope, Failure};
 pub use error::BrokerError;
 pub use names::Names;
 pub use publisher::{Outgoing, PublishError, Publisher, Route};
+pub use reader::{QueueReader, Taken};
 pub use status::{StatusListener, StatusSender};
-pub use taker::{Depth, Taken, Taker};
+pub use taker::{Depth, Taker};
 pub use topology::ARCHIVE_RETENTION;
 
 use crate::config::{AmqpUrl, UsageError};
@@ -51,6 +55,12 @@ impl Broker {
     pub fn new(url: &AmqpUrl, names: Names, program: &'static str) -> Result<Self, UsageError> {
         let uri = session::Uri::parse(url)?;
         Ok(Self { uri, address: url.to_string(), names, program })
+    }
+
+    /// The same broker for another load queue of the namespace.
+    #[must_use]
+    pub fn of_queue(&self, queue: &str) -> Self {
+        Self { names: self.names.of_queue(queue), ..self.clone() }
     }
 
     /// `host:port`, without a password.

@@ -49,21 +49,40 @@ pub(super) struct Session {
 impl Session {
     /// Connects, opens a channel and declares the topology.
     pub(super) async fn open(broker: &Broker, purpose: &str) -> Result<Self, BrokerError> {
-        match Self::try_open(broker, purpose).await {
+        let opened = async {
+            let session = Self::try_connect(broker, purpose).await?;
+            tokio::time::timeout(DECLARE_TIMEOUT, topology::declare(&session.channel, &broker.names))
+                .await
+                .map_err(|_| BrokerError::Timeout { operation: DECLARE, after: DECLARE_TIMEOUT })??;
+            Ok(session)
+        };
+        Self::explained(opened.await, broker).await
+    }
+
+    /// Connects and opens a channel, and declares nothing.
+    pub(super) async fn connect(broker: &Broker, purpose: &str) -> Result<Self, BrokerError> {
+        Self::explained(Self::try_connect(broker, purpose).await, broker).await
+    }
+
+    async fn explained(opened: Result<Self, BrokerError>, broker: &Broker) -> Result<Self, BrokerError> {
+        match opened {
             Ok(session) => Ok(session),
             Err(error) => Err(identify::explain(error, &broker.uri.0).await),
         }
     }
 
-    async fn try_open(broker: &Broker, purpose: &str) -> Result<Self, BrokerError> {
+    async fn try_connect(broker: &Broker, purpose: &str) -> Result<Self, BrokerError> {
         let name = LongString::from(format!("{} {purpose}", broker.program));
         let properties = ConnectionProperties::default().with_connection_name(name);
         let connection = within("connect", Connection::connect_uri(broker.uri.0.clone(), properties)).await?;
         let channel = within("open a channel", connection.create_channel()).await?;
-        tokio::time::timeout(DECLARE_TIMEOUT, topology::declare(&channel, &broker.names))
-            .await
-            .map_err(|_| BrokerError::Timeout { operation: DECLARE, after: DECLARE_TIMEOUT })??;
         Ok(Self { connection, channel })
+    }
+
+    /// Replaces a channel that RabbitMQ has closed, or that waits for an answer that does not come.
+    pub(super) async fn renew_channel(&mut self) -> Result<(), BrokerError> {
+        self.channel = within("open a channel", self.connection.create_channel()).await?;
+        Ok(())
     }
 
     /// What `queue` holds now; an error when it does not exist.

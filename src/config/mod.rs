@@ -2,6 +2,7 @@
 
 mod address;
 mod dashboard;
+mod dead;
 mod environment;
 mod fetcher;
 mod loader;
@@ -14,14 +15,15 @@ mod standalone;
 
 pub use address::{AmqpUrl, Namespace, RedisUrl};
 pub use dashboard::{Access, AccessArgs, DashboardArgs, ServeArgs, TailArgs, TailFormat};
+pub use dead::{DeadAction, DeadArgs};
 pub use environment::Environment;
 pub use fetcher::{FetchArgs, FetcherArgs, Source};
 pub use loader::{Bots, LoadArgs, LoaderArgs, Retention, ScoreWeight};
 pub use mirror::{BaseUrl, MirrorArgs};
 pub use position::Position;
 pub use replay::{
-    ArchiveArgs, DeadArgs, GapsArgs, GhArchiveArgs, ListFormat, PaceArgs, PublishArgs, ReplayArgs,
-    ReplaySource, SelectArgs, StateArgs,
+    ArchiveArgs, GapsArgs, GhArchiveArgs, ListFormat, PaceArgs, PublishArgs, ReplayArgs, ReplaySource,
+    SelectArgs, StateArgs,
 };
 pub use shared::{LogFormat, ServerArgs, TelemetryArgs};
 pub use simulator::{SimulateArgs, SimulatorArgs};

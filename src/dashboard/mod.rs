@@ -9,6 +9,7 @@ mod answer;
 mod api;
 mod assets;
 mod boards;
+mod depths;
 mod feed;
 mod filter;
 mod follower;

@@ -6,7 +6,6 @@
 
 mod archive;
 mod dead;
-mod dead_list;
 mod feeder;
 mod gap_list;
 mod gap_plan;
@@ -15,14 +14,13 @@ mod gaps;
 mod gharchive;
 mod inputs;
 mod progress;
+mod queue_access;
 mod reading;
 mod rejects;
 mod state;
 mod stretch;
 mod table;
 mod tally;
-
-pub(crate) use dead_list::{Group as DeadGroup, Groups as DeadGroups};
 
 use std::io::Write as _;
 

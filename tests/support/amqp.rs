@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::StreamExt as _;
+use lapin::message::Delivery;
 use lapin::options::{
-    BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
-    QueueDeleteOptions,
+    BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions,
+    QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
@@ -91,12 +93,26 @@ impl Amqp {
     /// The first message, which stays in the queue until this connection ends: RabbitMQ may send it to others only then.
     pub fn peek(&self, queue: &str) -> Option<Message> {
         let got = block_on(self.channel.basic_get(queue.into(), BasicGetOptions::default())).unwrap()?;
-        let message = got.delivery;
-        Some(Message {
-            body: message.data,
-            routing_key: message.routing_key.to_string(),
-            properties: message.properties,
-            redelivered: message.redelivered,
+        Some(got.delivery.into())
+    }
+
+    /// Takes the first `count` messages, many times faster than one by one.
+    pub fn take(&self, queue: &str, count: usize) -> Vec<Message> {
+        block_on(async {
+            let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
+            let mut consumer =
+                self.channel.basic_consume(queue.into(), "".into(), options, arguments).await.unwrap();
+            let mut taken = Vec::with_capacity(count);
+            while taken.len() < count {
+                let delivery = consumer.next().await.unwrap().unwrap();
+                let tag = delivery.delivery_tag;
+                taken.push(Message::from(delivery));
+                // A quorum queue sends no more than 2,000 ahead of acks.
+                if taken.len().is_multiple_of(500) || taken.len() == count {
+                    self.channel.basic_ack(tag, BasicAckOptions { multiple: true }).await.unwrap();
+                }
+            }
+            taken
         })
     }
 
@@ -107,6 +123,17 @@ impl Amqp {
             block_on(self.channel.basic_ack(0, BasicAckOptions { multiple: true })).unwrap();
         }
         taken
+    }
+}
+
+impl From<Delivery> for Message {
+    fn from(message: Delivery) -> Self {
+        Self {
+            body: message.data,
+            routing_key: message.routing_key.to_string(),
+            properties: message.properties,
+            redelivered: message.redelivered,
+        }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod dashboard;
 pub mod dump;
 pub mod events;
 pub mod github;
+pub mod letters;
 pub mod oracle;
 pub mod otlp;
 pub mod process;
