@@ -119,9 +119,9 @@ impl Broker {
 /// RabbitMQ 3.10 refuses to declare a stream that is lost or not up yet, 4.3 to read it: it closes the connection (INTERNAL_ERROR).
 pub(super) fn not_served(error: BrokerError) -> BrokerError {
     match error {
-        BrokerError::NotFound { reason, .. } | BrokerError::Lost { operation: READ, reason } => {
-            BrokerError::ArchiveDown { reason }
-        }
+        BrokerError::NotFound { reason, .. }
+        | BrokerError::NoSuchQueue { reason, .. }
+        | BrokerError::Lost { operation: READ, reason } => BrokerError::ArchiveDown { reason },
         BrokerError::Timeout { operation: READ, .. } => {
             BrokerError::ArchiveDown { reason: error.to_string() }
         }

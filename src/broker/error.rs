@@ -8,7 +8,7 @@ use lapin::ErrorKind;
 pub(super) const DECLARE: &str = "declare queues and exchanges";
 
 /// A broker session that could not be opened or has ended.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum BrokerError {
     /// Not reachable, or the session broke: wait and open a new one.
     #[error("{operation}: {reason}")]
@@ -45,6 +45,12 @@ pub enum BrokerError {
         "declare {object}: it exists with other settings: {reason}; drain and delete it (rabbitmqctl delete_queue), or use another --namespace"
     )]
     Mismatch { object: String, reason: String },
+    /// A queue does not exist.
+    #[error("{operation}: {reason}")]
+    NoSuchQueue { operation: &'static str, reason: String },
+    /// Another connection has what we want for itself: it takes messages from the same queue (see `reader`).
+    #[error("{operation}: another program has them in hand, a dashboard or another replay: {reason}")]
+    InUse { operation: &'static str, reason: String },
     /// Something that we published is larger than RabbitMQ takes. It closes the channel, and nothing on it is confirmed.
     #[error("publish: a message is too large: {reason}")]
     TooLarge { reason: String },
@@ -64,7 +70,11 @@ impl BrokerError {
         match code(error) {
             // 403 is access-refused, 530 not-allowed (an unknown virtual host, but also a limit of connections, which may pass).
             Some(403 | 530) if !reason.contains("limit") => Self::Denied { operation, reason },
+            // 404 is not-found: also a queue whose node is down, and for some seconds after a start the archive.
+            Some(404) if reason.contains("no queue") => Self::NoSuchQueue { operation, reason },
             Some(404) => Self::NotFound { operation, reason },
+            // 405 is resource-locked.
+            Some(405) => Self::InUse { operation, reason },
             _ => Self::Lost { operation, reason },
         }
     }

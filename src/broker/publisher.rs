@@ -94,7 +94,9 @@ impl Publisher {
             let looked = session.depth(self.broker.names.load()).await;
             if let Err(error) = looked {
                 match error {
-                    BrokerError::NotFound { .. } => tracing::warn!("{error}; it is declared again"),
+                    BrokerError::NoSuchQueue { .. } | BrokerError::NotFound { .. } => {
+                        tracing::warn!("{error}; it is declared again")
+                    }
                     error => self.dependency.away(error),
                 }
                 self.session = None;

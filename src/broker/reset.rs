@@ -24,7 +24,7 @@ impl Broker {
                 session.close().await;
                 Ok(Some(depth.ready))
             }
-            Err(BrokerError::NotFound { .. }) => Ok(None),
+            Err(BrokerError::NoSuchQueue { .. } | BrokerError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }

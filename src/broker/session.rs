@@ -79,6 +79,12 @@ impl Session {
         if alive { Ok(()) } else { Err(lost()) }
     }
 
+    /// Replaces a channel that RabbitMQ has closed, or that waits for an answer that does not come.
+    pub(super) async fn renew_channel(&mut self) -> Result<(), BrokerError> {
+        self.channel = within("open a channel", self.connection.create_channel()).await?;
+        Ok(())
+    }
+
     /// What `queue` holds now; an error when it does not exist.
     pub(super) async fn depth(&self, queue: &str) -> Result<Depth, BrokerError> {
         let look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };

@@ -113,7 +113,9 @@ impl Declaring<'_> {
         let unbind = channel.queue_unbind(archive.as_str().into(), exchange.into(), "#".into(), none);
         match within("unbind the archive", unbind).await {
             Ok(()) => {}
-            Err(error @ BrokerError::NotFound { .. }) => tracing::debug!("{error}"),
+            Err(error @ (BrokerError::NoSuchQueue { .. } | BrokerError::NotFound { .. })) => {
+                tracing::debug!("{error}")
+            }
             Err(error) => {
                 tracing::warn!(
                     "{archive} may still be bound to {exchange}, as older versions had it: {error}"

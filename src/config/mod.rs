@@ -2,6 +2,7 @@
 
 mod address;
 mod dashboard;
+mod dead;
 mod environment;
 mod fetcher;
 mod kind;
@@ -16,6 +17,7 @@ mod values;
 
 pub use address::{AmqpUrl, Namespace, RedisUrl};
 pub use dashboard::{Access, AccessArgs, DashboardArgs, ServeArgs, TailArgs, TailFormat};
+pub use dead::{DeadAction, DeadArgs};
 pub use environment::Environment;
 pub use fetcher::{FetchArgs, FetcherArgs, Source};
 pub use kind::undocumented;
@@ -23,8 +25,8 @@ pub use loader::{Bots, LoadArgs, LoaderArgs, Retention, ScoreWeight};
 pub use mirror::{BaseUrl, MirrorArgs};
 pub use position::Position;
 pub use replay::{
-    ArchiveArgs, DeadArgs, GapsArgs, GhArchiveArgs, ListFormat, PaceArgs, PublishArgs, ReplayArgs,
-    ReplaySource, SelectArgs, StateArgs,
+    ArchiveArgs, GapsArgs, GhArchiveArgs, ListFormat, PaceArgs, PublishArgs, ReplayArgs, ReplaySource,
+    SelectArgs, StateArgs,
 };
 pub use shared::{LogFormat, ServerArgs, TelemetryArgs};
 pub use simulator::{SimulateArgs, SimulatorArgs};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::kind::event_type;
 use super::loader::queue_name;
 use super::values::{DAY, duration, number};
-use super::{MirrorArgs, Position, ServerArgs, TelemetryArgs};
+use super::{DeadArgs, MirrorArgs, Position, ServerArgs, TelemetryArgs, UsageError};
 use crate::gharchive::What;
 
 /// Publishes old events again: from GH Archive, the archive stream, the dead letters, or to fill gaps.
@@ -36,7 +36,7 @@ pub enum ReplaySource {
     ///
     /// Events that the archive lacks are told, and where they can be had.
     Archive(ArchiveArgs),
-    /// Dead letters: list them, or send them back to the load queue
+    /// Dead letters: list them, send them back to the load queue, save them to a file, or discard them
     Dead(DeadArgs),
     /// What polling missed: fetch it from GH Archive once its files exist
     ///
@@ -51,7 +51,7 @@ impl ReplaySource {
             Self::GhArchive(args) => args.publish.queue.as_deref(),
             Self::Archive(args) => args.publish.queue.as_deref(),
             Self::Gaps(args) => args.publish.queue.as_deref(),
-            Self::Dead(args) => Some(args.queue.as_str()),
+            Self::Dead(args) => Some(args.load_queue()),
         };
         chosen.unwrap_or(LOAD)
     }
@@ -120,36 +120,6 @@ pub struct ArchiveArgs {
     pub yes: bool,
 }
 
-/// `replay dead`.
-#[derive(clap::Args)]
-pub struct DeadArgs {
-    /// Show what is there, grouped by reason, and take nothing
-    #[arg(long)]
-    pub list: bool,
-
-    /// How --list shows it
-    #[arg(long, value_enum, default_value_t = ListFormat::Table, value_name = "FORMAT")]
-    pub format: ListFormat,
-
-    /// Only dead letters whose reason contains this
-    #[arg(long = "match", value_name = "REASON")]
-    pub matching: Option<String>,
-
-    /// The load queue whose dead letters these are, below the namespace; they go back to it
-    #[arg(long, default_value = "load", value_parser = queue_name, value_name = "NAME")]
-    pub queue: String,
-    #[command(flatten)]
-    pub pace: PaceArgs,
-
-    /// Send back at most this many
-    #[arg(long, value_parser = number(0, u64::MAX), value_name = "N")]
-    pub limit: Option<u64>,
-
-    /// Say what would be sent back, and take nothing
-    #[arg(long)]
-    pub dry_run: bool,
-}
-
 /// `replay gaps`.
 #[derive(clap::Args)]
 pub struct GapsArgs {
@@ -157,9 +127,9 @@ pub struct GapsArgs {
     #[arg(long)]
     pub list: bool,
 
-    /// How --list shows it
-    #[arg(long, value_enum, default_value_t = ListFormat::Table, value_name = "FORMAT")]
-    pub format: ListFormat,
+    /// How --list shows them [table when not given]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<ListFormat>,
 
     /// Go on for ever: fill gaps as they are recorded and their hours appear
     #[arg(long, conflicts_with_all = ["list", "dry_run", "queue"])]
@@ -184,6 +154,20 @@ pub struct GapsArgs {
     /// Say what would be published, and fill nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+impl GapsArgs {
+    /// Refuses flags that do not go together.
+    ///
+    /// # Errors
+    /// [`UsageError`] that names them.
+    pub fn check(&self) -> Result<(), UsageError> {
+        let wants_list = self.format.is_some() && !self.list;
+        let refused = || {
+            UsageError("--format says how --list shows the gaps: write replay gaps --list --format …".into())
+        };
+        if wants_list { Err(refused()) } else { Ok(()) }
+    }
 }
 
 /// Where to publish, and how fast.

@@ -88,9 +88,9 @@ impl Feeder {
         }
     }
 
-    /// How many leave together at most.
-    pub(super) fn at_once(&self) -> usize {
-        self.pace.at_once()
+    /// How many leave together at most at this pace.
+    pub(super) fn at_once_of(pace: &PaceArgs) -> usize {
+        Pace::new(pace.rate.map(u32::from)).at_once()
     }
 
     /// The message of an event from GH Archive.

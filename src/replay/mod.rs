@@ -11,7 +11,6 @@ mod archive_reset;
 mod archive_source;
 mod ask;
 mod dead;
-mod dead_list;
 mod feeder;
 mod gap_list;
 mod gap_plan;
@@ -20,14 +19,13 @@ mod gaps;
 mod gharchive;
 mod inputs;
 mod progress;
+mod queue_access;
 mod reading;
 mod rejects;
 mod state;
 mod stretch;
 mod table;
 mod tally;
-
-pub(crate) use dead_list::{Group as DeadGroup, Groups as DeadGroups};
 
 use std::io::Write as _;
 

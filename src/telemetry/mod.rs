@@ -24,6 +24,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{Environment, LogFormat, TelemetryArgs, UsageError};
 use crate::health::Health;
+use crate::http;
 use crate::program::Context;
 
 /// What is logged when `RUST_LOG` says nothing: our own lines; of libraries only warnings, of the AMQP client nothing,
@@ -99,19 +100,14 @@ impl Drop for LogGuard {
 ///
 /// # Errors
 /// When the address cannot be bound.
-pub async fn serve(args: &TelemetryArgs, program: &str, context: &Context) -> anyhow::Result<()> {
+pub fn serve(args: &TelemetryArgs, program: &str, context: &Context) -> anyhow::Result<()> {
     let Some(address) = args.metrics_listen else { return Ok(()) };
     let metrics = record(program)?;
-    let listener = tokio::net::TcpListener::bind(address)
-        .await
-        .with_context(|| format!("--metrics-listen (METRICS_LISTEN): listen on {address}"))?;
+    let listener = http::listen(address, "--metrics-listen (METRICS_LISTEN)")?;
+    let address = listener.local_addr()?;
     tracing::info!(%address, "serving /metrics, /healthz and /readyz at http://{address}");
     let app = router(metrics, context.health.clone());
-    tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, app).await {
-            tracing::error!("serving metrics ended: {error}");
-        }
-    });
+    tokio::spawn(http::serve(listener, app));
     Ok(())
 }
 

@@ -7,6 +7,7 @@ mod dead_letters;
 mod duplicates;
 mod github;
 mod limits;
+mod looking;
 mod network;
 mod quorum;
 mod redis_refuses;

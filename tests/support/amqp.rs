@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::StreamExt as _;
+use lapin::message::Delivery;
 use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions,
     BasicQosOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
@@ -119,7 +120,7 @@ impl Amqp {
             deliveries.next().await.unwrap()
         };
         let first = block_on(async { tokio::time::timeout(DEADLINE, consuming).await });
-        Message::of(first.unwrap_or_else(|_| panic!("{queue} holds nothing")).unwrap())
+        Message::from(first.unwrap_or_else(|_| panic!("{queue} holds nothing")).unwrap())
     }
 
     /// Reads a stream from its first message on until `is_enough` of what was read.
@@ -136,7 +137,7 @@ impl Amqp {
             while let Some(delivery) = deliveries.next().await {
                 let delivery = delivery?;
                 delivery.ack(BasicAckOptions::default()).await?;
-                messages.push(Message::of(delivery));
+                messages.push(Message::from(delivery));
                 if is_enough(&messages) {
                     break;
                 }
@@ -159,7 +160,27 @@ impl Amqp {
     /// The first message, which stays in the queue until this connection ends: RabbitMQ may send it to others only then.
     pub fn peek(&self, queue: &str) -> Option<Message> {
         let got = block_on(self.channel.basic_get(queue.into(), BasicGetOptions::default())).unwrap()?;
-        Some(Message::of(got.delivery))
+        Some(got.delivery.into())
+    }
+
+    /// Takes the first `count` messages, many times faster than one by one.
+    pub fn take(&self, queue: &str, count: usize) -> Vec<Message> {
+        block_on(async {
+            let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
+            let mut consumer =
+                self.channel.basic_consume(queue.into(), "".into(), options, arguments).await.unwrap();
+            let mut taken = Vec::with_capacity(count);
+            while taken.len() < count {
+                let delivery = consumer.next().await.unwrap().unwrap();
+                let tag = delivery.delivery_tag;
+                taken.push(Message::from(delivery));
+                // A quorum queue sends no more than 2,000 ahead of acks.
+                if taken.len().is_multiple_of(500) || taken.len() == count {
+                    self.channel.basic_ack(tag, BasicAckOptions { multiple: true }).await.unwrap();
+                }
+            }
+            taken
+        })
     }
 
     /// Takes all that a queue holds.
@@ -172,16 +193,18 @@ impl Amqp {
     }
 }
 
-impl Message {
-    fn of(delivery: lapin::message::Delivery) -> Self {
+impl From<Delivery> for Message {
+    fn from(message: Delivery) -> Self {
         Self {
-            body: delivery.data,
-            routing_key: delivery.routing_key.to_string(),
-            properties: delivery.properties,
-            redelivered: delivery.redelivered,
+            body: message.data,
+            routing_key: message.routing_key.to_string(),
+            properties: message.properties,
+            redelivered: message.redelivered,
         }
     }
+}
 
+impl Message {
     /// The property `type`.
     pub fn kind(&self) -> &str {
         self.properties.kind().as_ref().map_or("", |kind| kind.as_str())

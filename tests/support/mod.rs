@@ -12,6 +12,7 @@ pub mod dashboard;
 pub mod dump;
 pub mod events;
 pub mod github;
+pub mod letters;
 pub mod middleman;
 pub mod oracle;
 pub mod otlp;

@@ -29,6 +29,7 @@ const LOADERS: &[Mistake] = &[
     (&["--bots", "maybe"], &[], &["--bots", "include", "exclude"]),
     (&["--max-attempts", "0"], &[], &["--max-attempts"]),
     (&["--queue", "gaps"], &[], &["--queue", "archive"]),
+    (&["--queue", "unrouted"], &[], &["--queue", "unrouted"]),
     (&["--queue", "a b"], &[], &["--queue", "letters"]),
     (&["--no-such-flag"], &[], &["--no-such-flag"]),
     (&[], &[("ETL_NAMESPACE", "my events")], &["--namespace", "letters"]),
@@ -129,6 +130,17 @@ const REPLAYS: &[Mistake] = &[
     (&["archive", "--since", "1h", "--until", "2h"], &[], &["--until is before --since"]),
     (&["dead", "--queue", "gaps"], &[], &["--queue", "archive"]),
     (&["dead", "--format", "xml"], &[], &["--format", "json"]),
+    (&["dead", "--format", "json"], &[], &["--list --format"]),
+    (&["dead", "--match", ""], &[], &["--match", "leave --match out"]),
+    (&["dead", "--list", "--discard"], &[], &["--list", "--discard"]),
+    (&["dead", "--list", "--save", "x"], &[], &["--list", "--save"]),
+    (&["dead", "--save", "x", "--discard"], &[], &["--save", "--discard"]),
+    (&["dead", "--yes"], &[], &["--discard"]),
+    (&["dead", "--discard"], &[], &["--discard --yes"]),
+    (&["gaps", "--format", "json"], &[], &["--list --format"]),
+    (&["gharchive", "2015-01-01-0", "--queue", "unrouted"], &[], &["--queue", "unrouted"]),
+    (&["archive", "--queue", "unrouted"], &[], &["--queue", "unrouted"]),
+    (&["gaps", "--queue", "unrouted"], &[], &["--queue", "unrouted"]),
 ];
 
 fn mistakes() -> impl Iterator<Item = (&'static str, &'static Mistake<'static>)> {

@@ -9,8 +9,12 @@ mod dead;
 mod gaps;
 mod gharchive;
 mod hosts;
+mod in_hand;
 mod memory;
+mod missing;
+mod saved;
 mod stopping;
+mod unrouted;
 
 /// How many events a replay says it has published.
 fn published(stdout: &str) -> u64 {
