@@ -3,7 +3,7 @@
 //! A few tasks find out what there is to show, and answers only show it: `listener` hears what programs tell, `follower` reads events
 //! as they load, `looker` looks into queues, `hours` finds hours. They cost the servers next to nothing while nobody asks. A server
 //! that is away makes answers old, which they say, and never makes them fail. `security` keeps strangers out; the server itself is in
-//! [`crate::http`].
+//! `http`.
 
 mod answer;
 mod api;

@@ -1,5 +1,6 @@
 //! Dead letters that can never load leave their queue: into a file, or for good.
 
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -122,22 +123,21 @@ fn letters_are_discarded_only_by_who_says_so() {
 /// Answers a question that is asked on a terminal; gives what was said there.
 fn on_a_terminal(corner: &Corner, arguments: &str, answer: &str) -> String {
     let replay = env!("CARGO_BIN_EXE_replay");
-    let output = Command::new("script")
+    let mut terminal = Command::new("script")
         .args(["--quiet", "--return", "--command", &format!("{replay} {arguments}"), "/dev/null"])
         .env("AMQP_URL", &corner.amqp_url)
         .env("ETL_NAMESPACE", &corner.namespace)
-        .stdin(answered(answer))
-        .output()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
         .expect("script, of util-linux");
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// What is typed, and the terminal stays open behind it.
-fn answered(answer: &str) -> Stdio {
-    let mut echo = Command::new("sh");
-    let typing =
-        echo.args(["-c", &format!("echo {answer}; sleep 5")]).stdout(Stdio::piped()).spawn().unwrap();
-    typing.stdout.unwrap().into()
+    // It ends with its input, so that stays open.
+    let mut typing = terminal.stdin.take().unwrap();
+    writeln!(typing, "{answer}").unwrap();
+    let mut said = String::new();
+    terminal.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    terminal.wait().unwrap();
+    said
 }
 
 #[test]
