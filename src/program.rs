@@ -69,12 +69,12 @@ where
     // Kept to the end, so that the last lines stand before whatever `main` prints.
     let _log = telemetry::install_log(telemetry_args(&args).log_format, &environment)?;
     install_tls();
-    let exporting = telemetry::export_spans(A::command().get_name(), &environment)?;
+    let health = Health::default();
+    let exporting = telemetry::export_spans(A::command().get_name(), &environment, &health)?;
     // One thread: measured against the multi-threaded runtime, this costs less CPU per event, and loaders scale as
     // processes anyway.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async {
-        let health = Health::default();
         let board = Board::new(health.clone());
         let context = Context { environment, health, board, shutdown: CancellationToken::new() };
         stop_on_signal(context.shutdown.clone())?;

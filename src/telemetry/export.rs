@@ -36,10 +36,11 @@ impl Exporting {
 }
 
 /// Begins to export the spans of `program`, if the environment says where to. Nothing is connected to before there are spans.
+/// `health` is told when they are not taken.
 ///
 /// # Errors
 /// [`UsageError`] when the address is none.
-pub fn export_spans(program: &str, environment: &Environment) -> anyhow::Result<Exporting> {
+pub fn export_spans(program: &str, environment: &Environment, health: &Health) -> anyhow::Result<Exporting> {
     let Some(endpoint) = endpoint(environment)? else { return Ok(Exporting(None)) };
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_http()
@@ -57,7 +58,7 @@ pub fn export_spans(program: &str, environment: &Environment) -> anyhow::Result<
     }
     let server = server(&endpoint);
     tracing::info!("exporting spans to {server}");
-    let collector = Health::default().dependency(format!("the collector of spans at {server}"));
+    let collector = health.extra(format!("the collector of spans at {server}"));
     let provider = SdkTracerProvider::builder()
         .with_batch_exporter(Telling { exporter, collector, endpoint })
         .with_resource(resource.build())
