@@ -45,6 +45,11 @@ pub struct FetchArgs {
     /// given: GitHub's X-Poll-Interval, or longer where that would use up the quota before its time]
     #[arg(long, value_parser = poll_interval, value_name = "DURATION")]
     pub poll_interval: Option<Duration>,
+
+    /// How often a poll of a source takes all that GitHub shows, and not only what is new on top: events that GitHub shows
+    /// late are found below. Such as 10m; at most so often, and only while more than half of the quota is left
+    #[arg(long, default_value = "10m", value_parser = sweep_every, value_name = "DURATION")]
+    pub sweep_every: Duration,
 }
 
 impl FetchArgs {
@@ -122,11 +127,22 @@ const POLL_INTERVAL_MIN: Duration = Duration::from_millis(100);
 /// The longest, so that a typo does not stop the feed for a month.
 const POLL_INTERVAL_MAX: Duration = Duration::from_secs(24 * 3600);
 
+/// A sweep costs two requests more than a poll.
+const SWEEP_EVERY_MIN: Duration = Duration::from_secs(1);
+
 fn poll_interval(text: &str) -> Result<Duration, String> {
+    interval(text, POLL_INTERVAL_MIN)
+}
+
+fn sweep_every(text: &str) -> Result<Duration, String> {
+    interval(text, SWEEP_EVERY_MIN)
+}
+
+fn interval(text: &str, min: Duration) -> Result<Duration, String> {
     let interval =
         humantime::parse_duration(text).map_err(|error| format!("{error}: it must look like 30s or 5m"))?;
-    if !(POLL_INTERVAL_MIN..=POLL_INTERVAL_MAX).contains(&interval) {
-        return Err("must be from 100ms to 1day".into());
+    if !(min..=POLL_INTERVAL_MAX).contains(&interval) {
+        return Err(format!("must be from {} to 1day", humantime::format_duration(min)));
     }
     Ok(interval)
 }
@@ -156,8 +172,9 @@ mod tests {
     #[test]
     fn poll_intervals_need_a_unit_and_sense() {
         assert_eq!(poll_interval("2s").unwrap(), Duration::from_secs(2));
+        assert!(poll_interval("100ms").is_ok() && sweep_every("100ms").unwrap_err().contains("from 1s to"));
         for bad in ["5", "0s", "2days", "soon", "-1s"] {
-            assert!(poll_interval(bad).is_err(), "{bad}");
+            assert!(poll_interval(bad).is_err() && sweep_every(bad).is_err(), "{bad}");
         }
     }
 }
