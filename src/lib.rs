@@ -17,12 +17,14 @@
 pub mod broker;
 pub mod config;
 pub mod dashboard;
+mod dead_letters;
 pub mod event;
 pub mod fetcher;
 pub mod gap;
 pub mod gharchive;
 pub mod github;
 pub mod health;
+mod http;
 pub mod lack;
 pub mod loader;
 pub mod program;

@@ -3,6 +3,7 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Command, CommandFactory, FromArgMatches};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +32,11 @@ const DONE: u8 = 0;
 const FAILED: u8 = 1;
 /// Exit code 2: bad usage.
 const BAD_USAGE: u8 = 2;
+
+/// From the signal to the end of what the program does, whatever hangs: supervisors give it 10 s in all.
+const STOP_MAX: Duration = Duration::from_secs(8);
+/// How long the last spans may take after that.
+const LAST_SPANS_MAX: Duration = Duration::from_secs(1);
 
 /// Runs a program and answers its exit code. Errors are printed here, once, with their whole chain.
 pub fn main<A, F>(telemetry_args: fn(&A) -> &TelemetryArgs, run: F) -> ExitCode
@@ -63,22 +69,35 @@ where
     // Kept to the end, so that the last lines stand before whatever `main` prints.
     let _log = telemetry::install_log(telemetry_args(&args).log_format, &environment)?;
     install_tls();
-    let exporting = telemetry::export_spans(A::command().get_name(), &environment)?;
+    let health = Health::default();
+    let exporting = telemetry::export_spans(A::command().get_name(), &environment, &health)?;
     // One thread: measured against the multi-threaded runtime, this costs less CPU per event, and loaders scale as
     // processes anyway.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async {
-        let health = Health::default();
         let board = Board::new(health.clone());
         let context = Context { environment, health, board, shutdown: CancellationToken::new() };
         stop_on_signal(context.shutdown.clone())?;
-        telemetry::serve(telemetry_args(&args), A::command().get_name(), &context).await?;
-        run(args, context).await
+        telemetry::serve(telemetry_args(&args), A::command().get_name(), &context)?;
+        let overdue = overdue(context.shutdown.clone());
+        tokio::select! {
+            biased;
+            result = run(args, context) => result,
+            () = overdue => Ok(()),
+        }
     });
     // Else the end would wait for whoever has stopped reading our stdout.
     runtime.shutdown_background();
-    drop(exporting);
+    exporting.finish(LAST_SPANS_MAX);
     result
+}
+
+/// Ends when the program has been stopping for too long. Its parts have time limits of their own, which end them in order; this
+/// one holds however they add up. What is cut off is safe: what is not confirmed, acked or saved is done again.
+async fn overdue(shutdown: CancellationToken) {
+    shutdown.cancelled().await;
+    tokio::time::sleep(STOP_MAX).await;
+    tracing::warn!("stopping: not everything ended within {} s, so it is cut off", STOP_MAX.as_secs());
 }
 
 /// Parses the command line, with `.env` and `*_FILE` values as defaults, so that flag > environment > `.env` > default.

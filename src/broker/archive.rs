@@ -17,8 +17,9 @@ const PREFETCH: u16 = 512;
 const QUIET: Duration = Duration::from_secs(1);
 /// A stream that is not empty has something to send; a busy RabbitMQ may take a while.
 const FIRST_TIMEOUT: Duration = Duration::from_secs(5);
-/// The last chunk of a busy stream grows while it is read: an end is as good as another.
+/// The last chunk of a busy stream grows while it is read. Stop reading after this time; any end seen by then will do.
 const END_TIMEOUT: Duration = Duration::from_secs(10);
+const READ: &str = "read the archive";
 
 /// Where to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,10 +59,10 @@ impl Broker {
     /// Opens a session that reads the archive from `start`.
     ///
     /// # Errors
-    /// [`BrokerError`] when RabbitMQ cannot be reached or does not serve the stream. For some seconds after a restart it answers
-    /// that the stream is not there.
+    /// [`BrokerError`] when RabbitMQ cannot be reached; [`BrokerError::ArchiveDown`] when it does not serve the stream.
     pub async fn read_archive(&self, start: ArchiveStart) -> Result<ArchiveReader, BrokerError> {
-        let session = Session::open(self, "reading the archive", &[Part::Archive]).await?;
+        let session =
+            Session::open(self, "reading the archive", &[Part::Archive]).await.map_err(not_served)?;
         let queue = self.names.archive();
         let qos = session.channel.basic_qos(PREFETCH, BasicQosOptions::default());
         within("limit the prefetch", qos).await?;
@@ -73,7 +74,7 @@ impl Broker {
             BasicConsumeOptions::default(),
             arguments,
         );
-        let deliveries = within("read the archive", subscribe).await?;
+        let deliveries = within(READ, subscribe).await.map_err(not_served)?;
         Ok(ArchiveReader { session, deliveries, queue })
     }
 
@@ -115,6 +116,19 @@ impl Broker {
     }
 }
 
+/// RabbitMQ 3.10 refuses to declare a stream that is lost or not up yet, 4.3 to read it: it closes the connection (INTERNAL_ERROR).
+pub(super) fn not_served(error: BrokerError) -> BrokerError {
+    match error {
+        BrokerError::NotFound { reason, .. }
+        | BrokerError::NoSuchQueue { reason, .. }
+        | BrokerError::Lost { operation: READ, reason } => BrokerError::ArchiveDown { reason },
+        BrokerError::Timeout { operation: READ, .. } => {
+            BrokerError::ArchiveDown { reason: error.to_string() }
+        }
+        other => other,
+    }
+}
+
 /// Messages are published straight to the stream. Older versions published them through the exchange, with their own key.
 fn kind_of(routing_key: String, queue: &str, envelope: &Envelope) -> String {
     if routing_key != queue {
@@ -148,7 +162,7 @@ impl ArchiveReader {
                 let (tag, body, envelope) = (delivery.delivery_tag, delivery.data, envelope.copied());
                 Ok(Archived { offset, tag, body, routing_key, envelope })
             }
-            Some(Err(error)) => Err(BrokerError::from_lapin("read the archive", &error)),
+            Some(Err(error)) => Err(BrokerError::from_lapin(READ, &error)),
             None => Err(BrokerError::Cancelled { queue: self.queue.clone() }),
         }
     }
@@ -167,7 +181,6 @@ impl ArchiveReader {
     /// The first message of this session, which began at `start`; nothing when there is none. Silence alone does not mean that:
     /// it would pass a whole archive over.
     async fn first(&mut self, start: ArchiveStart) -> Result<Option<Archived>, BrokerError> {
-        const OPERATION: &str = "read the archive";
         let is_empty = self.session.depth(&self.queue).await?.ready == 0;
         let patience = if is_empty { QUIET } else { FIRST_TIMEOUT };
         match tokio::time::timeout(patience, self.next()).await {
@@ -176,7 +189,7 @@ impl ArchiveReader {
             Err(_) if is_empty || matches!(start, ArchiveStart::Time(_) | ArchiveStart::Offset(_)) => {
                 Ok(None)
             }
-            Err(_) => Err(BrokerError::Timeout { operation: OPERATION, after: patience }),
+            Err(_) => Err(BrokerError::Timeout { operation: READ, after: patience }),
         }
     }
 

@@ -28,6 +28,9 @@ pub(super) struct Batch<'a> {
     too_large: Vec<TooLarge<'a>>,
     /// So many of the next go one by one, because one of them is too large and RabbitMQ does not say which.
     singly: usize,
+    /// The last window was not stored whole, so the next one is a single message: a queue that refuses messages, or does not
+    /// confirm them, must not fill the queues beside it with repetitions.
+    is_careful: bool,
 }
 
 impl<'a> Batch<'a> {
@@ -38,6 +41,7 @@ impl<'a> Batch<'a> {
             failed: Vec::new(),
             too_large: Vec::new(),
             singly: 0,
+            is_careful: false,
         }
     }
 
@@ -45,7 +49,7 @@ impl<'a> Batch<'a> {
     /// pass is over.
     pub(super) fn window(&self) -> &[&'a Outgoing] {
         let rest = &self.messages[self.done..];
-        let most = rest.len().min(if self.singly > 0 { 1 } else { WINDOW_MESSAGES });
+        let most = rest.len().min(if self.singly > 0 || self.is_careful { 1 } else { WINDOW_MESSAGES });
         let mut bytes = 0;
         let fits = rest.iter().take(most).take_while(|message| {
             bytes += message.body.len();
@@ -59,7 +63,13 @@ impl<'a> Batch<'a> {
         let settled = self.window().len();
         self.done += settled;
         self.singly = self.singly.saturating_sub(settled);
+        let is_refused_again = self.is_careful && !failed.is_empty();
+        self.is_careful = is_refused_again;
         self.failed.extend(failed);
+        if is_refused_again {
+            // The others would fare no better: they are left for the next pass.
+            self.failed.extend(self.messages.drain(self.done..));
+        }
     }
 
     /// RabbitMQ found something in the window too large, and none of the window is confirmed. What was alone in it is it; of
@@ -74,6 +84,11 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// The window is not confirmed, and not because of what is in it.
+    pub(super) fn fail(&mut self) {
+        self.is_careful = true;
+    }
+
     /// How many came back in this pass, and of how many.
     pub(super) fn failed(&self) -> (usize, usize) {
         (self.failed.len(), self.messages.len())
@@ -83,6 +98,7 @@ impl<'a> Batch<'a> {
     pub(super) fn again(&mut self) {
         self.messages = std::mem::take(&mut self.failed);
         self.done = 0;
+        self.is_careful = true;
     }
 
     /// What RabbitMQ has not taken of a batch that is through.
@@ -157,9 +173,45 @@ mod tests {
         assert!(batch.window().is_empty());
         assert_eq!(batch.failed(), (2, 1200));
         batch.again();
-        let sizes: Vec<_> = batch.window().iter().map(|message| message.body.len()).collect();
-        assert_eq!(sizes, [7, 1100]);
+        let sizes =
+            |batch: &Batch| batch.window().iter().map(|message| message.body.len()).collect::<Vec<_>>();
+        assert_eq!(sizes(&batch), [7], "first one alone");
+        batch.settle(Vec::new());
+        assert_eq!(sizes(&batch), [1100]);
         batch.settle(Vec::new());
         assert_eq!(batch.failed(), (0, 2));
+    }
+
+    #[test]
+    fn while_the_first_message_is_refused_again_the_others_are_not_published() {
+        let messages: Vec<_> = (0..100).map(message).collect();
+        let mut batch = Batch::new(&messages);
+        batch.settle(messages.iter().collect());
+        for _ in 0..3 {
+            batch.again();
+            assert_eq!(batch.window().len(), 1);
+            batch.settle(vec![&messages[0]]);
+            assert!(batch.window().is_empty());
+            assert_eq!(batch.failed().0, 100);
+        }
+        batch.again();
+        batch.settle(Vec::new());
+        assert_eq!(batch.window().len(), 99);
+    }
+
+    #[test]
+    fn a_window_that_was_not_confirmed_is_tried_with_one_message_before_the_rest_follows() {
+        let messages: Vec<_> = (0..100).map(message).collect();
+        let mut batch = Batch::new(&messages);
+        let lengths: Vec<_> = (0..3)
+            .map(|_| {
+                let length = batch.window().len();
+                batch.fail();
+                length
+            })
+            .collect();
+        assert_eq!(lengths, [100, 1, 1]);
+        batch.settle(Vec::new());
+        assert_eq!(batch.window().len(), 99);
     }
 }

@@ -13,7 +13,8 @@ pub struct Delivery {
     pub tag: u64,
     /// The bytes as published.
     pub body: Vec<u8>,
-    /// How often RabbitMQ has sent it before and got no ack, because a consumer or its connection died.
+    /// How often RabbitMQ has sent it before and got no ack, because a consumer or its connection died. A copy that was handed back
+    /// takes the count along.
     pub deliveries_before: u32,
     /// The routing key it came with.
     pub routing_key: String,
@@ -52,7 +53,8 @@ impl Broker {
 /// Quorum queues count in a header (<https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling>).
 fn deliveries_before(delivery: &lapin::message::Delivery) -> u32 {
     let at_least = u32::from(delivery.redelivered);
-    envelope::count_in(&delivery.properties, envelope::DELIVERY_COUNT).max(at_least)
+    let of_this = envelope::count_in(&delivery.properties, envelope::DELIVERY_COUNT).max(at_least);
+    of_this.saturating_add(envelope::count_in(&delivery.properties, envelope::REDELIVERIES))
 }
 
 impl Consumer {
@@ -111,17 +113,8 @@ impl Consumer {
         self.session.check("consume")
     }
 
-    /// Tells RabbitMQ to send no more, and whether nothing had been on its way to us.
-    ///
-    /// # Errors
-    /// [`BrokerError`] when RabbitMQ does not answer.
-    pub async fn cancel_and_check_empty(&mut self) -> Result<bool, BrokerError> {
-        self.cancel().await?;
-        // Deliveries that RabbitMQ sent before its answer to the cancel have arrived before that answer.
-        Ok(!matches!(self.next_arrived(), Some(Ok(_))))
-    }
-
-    /// Tells RabbitMQ to send no more; what has been sent can still be acked.
+    /// Tells RabbitMQ to send no more; what has been sent can still be acked. What it sent before its answer has arrived before that
+    /// answer, and [`Self::next_arrived`] gives it.
     ///
     /// # Errors
     /// [`BrokerError`] when RabbitMQ does not answer.

@@ -6,6 +6,8 @@ use chrono::{DateTime, Utc};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
+use super::wire::UNREADABLE;
+
 /// Headers that carry a failure's history; RabbitMQ rewrites its own (`x-death`) and the routing key on the way.
 const REASON: &str = "x-etl-reason";
 const ATTEMPTS: &str = "x-etl-attempts";
@@ -18,9 +20,13 @@ const TRACEPARENT: &str = "traceparent";
 /// How often it was sent back from the dead letters.
 const REDRIVES: &str = "x-etl-redrives";
 
-/// RabbitMQ's own notes on a message: true of that message only, not of a copy.
-const OF_RABBITMQ: [&str; 10] = [
+/// How often RabbitMQ had sent a message before it was handed back as a copy, whose own count starts anew.
+pub(super) const REDELIVERIES: &str = "x-etl-redeliveries";
+
+/// Notes on a message that are true of that message only, not of a copy. All but one are RabbitMQ's own.
+const OF_THE_ORIGINAL: [&str; 11] = [
     DELIVERY_COUNT,
+    REDELIVERIES,
     STREAM_OFFSET,
     "x-death",
     FIRST_DEATH_REASON,
@@ -154,8 +160,9 @@ impl Envelope {
 
     fn with_history(mut self, failure: &Failure) -> Self {
         let foreign = self.0.headers().as_ref().filter(|headers| fits(headers)).map(FieldTable::inner);
-        // RabbitMQ's count of redeliveries is of this delivery; the copy starts anew.
-        let kept = foreign.into_iter().flatten().filter(|(name, _)| name.as_str() != DELIVERY_COUNT);
+        // The counts of redeliveries are of this delivery; the copy starts anew, and it is readable.
+        let is_of_original = |name: &str| [DELIVERY_COUNT, REDELIVERIES, UNREADABLE].contains(&name);
+        let kept = foreign.into_iter().flatten().filter(|(name, _)| !is_of_original(name.as_str()));
         let mut headers: FieldTable =
             kept.map(|(name, value)| (name.clone(), value.clone())).collect::<BTreeMap<_, _>>().into();
         let reason = truncated(&failure.reason, REASON_BYTES_MAX);
@@ -171,9 +178,16 @@ impl Envelope {
         self
     }
 
-    /// Why it is a dead letter: what we wrote, or what RabbitMQ says where it dead-lettered the message on its own.
+    /// Why it is a dead letter: what we wrote, that it cannot be read, or what RabbitMQ says where it dead-lettered the message on
+    /// its own.
     pub fn reason(&self) -> Option<String> {
-        self.text(REASON).or_else(|| Some(format!("rabbitmq: {}", self.text(FIRST_DEATH_REASON)?)))
+        let of_rabbitmq = || Some(format!("rabbitmq: {}", self.text(FIRST_DEATH_REASON)?));
+        self.text(REASON).or_else(|| self.unreadable()).or_else(of_rabbitmq)
+    }
+
+    /// Why its routing key or properties could not be read as they came; nothing when they could. They have been made readable.
+    pub fn unreadable(&self) -> Option<String> {
+        Some(format!("unreadable: {}", self.str(UNREADABLE)?))
     }
 
     /// How often it was sent back from the dead letters; a hint, like [`Self::attempts`].
@@ -183,7 +197,26 @@ impl Envelope {
 
     /// The envelope of a copy that is published anew: without RabbitMQ's own notes on the original.
     pub fn copied(self) -> Self {
-        self.without(&OF_RABBITMQ).of_ours()
+        self.without(&OF_THE_ORIGINAL).of_ours()
+    }
+
+    /// The envelope of the copy that takes a delivery's place in its queue: the same, with its routing key, which a publish to the
+    /// queue replaces, and its count of redeliveries, which RabbitMQ would raise if the delivery itself went back. Nothing if
+    /// there is no room for these headers.
+    pub fn handed_back(self, routing_key: &str, redeliveries: u32) -> Option<Self> {
+        let original_routing_key = self.original_routing_key().unwrap_or_else(|| routing_key.to_owned());
+        let mut copy = self.copied();
+        let mut headers = copy.0.headers().clone().unwrap_or_default();
+        if !fits(&headers) {
+            return None;
+        }
+        let routing_key = truncated(&original_routing_key, 255);
+        headers.insert(ORIGINAL_ROUTING_KEY.into(), AMQPValue::LongString(routing_key.into()));
+        if redeliveries > 0 {
+            headers.insert(REDELIVERIES.into(), AMQPValue::LongLongInt(i64::from(redeliveries)));
+        }
+        copy.0 = copy.0.with_headers(headers);
+        Some(copy)
     }
 
     /// The properties that we may publish again: not `user_id`, which RabbitMQ refuses unless it is our own, not `expiration`,
@@ -209,7 +242,7 @@ impl Envelope {
     /// as it was.
     pub fn redriven(self) -> Self {
         let redrives = self.redrives().saturating_add(1);
-        let mut envelope = self.copied().without(&[REASON, ATTEMPTS]);
+        let mut envelope = self.copied().without(&[REASON, ATTEMPTS, UNREADABLE]);
         let headers = envelope.0.headers().clone().unwrap_or_default();
         let mut headers = if fits(&headers) { headers } else { only_ours(headers) };
         headers.insert(REDRIVES.into(), AMQPValue::LongLongInt(i64::from(redrives)));
@@ -243,7 +276,7 @@ impl Envelope {
     }
 }
 
-fn header<'a>(properties: &'a BasicProperties, name: &str) -> Option<&'a AMQPValue> {
+pub(super) fn header<'a>(properties: &'a BasicProperties, name: &str) -> Option<&'a AMQPValue> {
     properties.headers().as_ref().map(FieldTable::inner)?.get(name)
 }
 
@@ -290,113 +323,8 @@ fn truncated(text: &str, bytes_max: usize) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn failure(reason: &str, attempts: u32) -> Failure {
-        Failure {
-            reason: reason.into(),
-            attempts,
-            first_failed_at: "2026-01-01T00:00:00Z".into(),
-            original_routing_key: "PushEvent".into(),
-        }
-    }
-
-    #[test]
-    fn a_failure_is_read_back_as_written_and_the_rest_stays() {
-        let created = "2015-01-01T12:00:01Z".parse().unwrap();
-        let envelope = Envelope::json("fetcher").of_event("42", "PushEvent", created);
-        assert_eq!((envelope.attempts(), envelope.first_failed_at()), (0, None));
-        let failed = envelope.with_failure(&failure("wrong-type", 3));
-        assert_eq!(failed.message_id(), "42");
-        assert_eq!(failed.attempts(), 3);
-        assert_eq!(failed.first_failed_at().as_deref(), Some("2026-01-01T00:00:00Z"));
-        assert_eq!(failed.original_routing_key().as_deref(), Some("PushEvent"));
-        assert_eq!(*failed.0.timestamp(), Some(1_420_113_601));
-    }
-
-    #[test]
-    fn what_does_not_fit_a_short_string_is_left_out_and_long_reasons_are_cut_at_a_character() {
-        let long = "é".repeat(2000);
-        let envelope = Envelope::json("x").of_event(&long, &long, DateTime::UNIX_EPOCH);
-        assert_eq!(envelope.message_id(), "");
-        let failed = envelope.with_failure(&failure(&format!("x{long}"), 1));
-        assert_eq!(failed.text(REASON).unwrap().len(), 1023);
-    }
-
-    #[test]
-    fn headers_that_leave_no_room_for_ours_are_left_out() {
-        let mut headers = FieldTable::default();
-        headers.insert("x-huge".into(), AMQPValue::LongString("x".repeat(130_990).into()));
-        let failed =
-            Envelope(BasicProperties::default().with_headers(headers)).with_failure(&failure("bad", 1));
-        assert_eq!((failed.attempts(), failed.header("x-huge")), (1, None));
-    }
-
-    #[test]
-    fn a_copy_is_neither_refused_nor_expires_nor_multiplies() {
-        let mut headers = FieldTable::default();
-        headers.insert("CC".into(), AMQPValue::Void);
-        headers.insert("BCC".into(), AMQPValue::Void);
-        headers.insert("x-own".into(), AMQPValue::Boolean(true));
-        let foreign = BasicProperties::default()
-            .with_user_id("somebody".into())
-            .with_expiration("5000".into())
-            .with_priority(3)
-            .with_correlation_id("c".into())
-            .with_headers(headers);
-        for copy in [Envelope(foreign.clone()).with_failure(&failure("bad", 1)), Envelope(foreign).copied()] {
-            assert_eq!((copy.0.user_id(), copy.0.expiration()), (&None, &None));
-            assert_eq!((copy.0.priority(), copy.0.correlation_id()), (&Some(3), &Some("c".into())));
-            assert!(
-                copy.header("CC").is_none() && copy.header("BCC").is_none() && copy.header("x-own").is_some()
-            );
-        }
-    }
-
-    #[test]
-    fn a_dead_letter_without_room_for_our_headers_is_sent_back_with_ours_alone() {
-        let mut headers = FieldTable::default();
-        headers.insert("x-huge".into(), AMQPValue::LongString("x".repeat(130_990).into()));
-        headers.insert(FIRST_FAILED_AT.into(), AMQPValue::LongString("2026".into()));
-        let again = Envelope(BasicProperties::default().with_headers(headers)).redriven();
-        assert_eq!((again.redrives(), again.first_failed_at().as_deref()), (1, Some("2026")));
-        assert!(again.header("x-huge").is_none());
-    }
-
-    #[test]
-    fn a_dead_letter_sent_back_has_all_attempts_before_it_and_keeps_its_history() {
-        let mut failed = Envelope::json("x").with_message_id("42").with_failure(&failure("wrong-type", 5));
-        let mut headers = failed.0.headers().clone().unwrap();
-        headers.insert("x-death".into(), AMQPValue::Void);
-        headers.insert("traceparent".into(), AMQPValue::LongString("00-1".into()));
-        failed.0 = failed.0.with_headers(headers);
-        assert_eq!(failed.reason().as_deref(), Some("wrong-type"));
-        let again = failed.redriven();
-        assert_eq!((again.attempts(), again.redrives(), again.reason()), (0, 1, None));
-        assert_eq!(again.first_failed_at().as_deref(), Some("2026-01-01T00:00:00Z"));
-        assert_eq!(again.original_routing_key().as_deref(), Some("PushEvent"));
-        assert!(again.header("x-death").is_none() && again.header("traceparent").is_some());
-        let dead_again = again.with_failure(&failure("not-json", 1)).redriven();
-        assert_eq!((dead_again.redrives(), dead_again.message_id()), (2, "42"));
-    }
-
-    #[test]
-    fn hostile_attempts_headers_count_as_a_bounded_hint() {
-        for (value, attempts) in [
-            (AMQPValue::LongString("3".into()), 0),
-            (AMQPValue::LongLongInt(-1), 0),
-            (AMQPValue::LongLongInt(i64::MAX), u32::MAX),
-            (AMQPValue::ShortShortUInt(7), 7),
-            (AMQPValue::Void, 0),
-        ] {
-            let mut headers = FieldTable::default();
-            headers.insert(ATTEMPTS.into(), value);
-            let envelope = Envelope(BasicProperties::default().with_headers(headers));
-            assert_eq!(envelope.attempts(), attempts);
-        }
-    }
-}
+#[path = "envelope_unit_tests.rs"]
+mod tests;
 
 #[cfg(test)]
 #[path = "envelope_tests.rs"]

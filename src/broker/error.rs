@@ -8,7 +8,7 @@ use lapin::ErrorKind;
 pub(super) const DECLARE: &str = "declare queues and exchanges";
 
 /// A broker session that could not be opened or has ended.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum BrokerError {
     /// Not reachable, or the session broke: wait and open a new one.
     #[error("{operation}: {reason}")]
@@ -22,6 +22,11 @@ pub enum BrokerError {
     /// RabbitMQ does not have it, or cannot reach where it is. It closes the channel with this answer.
     #[error("{operation}: {reason}")]
     NotFound { operation: &'static str, reason: String },
+    /// RabbitMQ answers, and has lost the archive stream, or does not have it up yet: after a start that takes some seconds.
+    #[error(
+        "RabbitMQ does not serve the archive: {reason}; if this lasts, the stream is lost: replay archive --reset makes it anew"
+    )]
+    ArchiveDown { reason: String },
     /// RabbitMQ refuses these credentials, or this virtual host.
     #[error(
         "{operation}: RabbitMQ refuses access: {reason}; check user, password and virtual host in --amqp-url (AMQP_URL)"
@@ -40,6 +45,12 @@ pub enum BrokerError {
         "declare {object}: it exists with other settings: {reason}; drain and delete it (rabbitmqctl delete_queue), or use another --namespace"
     )]
     Mismatch { object: String, reason: String },
+    /// A queue does not exist.
+    #[error("{operation}: {reason}")]
+    NoSuchQueue { operation: &'static str, reason: String },
+    /// Another connection has what we want for itself: it takes messages from the same queue (see `reader`).
+    #[error("{operation}: another program has them in hand, a dashboard or another replay: {reason}")]
+    InUse { operation: &'static str, reason: String },
     /// Something that we published is larger than RabbitMQ takes. It closes the channel, and nothing on it is confirmed.
     #[error("publish: a message is too large: {reason}")]
     TooLarge { reason: String },
@@ -59,7 +70,11 @@ impl BrokerError {
         match code(error) {
             // 403 is access-refused, 530 not-allowed (an unknown virtual host, but also a limit of connections, which may pass).
             Some(403 | 530) if !reason.contains("limit") => Self::Denied { operation, reason },
+            // 404 is not-found: also a queue whose node is down, and for some seconds after a start the archive.
+            Some(404) if reason.contains("no queue") => Self::NoSuchQueue { operation, reason },
             Some(404) => Self::NotFound { operation, reason },
+            // 405 is resource-locked.
+            Some(405) => Self::InUse { operation, reason },
             _ => Self::Lost { operation, reason },
         }
     }

@@ -7,8 +7,10 @@
 //! on it would be stuck too.
 
 mod archive;
+mod as_json;
 mod batch;
 mod consumer;
+mod deaths;
 mod envelope;
 mod error;
 mod extra;
@@ -17,12 +19,15 @@ mod memory;
 mod names;
 mod outgoing;
 mod publisher;
+mod reader;
+mod reset;
 mod session;
 mod status;
 mod taker;
 mod topology;
 mod traced;
 mod window;
+mod wire;
 
 pub use archive::{ArchiveReader, ArchiveStart, Archived};
 pub use batch::TooLarge;
@@ -34,8 +39,9 @@ pub use memory::MemoryQueue;
 pub use names::Names;
 pub use outgoing::{Outgoing, Route};
 pub use publisher::{PublishError, Publisher};
+pub use reader::{QueueReader, Taken};
 pub use status::{StatusListener, StatusSender};
-pub use taker::{Depth, Taken, Taker};
+pub use taker::{Depth, Taker};
 pub use topology::{ARCHIVE_RETENTION, Part};
 
 use crate::config::{AmqpUrl, UsageError};
@@ -58,6 +64,12 @@ impl Broker {
     pub fn new(url: &AmqpUrl, names: Names, program: &'static str) -> Result<Self, UsageError> {
         let uri = session::Uri::parse(url)?;
         Ok(Self { uri, address: url.to_string(), names, program })
+    }
+
+    /// The same broker for another load queue of the namespace.
+    #[must_use]
+    pub fn of_queue(&self, queue: &str) -> Self {
+        Self { names: self.names.of_queue(queue), ..self.clone() }
     }
 
     /// `host:port`, without a password.

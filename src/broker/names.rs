@@ -19,6 +19,19 @@ impl Names {
         Self { load: format!("{namespace}.{queue}"), namespace }
     }
 
+    /// The same names for another load queue.
+    #[must_use]
+    pub fn of_queue(&self, queue: &str) -> Self {
+        Self { load: format!("{}.{queue}", self.namespace), namespace: self.namespace.clone() }
+    }
+
+    /// The load queue, by its name below the namespace, whose dead letters are in the queue `dead`; nothing for other queues.
+    pub fn load_of_dead<'a>(&self, dead: &'a str) -> Option<&'a str> {
+        let load = dead.strip_prefix(self.namespace.as_str())?.strip_prefix('.')?.strip_suffix(".dead")?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+        ((1..=64).contains(&load.len()) && load.chars().all(plain)).then_some(load)
+    }
+
     /// The topic exchange that every event is published to.
     pub fn exchange(&self) -> &str {
         &self.namespace
@@ -91,6 +104,14 @@ mod tests {
         assert_eq!(names.archive(), "github-events.archive");
         assert_eq!(names.retry(1), ("github-events.eu.retry.1s".into(), 1));
         assert_eq!(names.retry(4), ("github-events.eu.retry.27s".into(), 27));
+        assert_eq!(names.of_queue("us").dead(), "github-events.us.dead");
+        assert_eq!(names.load_of_dead("github-events.us.dead"), Some("us"));
+        let long = format!("github-events.{}.dead", "x".repeat(300));
+        for other in
+            ["github-events.dead", "github-events.us", "x.us.dead", "github-events.a.b.dead", "", &long]
+        {
+            assert_eq!(names.load_of_dead(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -1,23 +1,19 @@
 //! Publishing that counts only when confirmed, however long it takes.
 
+use std::fmt::Display;
 use std::future::Future;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::batch::{Batch, TooLarge};
-use super::session::{Session, within};
+use super::session::Session;
 use super::{Broker, BrokerError, Outgoing, Part, window};
 use crate::health::{Dependency, Health};
 use crate::retry::{Backoff, Interrupted};
 
-/// How long a confirm may take before RabbitMQ is asked whether it still answers. Quorum queues flush to disk before they
-/// confirm.
+/// How long a confirm may take while RabbitMQ is not blocking us. Quorum queues flush to disk before they confirm.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a RabbitMQ that answers may keep a confirm back before the messages are published again; doubled each time. A queue
-/// without a quorum confirms when it has one again. Until then each repetition would only fill the queues that are well.
-const WITHHELD_MIN: Duration = Duration::from_secs(120);
-const WITHHELD_MAX: Duration = Duration::from_secs(3600);
 /// How long a publish in flight may take to end once the program is told to stop.
 const GOODBYE: Duration = Duration::from_secs(3);
 
@@ -42,10 +38,10 @@ pub struct Publisher {
     parts: &'static [Part],
     session: Option<Session>,
     dependency: Dependency,
+    /// Said with every fault.
+    remedy: &'static str,
     /// A session was open once: from then on no fault is final, because the settings are known to be good.
     was_open: bool,
-    /// How long a confirm may be kept back; grows while that goes on.
-    withheld: Backoff,
 }
 
 impl Broker {
@@ -57,12 +53,28 @@ impl Broker {
         if !eager {
             dependency.up();
         }
-        let withheld = Backoff::between(WITHHELD_MIN, WITHHELD_MAX);
-        Publisher { broker: self.clone(), parts, session: None, dependency, was_open: !eager, withheld }
+        Publisher::new(self, parts, dependency, "", !eager)
+    }
+
+    /// A publisher to the archive, for those who cannot do without it. The program is not ready until it is connected.
+    pub fn archive_publisher(&self, health: &Health) -> Publisher {
+        let name = format!("the archive {} in RabbitMQ at {}", self.names.archive(), self.address);
+        let remedy = "; if RabbitMQ is well and this lasts, `replay archive --reset` makes the stream anew";
+        Publisher::new(self, &[Part::Archive], health.dependency(name), remedy, false)
     }
 }
 
 impl Publisher {
+    fn new(
+        broker: &Broker,
+        parts: &'static [Part],
+        dependency: Dependency,
+        remedy: &'static str,
+        was_open: bool,
+    ) -> Self {
+        Self { broker: broker.clone(), parts, session: None, dependency, remedy, was_open }
+    }
+
     /// Connects and declares what is missing, however long RabbitMQ takes to be there.
     ///
     /// # Errors
@@ -82,7 +94,9 @@ impl Publisher {
             let looked = session.depth(self.broker.names.load()).await;
             if let Err(error) = looked {
                 match error {
-                    BrokerError::NotFound { .. } => tracing::warn!("{error}; it is declared again"),
+                    BrokerError::NoSuchQueue { .. } | BrokerError::NotFound { .. } => {
+                        tracing::warn!("{error}; it is declared again")
+                    }
                     error => self.dependency.away(error),
                 }
                 self.session = None;
@@ -114,8 +128,8 @@ impl Publisher {
                         self.dependency.up();
                         return Ok(batch.into_too_large());
                     }
-                    self.dependency.away(format!(
-                        "{failed} of {all} messages were returned or refused (is a queue missing or full?)"
+                    self.away(format!(
+                        "{failed} of {all} messages were returned or refused (is a queue missing, full, or without its quorum?)"
                     ));
                     batch.again();
                 }
@@ -128,12 +142,19 @@ impl Publisher {
                 Err(error) if error.waiting_cannot_help() && !self.was_open => {
                     return Err(PublishError::Hopeless(error));
                 }
-                Err(error) => self.dependency.away(error),
+                Err(error) => {
+                    batch.fail();
+                    self.away(error);
+                }
             }
             // A new session declares everything anew, which also brings back a queue that somebody deleted.
             self.session = None;
             backoff.pause(shutdown).await?;
         }
+    }
+
+    fn away(&self, reason: impl Display) {
+        self.dependency.away(format!("{reason}{}", self.remedy));
     }
 
     /// Ends the session, if there is one.
@@ -163,22 +184,20 @@ impl Publisher {
         let session = self.session.insert(session);
         while !batch.window().is_empty() {
             let publishing = window::publish(session, &self.broker, batch.window());
-            match patiently(session, &self.dependency, &mut self.withheld, shutdown, publishing).await? {
+            match patiently(session, &self.dependency, shutdown, publishing).await? {
                 Ok(failed) => batch.settle(failed),
                 Err(error) => return Ok(Err(error)),
             }
-            self.withheld.reset();
         }
         Ok(Ok(()))
     }
 }
 
-/// Waits for `publishing` as long as RabbitMQ says that it blocks us, and long while it answers otherwise: giving up would
-/// only publish everything again. A RabbitMQ that does not answer at all is given up after [`CONFIRM_TIMEOUT`].
+/// Waits for `publishing` at most [`CONFIRM_TIMEOUT`], but without limit while RabbitMQ says that it blocks us: giving up
+/// then would only publish everything again.
 async fn patiently<T>(
     session: &Session,
     dependency: &Dependency,
-    withheld: &mut Backoff,
     shutdown: &CancellationToken,
     publishing: impl Future<Output = Result<T, BrokerError>>,
 ) -> Result<Result<T, BrokerError>, Interrupted> {
@@ -188,7 +207,7 @@ async fn patiently<T>(
         tokio::time::sleep(GOODBYE).await;
     };
     tokio::pin!(stopped);
-    let (mut waited, mut withheld_max) = (Duration::ZERO, None);
+    let mut waited = Duration::ZERO;
     let mut look = tokio::time::interval(Duration::from_millis(500));
     look.tick().await;
     loop {
@@ -203,22 +222,11 @@ async fn patiently<T>(
             continue;
         }
         waited += look.period();
-        if waited < CONFIRM_TIMEOUT || !(waited.as_millis().is_multiple_of(CONFIRM_TIMEOUT.as_millis())) {
-            continue;
+        if waited >= CONFIRM_TIMEOUT {
+            return Ok(Err(BrokerError::Timeout {
+                operation: "wait for publisher confirms",
+                after: CONFIRM_TIMEOUT,
+            }));
         }
-        let timeout = BrokerError::Timeout { operation: "wait for publisher confirms", after: waited };
-        let max = *withheld_max.get_or_insert_with(|| withheld.next_delay());
-        let answer = tokio::select! {
-            answer = within("open a channel", session.connection.create_channel()) => answer,
-            result = &mut publishing => return Ok(result),
-            () = &mut stopped => return Err(Interrupted),
-        };
-        if answer.is_err() || waited >= max {
-            return Ok(Err(timeout));
-        }
-        dependency.away(format!(
-            "it answers, and has not confirmed messages for {} s (has one of the load queues lost its quorum?)",
-            waited.as_secs()
-        ));
     }
 }

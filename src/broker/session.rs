@@ -4,12 +4,13 @@ use std::future::Future;
 use std::time::Duration;
 
 use lapin::options::QueueDeclareOptions;
+use lapin::tcp::OwnedTLSConfig;
 use lapin::types::{FieldTable, LongString};
 use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties};
 
 use super::error::{BrokerError, DECLARE};
-use super::{Broker, Depth, Part, identify, topology};
+use super::{Broker, Depth, Part, identify, topology, wire};
 use crate::config::{AmqpUrl, UsageError};
 
 /// How long a single answer from RabbitMQ may take. lapin itself waits for ever.
@@ -38,6 +39,10 @@ impl Uri {
         uri.query.heartbeat = Some(heartbeat_s.clamp(*HEARTBEAT_RANGE_S.start(), *HEARTBEAT_RANGE_S.end()));
         Ok(Self(uri))
     }
+
+    pub(super) fn vhost(&self) -> &str {
+        &self.0.vhost
+    }
 }
 
 /// A connection with one channel, on which what its owner needs is declared.
@@ -58,7 +63,8 @@ impl Session {
     async fn try_open(broker: &Broker, purpose: &str, parts: &[Part]) -> Result<Self, BrokerError> {
         let name = LongString::from(format!("{} {purpose}", broker.program));
         let properties = ConnectionProperties::default().with_connection_name(name);
-        let connection = within("connect", Connection::connect_uri(broker.uri.0.clone(), properties)).await?;
+        let connect = wire::connect(broker.uri.0.clone(), properties, OwnedTLSConfig::default());
+        let connection = within("connect", connect).await?;
         let channel =
             tokio::time::timeout(DECLARE_TIMEOUT, topology::declare(&connection, &broker.names, parts))
                 .await
@@ -71,6 +77,12 @@ impl Session {
         let alive = self.connection.status().connected() && self.channel.status().connected();
         let lost = || BrokerError::Lost { operation, reason: "the connection has ended".into() };
         if alive { Ok(()) } else { Err(lost()) }
+    }
+
+    /// Replaces a channel that RabbitMQ has closed, or that waits for an answer that does not come.
+    pub(super) async fn renew_channel(&mut self) -> Result<(), BrokerError> {
+        self.channel = within("open a channel", self.connection.create_channel()).await?;
+        Ok(())
     }
 
     /// What `queue` holds now; an error when it does not exist.
@@ -95,8 +107,17 @@ pub(super) async fn within<T>(
     operation: &'static str,
     answer: impl Future<Output = lapin::Result<T>>,
 ) -> Result<T, BrokerError> {
-    match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
+    within_time(ANSWER_TIMEOUT, operation, answer).await
+}
+
+/// The same, for `limit` at most.
+pub(super) async fn within_time<T>(
+    limit: Duration,
+    operation: &'static str,
+    answer: impl Future<Output = lapin::Result<T>>,
+) -> Result<T, BrokerError> {
+    match tokio::time::timeout(limit, answer).await {
         Ok(result) => result.map_err(|error| BrokerError::from_lapin(operation, &error)),
-        Err(_) => Err(BrokerError::Timeout { operation, after: ANSWER_TIMEOUT }),
+        Err(_) => Err(BrokerError::Timeout { operation, after: limit }),
     }
 }

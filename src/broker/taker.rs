@@ -1,21 +1,7 @@
-//! Taking messages from a queue one at a time: what is not acked in the end stands in the queue again.
+//! Looking at queues: what they hold, whether they exist. Nothing is declared.
 
-use lapin::options::{BasicAckOptions, BasicGetOptions};
-
-use super::session::{Session, within};
-use super::{Broker, BrokerError, Envelope};
-
-/// A message in hand, not acked yet.
-pub struct Taken {
-    /// Its number on this session.
-    pub tag: u64,
-    /// The bytes as published.
-    pub body: Vec<u8>,
-    /// The routing key it came with.
-    pub routing_key: String,
-    /// Properties and headers.
-    pub envelope: Envelope,
-}
+use super::session::Session;
+use super::{Broker, BrokerError};
 
 /// What a queue holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,53 +11,37 @@ pub struct Depth {
     pub consumers: u32,
 }
 
-/// A session that looks into queues and takes messages from them. Any error means: drop it, and open another; all that was in
-/// hand is back in its queue then.
+/// A session that looks at queues.
 pub struct Taker(Session);
 
 impl Broker {
     /// Opens such a session.
     ///
     /// # Errors
-    /// [`BrokerError`] when RabbitMQ cannot be reached, refuses access, or has our queues with other settings.
+    /// [`BrokerError`] when RabbitMQ cannot be reached or refuses access.
     pub async fn taker(&self) -> Result<Taker, BrokerError> {
-        Ok(Taker(Session::open(self, "looking into queues", &[]).await?))
+        Ok(Taker(Session::open(self, "looking at queues", &[]).await?))
     }
 }
 
 impl Taker {
-    /// What `queue` holds now.
+    /// What `queue` holds now. After an error the session can be used again once [`Self::recover`] has succeeded.
     ///
     /// # Errors
-    /// [`BrokerError`] when RabbitMQ does not answer, or the queue does not exist.
+    /// [`BrokerError::NoSuchQueue`] when the queue does not exist; another one when RabbitMQ does not answer, or cannot say.
     pub async fn depth(&self, queue: &str) -> Result<Depth, BrokerError> {
         self.0.depth(queue).await
     }
 
-    /// The message at the head of `queue`, if there is one.
+    /// Opens a new channel on the same connection: RabbitMQ closes the channel of whoever asks for a queue that it does not have.
     ///
     /// # Errors
-    /// [`BrokerError`] when RabbitMQ does not answer.
-    pub async fn take(&self, queue: &str) -> Result<Option<Taken>, BrokerError> {
-        // Unlike a consumer, this is not bounded by a prefetch: whoever looks through a queue has all of it in hand at once.
-        let get = self.0.channel.basic_get(queue.into(), BasicGetOptions { no_ack: false });
-        Ok(within("take a message", get).await?.map(|message| Taken {
-            tag: message.delivery.delivery_tag,
-            body: message.delivery.data,
-            routing_key: message.delivery.routing_key.into(),
-            envelope: Envelope(message.delivery.properties),
-        }))
+    /// [`BrokerError`] when the connection has ended, or RabbitMQ does not answer.
+    pub async fn recover(&mut self) -> Result<(), BrokerError> {
+        self.0.renew_channel().await
     }
 
-    /// Removes the message `tag` from its queue.
-    ///
-    /// # Errors
-    /// [`BrokerError`] when the ack could not be sent; the message stays.
-    pub async fn ack(&self, tag: u64) -> Result<(), BrokerError> {
-        within("ack", self.0.channel.basic_ack(tag, BasicAckOptions { multiple: false })).await
-    }
-
-    /// Ends the session; what is in hand stands in its queue again.
+    /// Ends the session.
     pub async fn close(self) {
         self.0.close().await;
     }

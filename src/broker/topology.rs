@@ -7,6 +7,7 @@ use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptio
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ExchangeKind};
 
+use super::session::within;
 use super::{BrokerError, Names};
 
 /// How often RabbitMQ may redeliver a message from the load queue before it dead-letters it on its own. Every crash of a
@@ -74,7 +75,10 @@ impl Declaring<'_> {
                 self.exchange(&names.replay(), ExchangeKind::Fanout, FieldTable::default()).await?;
                 self.bind(names.load(), &names.replay(), "").await
             }
-            Part::Archive => self.queue(&names.archive(), archive()).await,
+            Part::Archive => {
+                self.queue(&names.archive(), archive()).await?;
+                self.unbind_archive().await
+            }
             Part::Gaps => self.kept(&names.gaps()).await,
             Part::Memory => self.queue(&names.memory(), memory()).await,
             Part::Status => self.exchange(&names.status(), ExchangeKind::Fanout, FieldTable::default()).await,
@@ -97,17 +101,26 @@ impl Declaring<'_> {
         self.exchange(self.names.exchange(), ExchangeKind::Topic, alternate).await
     }
 
-    /// Older versions bound the archive to the exchange. A broken archive then stops every publish, and a missing load queue
-    /// goes unnoticed. Unbinding what is not bound, or does not exist, succeeds. RabbitMQ 3.10 refuses it for a broken stream,
-    /// to which it routes nothing either; the refusal closes a channel of its own.
+    /// Older versions bound the archive to the exchange: then a broken archive can stop every publish, and a missing load queue
+    /// goes unnoticed. Unbinding what is not bound, or does not exist, succeeds. RabbitMQ 3.10 refuses it for a stream that is
+    /// broken or not up yet, to which it routes nothing either: whoever declares the archive later unbinds it. A user without
+    /// the right to write to the archive is refused, too.
     async fn unbind_archive(&self) -> Result<(), BrokerError> {
         let (archive, exchange) = (self.names.archive(), self.names.exchange());
+        // A channel of its own, because a refusal closes it.
         let channel = open_channel(self.connection).await?;
-        let unbind =
-            channel.queue_unbind(archive.as_str().into(), exchange.into(), "#".into(), FieldTable::default());
-        match unbind.await.map_err(|error| BrokerError::from_lapin("unbind the archive", &error)) {
-            Err(error @ BrokerError::NotFound { .. }) => tracing::debug!("{error}"),
-            unbound => unbound?,
+        let none = FieldTable::default();
+        let unbind = channel.queue_unbind(archive.as_str().into(), exchange.into(), "#".into(), none);
+        match within("unbind the archive", unbind).await {
+            Ok(()) => {}
+            Err(error @ (BrokerError::NoSuchQueue { .. } | BrokerError::NotFound { .. })) => {
+                tracing::debug!("{error}")
+            }
+            Err(error) => {
+                tracing::warn!(
+                    "{archive} may still be bound to {exchange}, as older versions had it: {error}"
+                );
+            }
         }
         Ok(())
     }

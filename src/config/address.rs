@@ -33,6 +33,7 @@ impl AmqpUrl {
             // By the letter a virtual host without a name, which nobody has: what is meant is the default one.
             url.set_path("/%2f");
         }
+        check_virtual_host(url.path())?;
         Ok(Self { address: address(&url, default_port), whole: SecretString::from(String::from(url)) })
     }
 
@@ -81,6 +82,20 @@ impl fmt::Display for RedisUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.address)
     }
+}
+
+/// AMQP's limit for the name of a virtual host, as for any short string; the client panics beyond it.
+const VIRTUAL_HOST_BYTES_MAX: usize = 255;
+
+fn check_virtual_host(path: &str) -> Result<(), UsageError> {
+    let encoded = path.strip_prefix('/').unwrap_or(path);
+    let bytes = encoded.len() - 2 * encoded.matches('%').count();
+    if bytes > VIRTUAL_HOST_BYTES_MAX {
+        return Err(UsageError(format!(
+            "--amqp-url (AMQP_URL): the virtual host behind the host has {bytes} bytes, at most {VIRTUAL_HOST_BYTES_MAX} are possible: it must look like {AMQP_EXAMPLE}"
+        )));
+    }
+    Ok(())
 }
 
 const AMQP_EXAMPLE: &str = "amqp://user:password@host:5672/%2f";
@@ -176,6 +191,16 @@ mod tests {
             assert!(!error.contains("hunter2"), "{bad}: {error}");
         }
         assert!(RedisUrl::parse(&secret("redis://h/zero"), None).is_err());
+    }
+
+    #[test]
+    fn a_virtual_host_has_at_most_as_many_bytes_as_amqp_can_name() {
+        for (name, bytes) in [("x", 1), ("%C3%A9", 2)] {
+            let at = |count: usize| format!("amqp://u:hunter2@h/{}", name.repeat(count / bytes));
+            assert!(AmqpUrl::parse(&secret(&at(254))).is_ok(), "{name}");
+            let error = AmqpUrl::parse(&secret(&at(256))).err().unwrap().to_string();
+            assert!(error.contains("255") && error.contains("256") && !error.contains("hunter2"), "{error}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::loader::queue_name;
+use super::values::{address, yes_or_no};
 use super::{Environment, ServerArgs, TelemetryArgs, UsageError};
 use crate::dashboard::{Filter, NamePattern, TypeFilter};
 
@@ -33,7 +34,7 @@ pub struct DashboardArgs {
 #[derive(clap::Args, Clone)]
 pub struct ServeArgs {
     /// Serve at this address; port 0 takes a free one. Beyond this machine a token is needed: DASHBOARD_TOKEN or DASHBOARD_TOKEN_FILE
-    #[arg(long, env = "DASHBOARD_LISTEN", default_value = LISTEN_DEFAULT, value_name = "IP:PORT")]
+    #[arg(long, env = "DASHBOARD_LISTEN", default_value = LISTEN_DEFAULT, value_parser = address, value_name = "IP:PORT")]
     pub listen: SocketAddr,
 
     #[command(flatten)]
@@ -50,8 +51,9 @@ pub struct AccessArgs {
     #[arg(long = "allow-host", env = "DASHBOARD_ALLOW_HOST", value_delimiter = ',', value_parser = host_name, value_name = "NAME")]
     pub allow_hosts: Vec<String>,
 
-    /// Listen beyond this machine without a token: for a container whose port is published on 127.0.0.1 only
-    #[arg(long, env = "DASHBOARD_TRUST_NETWORK", value_parser = clap::builder::FalseyValueParser::new())]
+    /// Listen beyond this machine without a token: for a container whose port is published on 127.0.0.1 only. The variable
+    /// says yes, true, on or 1, or else no, false, off or 0
+    #[arg(long, env = "DASHBOARD_TRUST_NETWORK", value_parser = yes_or_no)]
     pub trust_network: bool,
 }
 

@@ -2,8 +2,10 @@
 
 mod address;
 mod dashboard;
+mod dead;
 mod environment;
 mod fetcher;
+mod kind;
 mod loader;
 mod mirror;
 mod position;
@@ -11,17 +13,20 @@ mod replay;
 mod shared;
 mod simulator;
 mod standalone;
+mod values;
 
 pub use address::{AmqpUrl, Namespace, RedisUrl};
 pub use dashboard::{Access, AccessArgs, DashboardArgs, ServeArgs, TailArgs, TailFormat};
+pub use dead::{DeadAction, DeadArgs};
 pub use environment::Environment;
 pub use fetcher::{FetchArgs, FetcherArgs, Source};
+pub use kind::undocumented;
 pub use loader::{Bots, LoadArgs, LoaderArgs, Retention, ScoreWeight};
 pub use mirror::{BaseUrl, MirrorArgs};
 pub use position::Position;
 pub use replay::{
-    ArchiveArgs, DeadArgs, GapsArgs, GhArchiveArgs, ListFormat, PaceArgs, PublishArgs, ReplayArgs,
-    ReplaySource, SelectArgs, StateArgs,
+    ArchiveArgs, GapsArgs, GhArchiveArgs, ListFormat, PaceArgs, PublishArgs, ReplayArgs, ReplaySource,
+    SelectArgs, StateArgs,
 };
 pub use shared::{LogFormat, ServerArgs, TelemetryArgs};
 pub use simulator::{SimulateArgs, SimulatorArgs};

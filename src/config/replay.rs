@@ -4,8 +4,10 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::loader::{event_type, queue_name};
-use super::{MirrorArgs, Position, ServerArgs, TelemetryArgs};
+use super::kind::event_type;
+use super::loader::queue_name;
+use super::values::{DAY, duration, number};
+use super::{DeadArgs, MirrorArgs, Position, ServerArgs, TelemetryArgs, UsageError};
 use crate::gharchive::What;
 
 /// Publishes old events again: from GH Archive, the archive stream, the dead letters, or to fill gaps.
@@ -30,9 +32,11 @@ pub enum ReplaySource {
     /// A rerun of a command that was stopped or killed goes on where the last confirm was, unless --anew.
     #[command(name = "gharchive")]
     GhArchive(GhArchiveArgs),
-    /// The archive stream in RabbitMQ: everything published in the last 7 days
+    /// The archive stream in RabbitMQ: everything that the fetcher published in the last 7 days
+    ///
+    /// Events that the archive lacks are told, and where they can be had.
     Archive(ArchiveArgs),
-    /// Dead letters: list them, or send them back to the load queue
+    /// Dead letters: list them, send them back to the load queue, save them to a file, or discard them
     Dead(DeadArgs),
     /// What polling missed: fetch it from GH Archive once its files exist
     ///
@@ -47,11 +51,14 @@ impl ReplaySource {
             Self::GhArchive(args) => args.publish.queue.as_deref(),
             Self::Archive(args) => args.publish.queue.as_deref(),
             Self::Gaps(args) => args.publish.queue.as_deref(),
-            Self::Dead(args) => Some(args.queue.as_str()),
+            Self::Dead(args) => Some(args.load_queue()),
         };
-        chosen.unwrap_or("load")
+        chosen.unwrap_or(LOAD)
     }
 }
+
+/// The load queue where none is named.
+const LOAD: &str = "load";
 
 /// `replay gharchive`.
 ///
@@ -66,6 +73,8 @@ pub struct GhArchiveArgs {
     pub mirror: MirrorArgs,
     #[command(flatten)]
     pub publish: PublishArgs,
+    #[command(flatten)]
+    pub copies: CopyArgs,
     #[command(flatten)]
     pub select: SelectArgs,
     #[command(flatten)]
@@ -98,39 +107,17 @@ pub struct ArchiveArgs {
     #[command(flatten)]
     pub resume: ResumeArgs,
 
-    /// Exit with 0 even if a part of what was asked for has been removed by retention
+    /// Exit with 0 even if retention has removed a part of what was asked for, or the archive lacks events
     #[arg(long)]
     pub keep_going: bool,
-}
 
-/// `replay dead`.
-#[derive(clap::Args)]
-pub struct DeadArgs {
-    /// Show what is there, grouped by reason, and take nothing
-    #[arg(long)]
-    pub list: bool,
+    /// Delete the archive and declare it anew, for a stream that RabbitMQ has lost; asks first. Publishes nothing
+    #[arg(long, conflicts_with_all = ["since", "until", "queue", "rate", "max_queue", "types", "limit", "dry_run", "anew", "keep_going"])]
+    pub reset: bool,
 
-    /// How --list shows it
-    #[arg(long, value_enum, default_value_t = ListFormat::Table, value_name = "FORMAT")]
-    pub format: ListFormat,
-
-    /// Only dead letters whose reason contains this
-    #[arg(long = "match", value_name = "REASON")]
-    pub matching: Option<String>,
-
-    /// The load queue whose dead letters these are, below the namespace; they go back to it
-    #[arg(long, default_value = "load", value_parser = queue_name, value_name = "NAME")]
-    pub queue: String,
-    #[command(flatten)]
-    pub pace: PaceArgs,
-
-    /// Send back at most this many
-    #[arg(long, value_name = "N")]
-    pub limit: Option<u64>,
-
-    /// Say what would be sent back, and take nothing
-    #[arg(long)]
-    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long, requires = "reset")]
+    pub yes: bool,
 }
 
 /// `replay gaps`.
@@ -140,25 +127,27 @@ pub struct GapsArgs {
     #[arg(long)]
     pub list: bool,
 
-    /// How --list shows it
-    #[arg(long, value_enum, default_value_t = ListFormat::Table, value_name = "FORMAT")]
-    pub format: ListFormat,
+    /// How --list shows them [table when not given]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<ListFormat>,
 
     /// Go on for ever: fill gaps as they are recorded and their hours appear
     #[arg(long, conflicts_with_all = ["list", "dry_run", "queue"])]
     pub watch: bool,
 
     /// How often --watch looks
-    #[arg(long, default_value = "10m", value_parser = every, value_name = "DURATION")]
+    #[arg(long, default_value = "10m", value_parser = duration(Duration::from_secs(1), DAY, "10m"), value_name = "DURATION")]
     pub every: Duration,
 
     /// How long after its hour a file of GH Archive may still appear; a gap is then filled without it and says so
-    #[arg(long, default_value = "3d", value_parser = humantime::parse_duration, value_name = "DURATION")]
+    #[arg(long, default_value = "3d", value_parser = duration(Duration::ZERO, 3660 * DAY, "3d"), value_name = "DURATION")]
     pub patience: Duration,
     #[command(flatten)]
     pub mirror: MirrorArgs,
     #[command(flatten)]
     pub publish: PublishArgs,
+    #[command(flatten)]
+    pub copies: CopyArgs,
     #[command(flatten)]
     pub state: StateArgs,
 
@@ -167,26 +156,55 @@ pub struct GapsArgs {
     pub dry_run: bool,
 }
 
+impl GapsArgs {
+    /// Refuses flags that do not go together.
+    ///
+    /// # Errors
+    /// [`UsageError`] that names them.
+    pub fn check(&self) -> Result<(), UsageError> {
+        let wants_list = self.format.is_some() && !self.list;
+        let refused = || {
+            UsageError("--format says how --list shows the gaps: write replay gaps --list --format …".into())
+        };
+        if wants_list { Err(refused()) } else { Ok(()) }
+    }
+}
+
 /// Where to publish, and how fast.
 #[derive(clap::Args, Clone)]
 pub struct PublishArgs {
-    /// Publish to this load queue only [gharchive and gaps: to the exchange, and so to every load queue and the archive;
-    /// archive: load]
+    /// Publish to this load queue only [gharchive and gaps: to the exchange, and so to every load queue; archive: load]
     #[arg(long, value_parser = queue_name, value_name = "NAME")]
     pub queue: Option<String>,
     #[command(flatten)]
     pub pace: PaceArgs,
 }
 
+impl PublishArgs {
+    /// The load queue that was named, or the one where none is.
+    pub fn load_queue(&self) -> &str {
+        self.queue.as_deref().unwrap_or(LOAD)
+    }
+}
+
+/// Whether the archive gets what is published.
+#[derive(clap::Args, Clone)]
+pub struct CopyArgs {
+    /// Write the events into the archive stream as well, and wait for it when it is away; it holds 20 GB at most, so old
+    /// events can push out new ones
+    #[arg(long)]
+    pub archive: bool,
+}
+
 /// How fast to publish.
 #[derive(clap::Args, Clone)]
 pub struct PaceArgs {
     /// Events a second at most [as fast as RabbitMQ confirms when not given]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = number(NonZeroU32::MIN, NonZeroU32::MAX), value_name = "N")]
     pub rate: Option<NonZeroU32>,
 
     /// Wait while the load queue holds more messages than this; 0 never waits
-    #[arg(long, default_value_t = 250_000, value_name = "N")]
+    #[arg(long, default_value_t = 250_000, value_parser = number(0, u32::MAX), value_name = "N")]
     pub max_queue: u32,
 }
 
@@ -198,7 +216,7 @@ pub struct SelectArgs {
     pub types: Vec<String>,
 
     /// Publish at most this many events
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = number(0, u64::MAX), value_name = "N")]
     pub limit: Option<u64>,
 
     /// Say what would be published, by type, and publish nothing
@@ -236,10 +254,4 @@ pub enum ListFormat {
     Table,
     /// One array of objects.
     Json,
-}
-
-fn every(text: &str) -> Result<Duration, String> {
-    let every = humantime::parse_duration(text).map_err(|error| format!("{error}: it must look like 10m"))?;
-    let allowed = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
-    if allowed.contains(&every) { Ok(every) } else { Err("must be from 1s to 1day".into()) }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use secrecy::SecretString;
 
+use super::values::address;
 use super::{AmqpUrl, Environment, Namespace, RedisUrl, UsageError};
 
 /// How the program tells about itself.
@@ -14,7 +15,7 @@ pub struct TelemetryArgs {
     pub log_format: LogFormat,
 
     /// Serve /metrics, /healthz and /readyz at this address, such as 127.0.0.1:9100 [off when not given]
-    #[arg(long, global = true, env = "METRICS_LISTEN", value_name = "IP:PORT")]
+    #[arg(long, global = true, env = "METRICS_LISTEN", value_parser = address, value_name = "IP:PORT")]
     pub metrics_listen: Option<SocketAddr>,
 }
 

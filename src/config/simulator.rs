@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::TelemetryArgs;
+use super::values::{address, number};
 use crate::simulator::{Fault, Generator};
 
 /// A stand-in for GitHub's Events API: for demonstrations, tests and benchmarks without internet.
@@ -13,7 +14,7 @@ use crate::simulator::{Fault, Generator};
 #[command(name = "simulator", version)]
 pub struct SimulatorArgs {
     /// Serve at this address; port 0 takes a free one. The URL is the first line on stdout
-    #[arg(long, env = "SIMULATOR_LISTEN", default_value = "127.0.0.1:8008", value_name = "IP:PORT")]
+    #[arg(long, env = "SIMULATOR_LISTEN", default_value = "127.0.0.1:8008", value_parser = address, value_name = "IP:PORT")]
     pub listen: SocketAddr,
 
     #[command(flatten)]
@@ -38,7 +39,7 @@ pub struct SimulatorArgs {
 #[derive(clap::Args, Clone, Debug)]
 pub struct SimulateArgs {
     /// Seed of the generated events: the same seed, the same events
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_parser = number(0, u64::MAX), value_name = "N")]
     pub seed: u64,
 
     /// Events that enter the feed in a second (0 to 10000, such as 0.5); 0: all enter at the start, and then the feed rests
@@ -46,7 +47,7 @@ pub struct SimulateArgs {
     pub rate: f64,
 
     /// In place of --rate: N events enter with each poll of /events, once all before were fetched (1 to --window)
-    #[arg(long, conflicts_with = "rate", value_parser = clap::value_parser!(u32).range(1..=WINDOW_MAX), value_name = "N")]
+    #[arg(long, conflicts_with = "rate", value_parser = number(1, WINDOW_MAX), value_name = "N")]
     pub per_poll: Option<u32>,
 
     /// Serve recorded events, byte for byte, in place of generated ones; repeatable, one file after the other. JSON lines
@@ -55,23 +56,23 @@ pub struct SimulateArgs {
     pub events: Vec<PathBuf>,
 
     /// Events that clients can see, the newest (1 to 10000); GitHub shows 300
-    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=WINDOW_MAX), value_name = "N")]
+    #[arg(long, default_value_t = 300, value_parser = number(1, WINDOW_MAX), value_name = "N")]
     pub window: u32,
 
     /// Size of generated events in the mean, in bytes (1500 to 10000) [their natural size when not given]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(mean_size()), value_name = "BYTES")]
+    #[arg(long, value_parser = number(*Generator::MEAN_SIZE_BYTES.start(), *Generator::MEAN_SIZE_BYTES.end()), value_name = "BYTES")]
     pub mean_size: Option<u32>,
 
     /// X-Poll-Interval, in seconds
-    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 60, value_parser = number(0, u32::MAX), value_name = "SECONDS")]
     pub poll_interval: u32,
 
     /// Requests each client may make in --rate-limit-window [60 without and 5000 with an Authorization header]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = number(0, u64::MAX), value_name = "N")]
     pub rate_limit: Option<u64>,
 
     /// After how long the used requests are forgotten, in seconds (1 or more)
-    #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u32).range(1..), value_name = "SECONDS")]
+    #[arg(long, default_value_t = 3600, value_parser = number(1, u32::MAX), value_name = "SECONDS")]
     pub rate_limit_window: u32,
 
     /// Something that GitHub does on a bad day, such as 502:every=3; repeatable. --help has the list
@@ -80,7 +81,7 @@ pub struct SimulateArgs {
 }
 
 /// The largest window: times the largest event this bounds the memory.
-const WINDOW_MAX: i64 = 10_000;
+const WINDOW_MAX: u32 = 10_000;
 
 /// The highest rate, about what one core generates.
 const RATE_MAX: f64 = 10_000.0;
@@ -88,10 +89,6 @@ const RATE_MAX: f64 = 10_000.0;
 fn rate(text: &str) -> Result<f64, String> {
     let rate = text.parse().ok().filter(|rate| (0.0..=RATE_MAX).contains(rate));
     rate.ok_or_else(|| format!("must be a number from 0 to {RATE_MAX}"))
-}
-
-fn mean_size() -> std::ops::RangeInclusive<i64> {
-    (*Generator::MEAN_SIZE_BYTES.start()).into()..=(*Generator::MEAN_SIZE_BYTES.end()).into()
 }
 
 impl Default for SimulateArgs {

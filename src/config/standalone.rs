@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::dashboard::LISTEN_DEFAULT;
+use super::values::number;
 use super::{AccessArgs, FetchArgs, LoadArgs, ServerArgs, TelemetryArgs};
 
 /// The whole pipeline in one process: fetcher, loaders and dashboard, for one machine.
@@ -19,7 +20,7 @@ pub struct StandaloneArgs {
     pub load: LoadArgs,
 
     /// Loaders to run (1 to 64)
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64), value_name = "N")]
+    #[arg(long, default_value_t = 1, value_parser = number(1_u8, 64), value_name = "N")]
     pub loaders: u8,
 
     /// Serve the dashboard at this address; port 0 takes a free one, off serves none. Beyond this machine a token is needed:

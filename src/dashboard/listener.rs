@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::moment::Moment;
 use super::shared::{Shared, lock};
 use crate::broker::{Broker, BrokerError};
 use crate::retry::Backoff;
@@ -31,12 +31,13 @@ async fn listen(
     let mut listener = broker.listen_to_status().await?;
     shared.rabbitmq.up();
     backoff.reset();
+    lock(&shared.workers).begin_to_listen(Moment::now());
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            status = listener.next() => lock(&shared.workers).hear(&status?, Utc::now()),
-            _ = tick.tick() => lock(&shared.workers).tick(Utc::now()),
+            status = listener.next() => lock(&shared.workers).hear(&status?, Moment::now()),
+            _ = tick.tick() => lock(&shared.workers).tick(Moment::now()),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Looks into RabbitMQ's queues while somebody wants to know, or scrapes metrics, and notices whether RabbitMQ answers. Dead
-//! letters and gaps are looked at without being removed: they stand in their queue again at once.
+//! Looks into RabbitMQ's queues while somebody wants to know, or scrapes metrics. Dead letters and gaps are looked at without being
+//! removed: they stand in their queue again at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,18 +7,23 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
+use super::depths::{Depths, Queue};
 use super::shared::{Dated, Shared, lock};
-use crate::broker::{Broker, BrokerError, Depth, Names, Taker};
+use crate::broker::{Broker, BrokerError, Taken};
+use crate::dead_letters::{Group, Groups, reason};
 use crate::gap::GapRecord;
-use crate::replay::{DeadGroup, DeadGroups};
 
 /// How often depths are looked at.
 const DEPTHS_EVERY: Duration = Duration::from_secs(2);
-/// How often messages are looked at, and how often when their number stays the same: while we look, nobody else can have them.
+/// How often messages are looked at, and how often when their number stays the same; twice as seldom for each look that RabbitMQ
+/// has counted as a delivery. It does so before 4.3, and a policy's delivery limit may be low.
 const MESSAGES_EVERY: Duration = Duration::from_secs(15);
 const UNCHANGED_EVERY: Duration = Duration::from_secs(120);
-/// How many are looked at.
+const SELDOM: Duration = Duration::from_secs(3600);
+/// What one look takes in hand at most: while it lasts, nobody else can have the messages.
 const MESSAGES_MAX: usize = 200;
+const BYTES_MAX: usize = 8 * 1024 * 1024;
+const LOOK_MAX: Duration = Duration::from_secs(1);
 
 /// What was seen the last time.
 #[derive(Default)]
@@ -28,21 +33,12 @@ pub(super) struct Looks {
     pub(super) gaps: Option<Dated<Gaps>>,
 }
 
-/// A queue.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Queue {
-    pub(super) name: String,
-    pub(super) kind: &'static str,
-    pub(super) ready: u32,
-    pub(super) consumers: u32,
-}
-
 /// The dead letters, of which the first were looked at.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct DeadLetters {
     pub(super) total: u32,
     pub(super) looked_at: usize,
-    pub(super) groups: Vec<DeadGroup>,
+    pub(super) groups: Vec<Group>,
 }
 
 /// What polling missed; the first records were looked at.
@@ -52,124 +48,183 @@ pub(super) struct Gaps {
     pub(super) gaps: Vec<GapRecord>,
 }
 
-/// When messages of a queue were looked at, and how many it had.
-#[derive(Default)]
-struct Looked(Option<(Instant, u32)>);
+/// The last look at a queue's messages.
+#[derive(Clone, Copy, Debug)]
+struct Looked {
+    at: Instant,
+    /// Messages that the queue had.
+    ready: u32,
+    /// The most deliveries that RabbitMQ had counted for one of them.
+    counted: u32,
+}
 
 impl Looked {
-    fn is_due(&self, ready: u32) -> bool {
-        self.0.is_none_or(|(at, before)| {
-            at.elapsed() >= if before == ready { UNCHANGED_EVERY } else { MESSAGES_EVERY }
-        })
+    fn every(self, ready: u32) -> Duration {
+        let every = if self.ready == ready { UNCHANGED_EVERY } else { MESSAGES_EVERY };
+        every.saturating_mul(1 << self.counted.min(16)).min(SELDOM)
     }
+}
+
+/// What the looks at one queue's messages have been.
+#[derive(Default)]
+struct Messages {
+    looked: Option<Looked>,
+}
+
+impl Messages {
+    fn is_due(&self, ready: u32) -> bool {
+        self.looked.is_none_or(|looked| looked.at.elapsed() >= looked.every(ready))
+    }
+
+    /// Looks at the first messages of `queue`, which has `ready`; nothing while another program has them in hand.
+    async fn look(
+        &mut self,
+        broker: &Broker,
+        queue: &str,
+        ready: u32,
+        mut see: impl FnMut(&Taken),
+    ) -> Result<Option<usize>, BrokerError> {
+        let mut reader = match broker.read_queue(queue).await {
+            Ok(reader) => reader,
+            Err(BrokerError::InUse { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let at = Instant::now();
+        let (mut messages, mut bytes, mut counted) = (0, 0, 0);
+        while messages < MESSAGES_MAX && bytes < BYTES_MAX && at.elapsed() < LOOK_MAX {
+            let some = reader.take(MESSAGES_MAX - messages).await?;
+            if some.is_empty() {
+                break;
+            }
+            for message in some {
+                counted = counted.max(message.envelope.counted_deliveries());
+                bytes += message.body.len();
+                messages += 1;
+                see(&message);
+            }
+        }
+        reader.close().await;
+        self.looked = Some(Looked { at, ready, counted });
+        Ok(Some(messages))
+    }
+}
+
+/// All that looking takes.
+struct Looker {
+    shared: Arc<Shared>,
+    broker: Broker,
+    depths: Depths,
+    dead: Messages,
+    gaps: Messages,
 }
 
 /// Looks until the program ends. It connects when somebody asks for the first time.
 pub(super) async fn run(shared: Arc<Shared>, broker: Broker) {
-    let (mut taker, mut dead, mut gaps) = (None, Looked::default(), Looked::default());
+    let mut looker = Looker {
+        shared: Arc::clone(&shared),
+        broker,
+        depths: Depths::default(),
+        dead: Messages::default(),
+        gaps: Messages::default(),
+    };
     let mut has_warned = false;
     loop {
-        if shared.is_asked() || shared.is_scraped() {
-            let looked = look(&shared, &broker, &mut taker, &mut dead, &mut gaps).await;
-            if let Err(error) = looked {
-                // That RabbitMQ is away is for the listener to tell.
-                if !shared.rabbitmq.is_away() && !std::mem::replace(&mut has_warned, true) {
-                    tracing::warn!("cannot look into {} and its like: {error}", shared.names.load());
-                }
-                taker = None;
-            }
-        } else if let Some(taker) = taker.take() {
-            taker.close().await;
-        }
-        for _ in 0..DEPTHS_EVERY.as_millis() / 100 {
-            sleep(Duration::from_millis(100)).await;
-            if (shared.is_asked() || shared.is_scraped())
-                && lock(&shared.looks).queues.is_none()
-                && !shared.rabbitmq.is_away()
-            {
-                break;
+        if !(shared.is_asked() || shared.is_scraped()) {
+            looker.depths.rest().await;
+        } else if let Err(error) = looker.look().await {
+            // That RabbitMQ is away is for the listener to tell.
+            if !shared.rabbitmq.is_away() && !std::mem::replace(&mut has_warned, true) {
+                tracing::warn!("cannot look into {} and its like: {error}", shared.names.load());
             }
         }
+        pause(&shared).await;
     }
 }
 
-async fn look(
-    shared: &Shared,
-    broker: &Broker,
-    taker: &mut Option<Taker>,
-    dead: &mut Looked,
-    gaps: &mut Looked,
-) -> Result<(), BrokerError> {
-    let open = match taker.take() {
-        Some(open) => open,
-        None => broker.taker().await?,
-    };
-    let queues = depths(&open, &shared.names).await?;
-    *taker = Some(open);
-    let ready = |kind: &str| queues.iter().find(|queue| queue.kind == kind).map_or(0, |queue| queue.ready);
-    let (dead_ready, gaps_ready) = (ready("dead"), ready("gaps"));
-    lock(&shared.looks).queues = Some(Dated::now(queues));
-    if !shared.is_asked() {
-        // Metrics need no more than depths.
-        return Ok(());
-    }
-    if dead.is_due(dead_ready) {
-        let letters = dead_letters(broker, &shared.names, dead_ready).await?;
-        *dead = Looked(Some((Instant::now(), dead_ready)));
-        lock(&shared.looks).dead = Some(Dated::now(letters));
-    }
-    if gaps.is_due(gaps_ready) {
-        let records = gap_records(broker, gaps_ready).await?;
-        *gaps = Looked(Some((Instant::now(), gaps_ready)));
-        lock(&shared.looks).gaps = Some(Dated::now(records));
-    }
-    Ok(())
-}
-
-async fn depths(taker: &Taker, names: &Names) -> Result<Vec<Queue>, BrokerError> {
-    let mut all = vec![(names.load().to_owned(), "load")];
-    all.extend(names.retries().map(|(name, _)| (name, "retry")));
-    all.extend([(names.dead(), "dead"), (names.gaps(), "gaps")]);
-    all.extend([(names.archive(), "archive"), (names.unrouted(), "unrouted")]);
-    let mut queues = Vec::with_capacity(all.len());
-    for (name, kind) in all {
-        let Depth { ready, consumers } = taker.depth(&name).await?;
-        measure(kind, &name, ready, consumers);
-        queues.push(Queue { name, kind, ready, consumers });
-    }
-    Ok(queues)
-}
-
-fn measure(kind: &'static str, name: &str, ready: u32, consumers: u32) {
-    // Queues' names are of the configuration: a dozen.
-    let gauge = |metric: &'static str| metrics::gauge!(metric, "queue" => name.to_owned(), "kind" => kind);
-    gauge("github_etl_queue_messages_ready").set(ready);
-    gauge("github_etl_queue_consumers").set(consumers);
-}
-
-async fn dead_letters(broker: &Broker, names: &Names, total: u32) -> Result<DeadLetters, BrokerError> {
-    let (mut groups, mut looked_at) = (DeadGroups::default(), 0);
-    if total > 0 {
-        let taker = broker.taker().await?;
-        while looked_at < MESSAGES_MAX {
-            let Some(letter) = taker.take(&names.dead()).await? else { break };
-            groups.add(&letter.envelope);
-            looked_at += 1;
+/// Waits for the next look. It comes at once when somebody asks for the first time.
+async fn pause(shared: &Shared) {
+    for _ in 0..DEPTHS_EVERY.as_millis() / 100 {
+        sleep(Duration::from_millis(100)).await;
+        if (shared.is_asked() || shared.is_scraped())
+            && lock(&shared.looks).queues.is_none()
+            && !shared.rabbitmq.is_away()
+        {
+            return;
         }
-        taker.close().await;
     }
-    Ok(DeadLetters { total, looked_at, groups: groups.largest_first() })
 }
 
-async fn gap_records(broker: &Broker, total: u32) -> Result<Gaps, BrokerError> {
-    let mut gaps = Vec::new();
-    if total > 0 {
-        let taker = broker.taker().await?;
-        for _ in 0..MESSAGES_MAX {
-            let Some(record) = taker.take(&broker.names().gaps()).await? else { break };
-            gaps.extend(GapRecord::parse(&record.body));
+impl Looker {
+    async fn look(&mut self) -> Result<(), BrokerError> {
+        let queues = self.depths.count(&self.broker, &self.shared.names).await?;
+        let ready = |kind: &str| queues.iter().find(|queue| queue.kind == kind)?.ready;
+        let (dead, gaps) = (ready("dead"), ready("gaps"));
+        lock(&self.shared.looks).take(queues, dead, gaps);
+        if !self.shared.is_asked() {
+            // Metrics need no more than depths.
+            return Ok(());
         }
-        taker.close().await;
+        self.look_at_dead_letters(dead.unwrap_or(0)).await?;
+        self.look_at_gaps(gaps.unwrap_or(0)).await
     }
-    Ok(Gaps { total, gaps })
+
+    async fn look_at_dead_letters(&mut self, total: u32) -> Result<(), BrokerError> {
+        if total == 0 {
+            self.dead = Messages::default();
+            lock(&self.shared.looks).dead = Some(Dated::now(DeadLetters::default()));
+        } else if self.dead.is_due(total) {
+            let mut groups = Groups::default();
+            let see = |letter: &Taken| groups.add(reason(letter), letter);
+            let looked = self.dead.look(&self.broker, &self.shared.names.dead(), total, see).await?;
+            if let Some(looked_at) = looked {
+                let groups = groups.largest_first();
+                lock(&self.shared.looks).dead = Some(Dated::now(DeadLetters { total, looked_at, groups }));
+            }
+        }
+        Ok(())
+    }
+
+    async fn look_at_gaps(&mut self, total: u32) -> Result<(), BrokerError> {
+        if total == 0 {
+            self.gaps = Messages::default();
+            lock(&self.shared.looks).gaps = Some(Dated::now(Gaps::default()));
+        } else if self.gaps.is_due(total) {
+            let mut gaps = Vec::new();
+            let see = |record: &Taken| gaps.extend(GapRecord::parse(&record.body));
+            let looked = self.gaps.look(&self.broker, &self.shared.names.gaps(), total, see).await?;
+            if looked.is_some() {
+                lock(&self.shared.looks).gaps = Some(Dated::now(Gaps { total, gaps }));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Looks {
+    /// Takes what the queues hold. How many dead letters and gaps there are is known sooner than which.
+    fn take(&mut self, queues: Vec<Queue>, dead: Option<u32>, gaps: Option<u32>) {
+        self.queues = Some(Dated::now(queues));
+        if let (Some(looked), Some(total)) = (&mut self.dead, dead) {
+            looked.value.total = total;
+        }
+        if let (Some(looked), Some(total)) = (&mut self.gaps, gaps) {
+            looked.value.total = total;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_rabbitmq_counts_is_looked_at_more_and_more_seldom() {
+        let every = |counted, ready| Looked { at: Instant::now(), ready: 5, counted }.every(ready).as_secs();
+        assert_eq!((every(0, 6), every(0, 5)), (15, 120));
+        assert_eq!([1, 2, 3, 7, 8, 100].map(|counted| every(counted, 6)), [30, 60, 120, 1920, 3600, 3600]);
+        assert_eq!((every(3, 5), every(u32::MAX, 5)), (960, 3600));
+        // A policy's limit of 20, for letters that come all the time.
+        let seconds: u64 = (0..20).map(|counted| every(counted, 6)).sum();
+        assert!(seconds > 12 * 3600, "{seconds}");
+    }
 }

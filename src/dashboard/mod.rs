@@ -2,13 +2,14 @@
 //!
 //! A few tasks find out what there is to show, and answers only show it: `listener` hears what programs tell, `follower` reads events
 //! as they load, `looker` looks into queues, `hours` finds hours. They cost the servers next to nothing while nobody asks. A server
-//! that is away makes answers old, which they say, and never makes them fail. `server`, `stall` and `security` keep bad clients from
-//! costing more than a bounded amount of memory, and everyone else out.
+//! that is away makes answers old, which they say, and never makes them fail. `security` keeps strangers out; the server itself is in
+//! `http`.
 
 mod answer;
 mod api;
 mod assets;
 mod boards;
+mod depths;
 mod feed;
 mod filter;
 mod follower;
@@ -16,12 +17,12 @@ mod history;
 mod hours;
 mod listener;
 mod looker;
+mod moment;
 mod overview;
+mod past;
 mod query;
 mod security;
-mod server;
 mod shared;
-mod stall;
 mod stream;
 mod tail;
 mod workers;
@@ -44,6 +45,7 @@ use tokio_util::sync::CancellationToken;
 use crate::broker::{Broker, Names};
 use crate::config::{Access, AmqpUrl, DashboardArgs, Namespace, RedisUrl};
 use crate::health::Health;
+use crate::http;
 use crate::program::Context;
 use crate::store::Store;
 use crate::telemetry;
@@ -97,12 +99,12 @@ pub async fn run(args: DashboardArgs, context: Context) -> anyhow::Result<()> {
 /// # Errors
 /// When the configuration is no good or the address cannot be had.
 pub async fn serve(settings: Settings, health: &Health, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let listener = server::listen(settings.listen)?;
+    let listener = http::listen(settings.listen, "the dashboard")?;
     let address = listener.local_addr()?;
     let visit = Arc::new(open(settings, health)?);
     tracing::info!(%address, "the dashboard is at http://{address}/");
     tokio::select! {
-        () = server::serve(listener, router(visit)) => {}
+        () = http::serve(listener, router(visit)) => {}
         () = shutdown.cancelled() => {}
     }
     Ok(())

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::Visit;
 use super::answer::{Bad, ok, ok_bytes};
+use super::depths::Queue;
 use super::query::Query;
 use super::security::is_admitted;
 use super::shared::{Shared, lock};
@@ -44,7 +45,7 @@ fn look(shared: &Shared) -> Value {
     let now = Utc::now();
     let (summary, history) = {
         let workers = lock(&shared.workers);
-        (workers.summary(now), workers.history())
+        (workers.summary(), workers.history())
     };
     let problems = problems(shared, &summary);
     let Summary { totals, lag, quota, .. } = &summary;
@@ -88,8 +89,22 @@ fn problems(shared: &Shared, summary: &Summary) -> Vec<String> {
     // What programs said before we stopped hearing them may be over.
     if !shared.rabbitmq.is_away() {
         problems.extend(summary.problems.iter().cloned());
+        problems
+            .extend(lock(&shared.looks).queues.iter().flat_map(|queues| &queues.value).filter_map(of_queue));
     }
     problems
+}
+
+/// What is wrong with a queue.
+fn of_queue(queue: &Queue) -> Option<String> {
+    let name = &queue.name;
+    match (queue.kind, queue.ready, &queue.problem) {
+        (.., Some(problem)) => Some(format!("{name}: {problem}")),
+        ("unrouted", Some(ready @ 1..), _) => Some(format!(
+            "{ready} messages in {name}: published while no load queue was bound, or looked at too often; replay dead --queue unrouted sends them again"
+        )),
+        _ => None,
+    }
 }
 
 fn server(server: &Dependency, as_of: Option<DateTime<Utc>>) -> Value {
@@ -107,7 +122,7 @@ fn of_queues(shared: &Shared) -> (Option<u32>, Value) {
     let looks = lock(&shared.looks);
     let ready = |kind: &str| {
         let queues = &looks.queues.as_ref()?.value;
-        queues.iter().find(|queue| queue.kind == kind).map(|queue| queue.ready)
+        queues.iter().find(|queue| queue.kind == kind)?.ready
     };
     let seconds = looks.gaps.as_ref().map(|gaps| gaps.value.gaps.iter().map(|gap| gap.seconds).sum::<u64>());
     (ready("dead"), json!({ "count": ready("gaps"), "seconds": seconds }))

@@ -1,21 +1,27 @@
 //! The programs that tell about themselves. Pure.
 
 use std::collections::BTreeMap;
+use std::ops::AddAssign;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::history::{History, Progress, Step};
+use super::moment::Moment;
+use super::past::Past;
 use crate::status::{FetcherStatus, LoaderStatus, Status, TYPES_MAX};
 
 /// More are not remembered; whoever may publish to the exchange could invent any number.
 const WORKERS_MAX: usize = 200;
 /// Longer texts are cut.
 const TEXT_CHARS_MAX: usize = 500;
-/// Who has not told for so long is not at work.
-const SILENT_MAX: TimeDelta = TimeDelta::seconds(10);
-/// … and after this is forgotten.
-const FORGET_AFTER: TimeDelta = TimeDelta::seconds(120);
+/// A program that has not told for so long is not at work.
+const SILENT_MAX: Duration = Duration::from_secs(10);
+/// The same after RabbitMQ was away: programs wait up to 45 s before they try again to tell (see `status::tell`).
+const RETURNS_WITHIN: Duration = Duration::from_secs(50);
+/// A program that has not told for so long, while we listened, is forgotten.
+const FORGET_AFTER: Duration = Duration::from_secs(120);
 /// What a program did before it told for the first time counts as just now if it has only just started.
 const YOUNG: TimeDelta = TimeDelta::seconds(10);
 
@@ -24,9 +30,12 @@ const YOUNG: TimeDelta = TimeDelta::seconds(10);
 pub(super) struct Workers {
     known: BTreeMap<String, Worker>,
     history: History,
-    /// Of those forgotten.
-    past: Totals,
-    heard_at: Option<DateTime<Utc>>,
+    /// Those that are forgotten.
+    past: Past,
+    /// Since when we listen without interruption.
+    listening_since: Option<Moment>,
+    /// When we heard, or listened in vain, the last time.
+    heard_at: Option<Moment>,
 }
 
 /// A program at work.
@@ -35,6 +44,8 @@ pub(super) struct Worker {
     #[serde(flatten)]
     status: Status,
     seen_at: DateTime<Utc>,
+    #[serde(skip)]
+    heard: Moment,
     /// Changes per second between the last two times that it told.
     rates: BTreeMap<&'static str, f64>,
 }
@@ -64,8 +75,13 @@ pub(super) struct Summary {
 }
 
 impl Workers {
+    /// We begin to listen, or begin again after RabbitMQ was away. Silence before `now` says nothing about the programs.
+    pub(super) fn begin_to_listen(&mut self, now: Moment) {
+        self.listening_since = Some(now);
+    }
+
     /// Takes what a program told at `now`; nonsense is ignored.
-    pub(super) fn hear(&mut self, body: &[u8], now: DateTime<Utc>) {
+    pub(super) fn hear(&mut self, body: &[u8], now: Moment) {
         let Ok(mut status) = serde_json::from_slice::<Status>(body) else { return };
         let has_room = self.known.len() < WORKERS_MAX || self.known.contains_key(&status.instance);
         let is_sound = status.loader.as_ref().is_none_or(|loader| loader.types.len() <= TYPES_MAX + 1);
@@ -74,31 +90,33 @@ impl Workers {
         }
         cut(&mut status);
         self.heard_at = Some(now);
-        let before = self.known.get(&status.instance).map(|worker| &worker.status);
-        // What came late must not count twice.
-        if before.is_some_and(|before| before.sent_at >= status.sent_at) {
+        let before = self.known.get(&status.instance);
+        if before.is_some_and(|before| before.makes_late(&status, now)) {
             return;
         }
-        let rates = before.map(|before| rates(before, &status)).unwrap_or_default();
-        let is_young = status.sent_at - status.started_at < YOUNG;
+        let rates = before.map(|before| rates(before, &status, now)).unwrap_or_default();
         let progress = match (before, &status.loader) {
-            (Some(before), Some(loader)) => since(before.loader.as_ref(), loader),
-            (None, Some(loader)) if is_young => since(None, loader),
+            (Some(before), Some(loader)) => since(before.status.loader.as_ref(), loader),
+            (None, Some(loader)) if is_young(&status) => since(None, loader),
             _ => Progress::default(),
         };
-        self.history.add(progress, now);
-        self.known.insert(status.instance.clone(), Worker { status, seen_at: now, rates });
+        self.history.add(progress, now.at);
+        self.past.take_back(&status.instance);
+        self.known.insert(status.instance.clone(), Worker { status, seen_at: now.at, heard: now, rates });
     }
 
     /// Time passes while we listen.
-    pub(super) fn tick(&mut self, now: DateTime<Utc>) {
+    pub(super) fn tick(&mut self, now: Moment) {
         self.heard_at = Some(now);
-        self.history.advance(now);
-        let forgotten = |worker: &Worker| now - worker.seen_at > FORGET_AFTER;
-        for worker in self.known.values().filter(|worker| forgotten(worker)) {
-            self.past.add(&worker.status);
+        self.history.advance(now.at);
+        let since = self.listening_since;
+        let is_forgotten = |worker: &Worker| {
+            let silent_since = since.filter(|since| worker.heard.is_before(*since)).unwrap_or(worker.heard);
+            now.since(silent_since) > FORGET_AFTER
+        };
+        for (instance, worker) in self.known.extract_if(.., |_, worker| is_forgotten(worker)) {
+            self.past.keep(&instance, Totals::of(&worker.status));
         }
-        self.known.retain(|_, worker| !forgotten(worker));
     }
 
     /// The programs, by name and machine.
@@ -114,7 +132,7 @@ impl Workers {
 
     /// When we heard, or listened in vain, the last time.
     pub(super) fn heard_at(&self) -> Option<DateTime<Utc>> {
-        self.heard_at
+        self.heard_at.map(|heard| heard.at)
     }
 
     /// The steps of the last ten minutes, oldest first.
@@ -122,37 +140,70 @@ impl Workers {
         self.history.steps()
     }
 
-    /// What they say together at `now`.
-    pub(super) fn summary(&self, now: DateTime<Utc>) -> Summary {
-        // When we do not hear anybody it is not they who are silent.
-        let now = self.heard_at.unwrap_or(now);
-        let mut summary = Summary { totals: self.past, heard_at: self.heard_at, ..Summary::default() };
+    /// What they say together.
+    pub(super) fn summary(&self) -> Summary {
+        let mut summary =
+            Summary { totals: self.past.totals(), heard_at: self.heard_at(), ..Summary::default() };
         (summary.loaded_per_second, summary.duplicates_per_second) = self.history.rates();
         for worker in self.known.values() {
-            summary.totals.add(&worker.status);
+            summary.totals += Totals::of(&worker.status);
         }
-        for Worker { status, .. } in self.known.values().filter(|worker| now - worker.seen_at <= SILENT_MAX) {
+        let mut has_loader = false;
+        for Worker { status, .. } in self.known.values().filter(|worker| self.is_at_work(worker)) {
             summary.take(status);
+            has_loader |= status.loader.is_some();
         }
-        let is_at_work = |has: fn(&Status) -> bool| {
-            let mut awake = self.known.values().filter(|worker| now - worker.seen_at <= SILENT_MAX);
-            awake.any(|worker| has(&worker.status))
-        };
-        if self.heard_at.is_some() && !is_at_work(|status| status.loader.is_some()) {
+        if !has_loader && self.has_listened_for(SILENT_MAX) {
             summary.problems.push("no loader is at work".into());
         }
         summary
     }
+
+    /// True while a worker tells, as far as we listen: when we hear nobody, it is not the programs that are silent.
+    fn is_at_work(&self, worker: &Worker) -> bool {
+        let Some(now) = self.heard_at else { return false };
+        match self.listening_since {
+            Some(since) if worker.heard.is_before(since) => now.since(since) <= RETURNS_WITHIN,
+            _ => now.since(worker.heard) <= SILENT_MAX,
+        }
+    }
+
+    fn has_listened_for(&self, duration: Duration) -> bool {
+        self.heard_at.zip(self.listening_since).is_some_and(|(now, since)| now.since(since) > duration)
+    }
+}
+
+impl Worker {
+    /// True when `status` came late: counted, it would count twice what was told after it. Only what came just before says so. An
+    /// instance whose numbers begin anew, such as a restored virtual machine, is heard again soon.
+    fn makes_late(&self, status: &Status, now: Moment) -> bool {
+        // 0 comes from programs that do not number what they tell.
+        status.sequence != 0 && status.sequence <= self.status.sequence && now.since(self.heard) <= SILENT_MAX
+    }
+}
+
+/// True for a program that has only just started.
+fn is_young(status: &Status) -> bool {
+    (TimeDelta::zero()..YOUNG).contains(&(status.sent_at - status.started_at))
 }
 
 impl Totals {
-    fn add(&mut self, status: &Status) {
-        if let Some(loader) = &status.loader {
-            self.loaded += loader.loaded;
-            self.duplicates += loader.duplicates;
-            self.retried += loader.retried;
-            self.dead += loader.dead;
-        }
+    fn of(status: &Status) -> Self {
+        status.loader.as_ref().map_or_else(Self::default, |loader| Self {
+            loaded: loader.loaded,
+            duplicates: loader.duplicates,
+            retried: loader.retried,
+            dead: loader.dead,
+        })
+    }
+}
+
+impl AddAssign for Totals {
+    fn add_assign(&mut self, other: Self) {
+        self.loaded = self.loaded.saturating_add(other.loaded);
+        self.duplicates = self.duplicates.saturating_add(other.duplicates);
+        self.retried = self.retried.saturating_add(other.retried);
+        self.dead = self.dead.saturating_add(other.dead);
     }
 }
 
@@ -189,8 +240,11 @@ fn since(before: Option<&LoaderStatus>, now: &LoaderStatus) -> Progress {
     Progress { loaded: of(|l| l.loaded), duplicates: of(|l| l.duplicates), types: types.collect() }
 }
 
-fn rates(before: &Status, now: &Status) -> BTreeMap<&'static str, f64> {
-    let seconds = (now.sent_at - before.sent_at).as_seconds_f64();
+fn rates(before: &Worker, now: &Status, heard: Moment) -> BTreeMap<&'static str, f64> {
+    let told = (now.sent_at - before.status.sent_at).as_seconds_f64();
+    // A clock that was set back tells no duration.
+    let seconds = if told > 0.0 { told } else { heard.since(before.heard).as_secs_f64().max(1.0) };
+    let before = &before.status;
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let rate = |before: u64, now: u64| (now.saturating_sub(before) as f64 / seconds * 100.0).round() / 100.0;
     let mut rates = BTreeMap::new();

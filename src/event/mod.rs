@@ -127,6 +127,16 @@ pub fn is_bot(login: &str) -> bool {
     login.ends_with("[bot]")
 }
 
+/// The id in a body that may be no event: its field `id`, if it holds one as events have it.
+pub fn id_in(body: &[u8]) -> Option<String> {
+    if body.len() > BODY_BYTES_MAX || nesting::check(body).is_err() {
+        return None;
+    }
+    let RawFields(fields) = fields::parse(body).ok()?;
+    let (_, id) = fields.iter().find(|(name, _)| name == "id")?;
+    parse_id(id.get()).ok().map(Cow::into_owned)
+}
+
 /// Ids become part of Redis keys and a `message_id`, which AMQP limits to 255 bytes.
 const ID_BYTES_MAX: usize = 255;
 

@@ -12,7 +12,7 @@ use crate::github::is_fit_etag;
 
 /// Clocks differ by so much at most. An event from later would make every poll seem to overlap.
 const AHEAD_MAX: TimeDelta = TimeDelta::days(1);
-/// 2008, when GitHub opened. An event from earlier would make a gap of centuries.
+/// GitHub opened in 2008. An event from earlier would make a gap of centuries.
 const GITHUB_OPENED_S: i64 = 1_199_145_600;
 
 /// What one feed knows. Thousands are saved together, so names are short and what is not known is left out. Members are only
@@ -41,9 +41,9 @@ impl FeedSnapshot {
     /// # Errors
     /// The reason why it does not.
     pub(super) fn checked(mut self, now: DateTime<Utc>) -> Result<Self, String> {
-        let is_odd =
-            |newest: &DateTime<Utc>| newest.timestamp() < GITHUB_OPENED_S || *newest > now + AHEAD_MAX;
-        if let Some(newest) = self.newest.filter(is_odd) {
+        let is_sound =
+            |newest: &DateTime<Utc>| newest.timestamp() >= GITHUB_OPENED_S && *newest <= now + AHEAD_MAX;
+        if let Some(newest) = self.newest.filter(|newest| !is_sound(newest)) {
             return Err(format!("its newest event is of {newest}, which is no time of an event"));
         }
         // Without a newest event nothing is known, and a 304 would hide all that is there.

@@ -28,7 +28,7 @@ enum State {
 impl AckTracker {
     /// A delivery has arrived. Tags come in order from 1.
     pub(super) fn delivered(&mut self, tag: u64) {
-        while self.base + (self.states.len() as u64) < tag {
+        while self.newest() < tag {
             self.states.push_back(State::Open);
         }
     }
@@ -76,6 +76,16 @@ impl AckTracker {
         (place < self.states.len()).then_some(self.base + 1 + place as u64)
     }
 
+    /// The newest delivery; 0 before the first.
+    pub(super) fn newest(&self) -> u64 {
+        self.base + self.states.len() as u64
+    }
+
+    /// How many deliveries are not acked.
+    pub(super) fn unacked(&self) -> usize {
+        self.states.iter().filter(|state| **state != State::Acked).count()
+    }
+
     /// True when every delivery is acked.
     pub(super) fn is_idle(&self) -> bool {
         self.states.is_empty()
@@ -116,7 +126,9 @@ mod tests {
     fn what_is_acked_singly_is_never_acked_again() {
         let mut tracker = tracker(4);
         [2, 4].into_iter().for_each(|tag| tracker.settle(tag));
+        assert_eq!((tracker.newest(), tracker.unacked()), (4, 4));
         assert_eq!(tracker.take_beyond_hole(), [2, 4]);
+        assert_eq!((tracker.newest(), tracker.unacked()), (4, 2));
         assert!(tracker.take_beyond_hole().is_empty());
         tracker.settle(1);
         assert_eq!(tracker.take_run(), Some(1), "2 is acked already, so the run's ack names 1");

@@ -1,4 +1,5 @@
-//! What failed goes to the retry queues or the dead letters: published with a confirm first, acked after.
+//! What leaves otherwise than by loading: failures to the retry queues or the dead letters, and deliveries that are handed back
+//! to the load queue. Published with a confirm first, acked after.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,51 +10,64 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::Loader;
-use crate::broker::{Delivery, Failure, Names, Outgoing, PublishError, Publisher, Route};
+use crate::broker::{Delivery, Failure, Names, Outgoing, PublishError, Publisher, Route, TooLarge};
 
-/// A delivery on its way out, and whom to tell when it is stored there.
-pub(super) struct Failed {
+/// Where a delivery goes, and why.
+#[derive(Debug)]
+pub(super) enum Fate {
+    /// To a retry queue, in the end to the dead letters.
+    Retry(String),
+    /// To the dead letters: no repetition can load it.
+    Dead(String),
+    /// Back to the load queue, as a copy: RabbitMQ would count the return of the delivery itself as a redelivery, and what comes
+    /// back often is taken for something that kills loaders.
+    Back,
+}
+
+/// A delivery on its way out, and whom to tell what became of it.
+pub(super) struct Leaving {
     pub(super) delivery: Delivery,
-    pub(super) reason: String,
-    /// False for what no repetition can load.
-    pub(super) retry: bool,
-    /// Takes the tag once RabbitMQ has confirmed. Of a session that has ended, nobody listens: the delivery comes again then.
-    pub(super) settled: mpsc::Sender<u64>,
+    pub(super) fate: Fate,
+    /// Of a session that has ended, nobody listens: the delivery comes again then.
+    pub(super) told: mpsc::Sender<Told>,
+}
+
+/// What became of the delivery with this tag.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Told {
+    /// RabbitMQ has confirmed its copy in a retry queue or the dead letters: ack.
+    Stored(u64),
+    /// RabbitMQ has confirmed its copy in the load queue: ack.
+    Back(u64),
+    /// No copy of it can be stored: it stays unacked, and comes again with the next session.
+    Kept,
 }
 
 /// A task with a publisher of its own, so that good events go on while RabbitMQ makes publishers wait.
 pub(super) struct FailureLane {
-    incoming: mpsc::Sender<Failed>,
+    incoming: mpsc::Sender<Leaving>,
     task: JoinHandle<()>,
 }
 
-/// Failures published at once.
-const BATCH: usize = 64;
+/// Messages published at once: when a session ends, all that it holds may be handed back.
+const BATCH: usize = 256;
 /// How long the lane may take to end.
-const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
+const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl FailureLane {
-    pub(super) fn start(
-        publisher: Publisher,
-        loader: Arc<Loader>,
-        max_attempts: u32,
-        shutdown: CancellationToken,
-    ) -> Self {
+    pub(super) fn start(publisher: Publisher, loader: Arc<Loader>, max_attempts: u32) -> Self {
         // No more than the prefetch can be on the way in one session.
         let (incoming, outgoing) = mpsc::channel(usize::from(loader.prefetch));
-        Self {
-            incoming,
-            task: tokio::spawn(publish_failures(publisher, outgoing, loader, max_attempts, shutdown)),
-        }
+        Self { incoming, task: tokio::spawn(publish_all(publisher, outgoing, loader, max_attempts)) }
     }
 
-    /// A place for one failure, unless the lane is full or has ended. It ends only with the program; what it did not take
+    /// A place for one delivery, unless the lane is full or has ended. It ends only with the program; what it did not take
     /// stays unacked and comes again.
-    pub(super) fn place(&self) -> Option<mpsc::Permit<'_, Failed>> {
+    pub(super) fn place(&self) -> Option<mpsc::Permit<'_, Leaving>> {
         self.incoming.try_reserve().ok()
     }
 
-    /// Ends the lane after what it holds is stored.
+    /// Ends the lane after what it holds is stored, if that does not take long.
     pub(super) async fn finish(self) {
         let Self { incoming, task } = self;
         drop(incoming);
@@ -64,54 +78,85 @@ impl FailureLane {
     }
 }
 
-async fn publish_failures(
+async fn publish_all(
     mut publisher: Publisher,
-    mut outgoing: mpsc::Receiver<Failed>,
+    mut incoming: mpsc::Receiver<Leaving>,
     loader: Arc<Loader>,
     max_attempts: u32,
-    shutdown: CancellationToken,
 ) {
-    let mut failures = Vec::with_capacity(BATCH);
-    while outgoing.recv_many(&mut failures, BATCH).await > 0 {
+    // The end of a session needs the lane, so a shutdown does not end it: `finish` does.
+    let never = CancellationToken::new();
+    let mut leaving = Vec::with_capacity(BATCH);
+    while incoming.recv_many(&mut leaving, BATCH).await > 0 {
         // Of a session that has ended, the delivery is unacked and comes again, and so would its failure.
-        failures.retain(|failed| !failed.settled.is_closed());
-        let (messages, tags): (Vec<_>, Vec<_>) = failures
-            .drain(..)
-            .map(|failed| {
-                let settled = (failed.settled.clone(), failed.delivery.tag);
-                (address(loader.broker.names(), failed, max_attempts), settled)
-            })
-            .unzip();
-        let too_large = match publisher.publish_all(&messages, &shutdown).await {
-            Ok(too_large) => too_large,
+        leaving.retain(|one| !one.told.is_closed());
+        let (mut messages, mut tags) = (Vec::with_capacity(leaving.len()), Vec::with_capacity(leaving.len()));
+        for Leaving { delivery, fate, told } in leaving.drain(..) {
+            let tag = delivery.tag;
+            match address(loader.broker.names(), delivery, fate, max_attempts) {
+                Some(message) => {
+                    messages.push(message);
+                    tags.push((told, tag));
+                }
+                None => tell(&told, Told::Kept).await,
+            }
+        }
+        match publisher.publish_all(&messages, &never).await {
+            Ok(too_large) => {
+                for (message, (told, tag)) in messages.iter().zip(tags) {
+                    let too_large = too_large.iter().find(|one| std::ptr::eq(one.message, message));
+                    tell(&told, settle(&loader, message, tag, too_large)).await;
+                }
+            }
             Err(PublishError::Interrupted(_)) => break,
             Err(PublishError::Hopeless(error)) => {
                 tracing::error!("storing failed messages: {error}");
                 break;
             }
-        };
-        for (message, (settled, tag)) in messages.iter().zip(tags) {
-            if let Some(error) = too_large.iter().find(|one| std::ptr::eq(one.message, message)) {
-                // RabbitMQ has taken it once, so its limit was lowered since. An ack would lose it: it stays unacked, and comes
-                // again with the next session.
-                tracing::error!("storing a failed message: {error}; until then it stays in its queue");
-                continue;
-            }
-            let is_dead = message.route == Route::Queue(loader.broker.names().dead());
-            loader.counts.failure_stored(is_dead);
-            // Fails only when the session has ended, and then the message comes again.
-            let _ = settled.send(tag).await;
         }
     }
     publisher.close().await;
 }
 
-/// The message to publish for a failure: the same bytes and properties, the failure's history in headers.
-fn address(names: &Names, failed: Failed, max_attempts: u32) -> Outgoing {
-    let Failed { delivery, reason, retry, .. } = failed;
+/// Counts a message that is stored.
+fn settle(loader: &Loader, message: &Outgoing, tag: u64, too_large: Option<&TooLarge<'_>>) -> Told {
+    if let Some(error) = too_large {
+        // RabbitMQ has taken it once, so its limit was lowered since. An ack would lose it.
+        tracing::error!("storing a message elsewhere: {error}; until then it stays in its queue");
+        return Told::Kept;
+    }
+    let names = loader.broker.names();
+    if matches!(&message.route, Route::Queue(queue) if queue == names.load()) {
+        return Told::Back(tag);
+    }
+    loader.counts.failure_stored(message.route == Route::Queue(names.dead()));
+    Told::Stored(tag)
+}
+
+async fn tell(told: &mpsc::Sender<Told>, what: Told) {
+    // Fails only when the session has ended, and then the message comes again.
+    let _ = told.send(what).await;
+}
+
+/// The message to publish; nothing if it cannot be copied.
+fn address(names: &Names, delivery: Delivery, fate: Fate, max_attempts: u32) -> Option<Outgoing> {
+    match fate {
+        Fate::Retry(reason) => Some(failed(names, delivery, reason, max_attempts)),
+        Fate::Dead(reason) => Some(failed(names, delivery, reason, 0)),
+        Fate::Back => {
+            let envelope =
+                delivery.envelope.handed_back(&delivery.routing_key, delivery.deliveries_before)?;
+            let route = Route::Queue(names.load().to_owned());
+            Some(Outgoing { route, body: delivery.body, envelope })
+        }
+    }
+}
+
+/// The message for a failure: the same bytes and properties, the failure's history in headers.
+fn failed(names: &Names, delivery: Delivery, reason: String, max_attempts: u32) -> Outgoing {
     let envelope = delivery.envelope;
     let attempts = envelope.attempts().saturating_add(1);
-    let queue = if retry && attempts < max_attempts { names.retry(attempts).0 } else { names.dead() };
+    let queue = if attempts < max_attempts { names.retry(attempts).0 } else { names.dead() };
     if queue == names.dead() {
         let id = envelope.message_id();
         tracing::warn!(

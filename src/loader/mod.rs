@@ -1,15 +1,22 @@
 //! The loader: consumes events, runs the script for each, acks after the load.
 //!
 //! [`run`] owns the loop over broker sessions. `session` pumps one session's deliveries into batches, several in flight.
-//! `batch` decides what becomes of each delivery, `suspect` of those that may be killing loaders. `failures` publishes what failed to the retry queues and dead
-//! letters. `readiness` waits for Redis and watches it. `acks` knows which tags may be acked.
+//! `ending` ends it in order. `batch` decides what becomes of each delivery, `suspect` of those that may be killing loaders; `attempts`
+//! repeats what Redis could not serve, `refusals` tells whose fault a refusal is. `failures`
+//! publishes what failed to the retry queues and dead letters, and what is handed back. `readiness` waits for Redis and watches it.
+//! `acks` knows which tags may be acked, `patience` how long batches try, `pace` how much goes to Redis at once.
 
 mod acks;
+mod attempts;
 mod batch;
 mod counts;
+mod ending;
 mod failures;
+mod pace;
+mod patience;
 mod progress;
 mod readiness;
+mod refusals;
 mod rules;
 mod session;
 mod suspect;
@@ -29,14 +36,14 @@ use crate::status::Board;
 use crate::store::{LoadPolicy, Store, Suspect};
 use counts::Counts;
 use failures::FailureLane;
+use pace::Pace;
+use refusals::Refusals;
 use rules::Rules;
 use session::End;
 
 /// Batches in flight on each of the store's connections: while Redis works on one, the next is already there. See
 /// [`Store::with_connections`].
 const BATCHES_PER_CONNECTION: usize = 2;
-/// How long the end may wait for Redis to take back a note.
-const RETRACT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Everything the parts of one loader share.
 struct Loader {
@@ -48,6 +55,8 @@ struct Loader {
     rabbitmq: Dependency,
     rules: Rules,
     policy: LoadPolicy,
+    pace: Pace,
+    refusals: Refusals,
     counts: Counts,
     prefetch: u16,
     batch_size: usize,
@@ -80,6 +89,8 @@ pub async fn run(
         rabbitmq: health.dependency(format!("RabbitMQ at {} (consuming)", broker.address())),
         rules: Rules::new(args),
         policy: LoadPolicy { stream_maxlen: args.stream_maxlen, retention: args.retention },
+        pace: Pace::default(),
+        refusals: Refusals::default(),
         counts: Counts::new(board.loader()),
         prefetch: args.prefetch,
         batch_size: usize::from(args.batch_size),
@@ -90,16 +101,13 @@ pub async fn run(
         broker,
         store: store.with_connections(usize::from(args.concurrency).div_ceil(BATCHES_PER_CONNECTION)),
     });
-    let lane = FailureLane::start(publisher, Arc::clone(&loader), args.max_attempts, shutdown.clone());
+    let lane = FailureLane::start(publisher, Arc::clone(&loader), args.max_attempts);
     let reporter = tokio::spawn(progress::report_regularly(Arc::clone(&loader)));
     let watcher = tokio::spawn(readiness::watch_redis(Arc::clone(&loader)));
     let result = consume_until_done(&loader, &lane, &shutdown).await;
     reporter.abort();
     watcher.abort();
-    lane.finish().await;
-    if !matches!(tokio::time::timeout(RETRACT_TIMEOUT, suspect::retract(&loader)).await, Ok(Ok(()))) {
-        tracing::debug!("a note about a crash suspect stands, as if this loader had died");
-    }
+    let ((), ()) = tokio::join!(lane.finish(), suspect::retract_soon(&loader));
     progress::report(&loader.counts, "done");
     result
 }
@@ -120,7 +128,7 @@ async fn consume_until_done(
             Ok(End::Drained | End::Stopped) => return Ok(()),
             Ok(End::Unfinished) => continue,
             Ok(End::Released) => {
-                // Each release counts as a redelivery, and RabbitMQ has a limit for those: while none helps, they grow rare.
+                // Each release publishes all that it releases once more: while none helps, they grow rare.
                 let settled = loader.counts.totals().settled();
                 if std::mem::replace(&mut settled_before, settled) != settled {
                     fruitless.reset();

@@ -20,7 +20,11 @@ pub(super) async fn meet_redis(loader: &Loader, shutdown: &CancellationToken) ->
         Ok(Err(fault)) => anyhow::bail!("Redis at {address}: {fault}"),
         Err(Interrupted) => return Ok(()),
     }
-    match loader.store.risks().await {
+    let risks = tokio::select! {
+        risks = loader.store.risks() => risks,
+        () = shutdown.cancelled() => return Ok(()),
+    };
+    match risks {
         Ok(risks) => risks.iter().for_each(|risk| tracing::warn!("Redis at {address}: {risk}")),
         Err(fault) if fault.waiting_cannot_help() => anyhow::bail!("Redis at {address}: {fault}"),
         Err(fault) => {

@@ -10,18 +10,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::acks::AckTracker;
 use super::batch::{self, Outcome};
-use super::failures::{Failed, FailureLane};
+use super::failures::{FailureLane, Fate, Leaving, Told};
+use super::patience::Patience;
 use super::progress::DrainBar;
 use super::waiting::{Waiting, Work};
 use super::{Backoff, Loader, suspect};
 use crate::broker::{BrokerError, Consumer, Delivery};
-use crate::retry::Interrupted;
 
 /// Why a session ended without an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// The queue and its retry queues are empty and all is acked.
     Drained,
-    /// The program is to stop, and what was in flight is acked.
+    /// The program is to stop.
     Stopped,
     /// Deliveries came while the session was ending: another session is needed.
     Unfinished,
@@ -36,10 +37,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const ACK_RUN: usize = 256;
 /// How long a hole may hold up acks before what is behind it is acked one by one.
 const HOLE_MAX: Duration = Duration::from_secs(1);
-/// How long what is in flight may take once the program is to stop; unacked deliveries come again elsewhere.
-const STOP_TIMEOUT: Duration = Duration::from_secs(4);
-/// How long to wait for one failure to be stored once the program is to stop.
-const LANE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long saying goodbye to RabbitMQ may take.
+const CLOSE_MAX: Duration = Duration::from_secs(1);
 
 /// Opens a session and pumps it until it ends.
 pub(super) async fn run(
@@ -63,95 +62,112 @@ pub(super) async fn run(
         "consuming {queue} from RabbitMQ at {}",
         loader.broker.address()
     );
-    let (settled_sender, settled) = mpsc::channel(usize::from(loader.prefetch));
+    let (told_sender, told) = mpsc::channel(usize::from(loader.prefetch));
     let mut session = Session {
         loader,
         lane,
         consumer: opened,
         acks: AckTracker::default(),
         waiting: Waiting::new(loader.batch_size, loader.concurrency),
-        settled_sender,
-        settled,
+        not_loaded: Vec::new(),
+        handed_back: 0,
+        told_sender,
+        told,
         in_lane: 0,
         before_lane: VecDeque::new(),
     };
     let end = session.pump(shutdown).await?;
-    session.consumer.close().await;
+    // One that hangs does not answer; then closing the socket has to do.
+    let _ = tokio::time::timeout(CLOSE_MAX, session.consumer.close()).await;
     Ok(end)
 }
 
-struct Session<'a> {
-    loader: &'a Loader,
-    lane: &'a FailureLane,
-    consumer: Consumer,
-    acks: AckTracker,
-    waiting: Waiting,
-    /// Given to the lane with each failure; it answers with the tag.
-    settled_sender: mpsc::Sender<u64>,
-    settled: mpsc::Receiver<u64>,
-    /// Failures given to the lane that it has not told about yet.
-    in_lane: usize,
-    /// Failures that the lane had no place for yet.
-    before_lane: VecDeque<Failed>,
+pub(super) struct Session<'a> {
+    pub(super) loader: &'a Loader,
+    pub(super) lane: &'a FailureLane,
+    pub(super) consumer: Consumer,
+    pub(super) acks: AckTracker,
+    pub(super) waiting: Waiting,
+    /// What Redis has not taken before the session's end.
+    pub(super) not_loaded: Vec<Delivery>,
+    /// How much of that is back in the queue.
+    pub(super) handed_back: usize,
+    /// Given to the lane with each delivery; it tells what became of it.
+    told_sender: mpsc::Sender<Told>,
+    pub(super) told: mpsc::Receiver<Told>,
+    /// Deliveries given to the lane that it has not told about yet.
+    pub(super) in_lane: usize,
+    /// Deliveries that the lane had no place for yet.
+    pub(super) before_lane: VecDeque<Leaving>,
 }
 
 /// A batch that is done: its deliveries and what became of each.
-type Done = (Vec<Delivery>, Result<Vec<Outcome>, Interrupted>);
+pub(super) type Done = (Vec<Delivery>, Vec<Outcome>);
 
 impl Session<'_> {
     async fn pump(&mut self, shutdown: &CancellationToken) -> Result<End, BrokerError> {
         let loader = self.loader;
+        let patience = Patience::until(shutdown);
+        let begin = |work: Work| work.run(loader, &patience);
         let mut working = FuturesUnordered::new();
-        let long_run = ACK_RUN.min(usize::from(loader.prefetch) / 4);
         let mut look = tokio::time::interval(LOOK_EVERY);
         let mut watch = Watch::new(loader, &self.consumer).await?;
-        while !shutdown.is_cancelled() {
+        let end = loop {
             tokio::select! {
                 biased;
-                () = shutdown.cancelled() => break,
+                () = shutdown.cancelled() => break End::Stopped,
                 Some(done) = working.next() => {
                     self.settle_batch(done);
-                    if working.is_empty() || self.acks.run_length() >= long_run {
-                        self.ack_run().await?;
-                    }
+                    self.ack_if_worth_it(working.is_empty()).await?;
                 }
-                Some(tag) = self.settled.recv() => self.settle_tags(tag).await?,
+                Some(told) = self.told.recv() => self.settle_told(told).await?,
                 delivery = self.consumer.next(), if self.waiting.has_room() => {
                     self.gather(delivery?)?;
                 }
                 _ = look.tick() => {
                     let is_idle = working.is_empty() && self.acks.is_idle();
                     if let Some(end) = self.look(&mut watch, is_idle).await? {
-                        return Ok(end);
+                        break end;
                     }
                 }
             }
             if let Some(work) = self.waiting.next_work(working.len(), || loader.redis.is_away()) {
-                working.push(work.run(loader, shutdown));
+                working.push(begin(work));
             }
+        };
+        self.end(end, &mut working, begin, &patience).await
+    }
+
+    /// Acks when nothing else is in flight, or when the ack covers many deliveries.
+    pub(super) async fn ack_if_worth_it(&mut self, nothing_is_in_flight: bool) -> Result<(), BrokerError> {
+        let long_run = ACK_RUN.min(usize::from(self.loader.prefetch) / 4);
+        if nothing_is_in_flight || self.acks.run_length() >= long_run {
+            return self.ack_run().await;
         }
-        self.stop(working).await
+        Ok(())
     }
 
     /// Takes a delivery and all that have arrived with it, up to a full batch.
     fn gather(&mut self, first: Delivery) -> Result<(), BrokerError> {
         let mut next = Some(first);
-        let mut redelivered = 0;
         while let Some(delivery) = next {
-            redelivered += u64::from(delivery.deliveries_before > 0);
-            self.acks.delivered(delivery.tag);
-            self.waiting.add(delivery);
+            self.add(delivery);
             next = if self.waiting.has_room() { self.consumer.next_arrived().transpose()? } else { None };
         }
-        self.loader.counts.redelivered(redelivered);
         Ok(())
+    }
+
+    pub(super) fn add(&mut self, delivery: Delivery) {
+        if delivery.deliveries_before > 0 {
+            self.loader.counts.redelivered();
+        }
+        self.acks.delivered(delivery.tag);
+        self.waiting.add(delivery);
     }
 
     /// The one place where outcomes turn into acks: with the next one where the effects stand, through the lane where they do
     /// not.
-    fn settle_batch(&mut self, (deliveries, outcomes): Done) {
-        // Interrupted: nothing of the batch is acked, all of it comes again.
-        let Ok(outcomes) = outcomes else { return };
+    pub(super) fn settle_batch(&mut self, (deliveries, outcomes): Done) {
         let (mut loaded, mut duplicates, mut unwanted) = (0, 0, 0);
         for (delivery, outcome) in deliveries.into_iter().zip(outcomes) {
             match outcome {
@@ -159,11 +175,15 @@ impl Session<'_> {
                 Outcome::Duplicate => duplicates += 1,
                 Outcome::Unwanted => unwanted += 1,
                 Outcome::NotAnEvent(reason) | Outcome::CrashSuspect(reason) => {
-                    self.hand_over(delivery, reason, false);
+                    self.hand_over(delivery, Fate::Dead(reason));
                     continue;
                 }
                 Outcome::Failed(reason) => {
-                    self.hand_over(delivery, reason, true);
+                    self.hand_over(delivery, Fate::Retry(reason));
+                    continue;
+                }
+                Outcome::NotLoaded => {
+                    self.not_loaded.push(delivery);
                     continue;
                 }
             }
@@ -172,37 +192,44 @@ impl Session<'_> {
         self.loader.counts.settled_in_batch(loaded, duplicates, unwanted);
     }
 
-    fn hand_over(&mut self, delivery: Delivery, reason: String, retry: bool) {
-        let settled = self.settled_sender.clone();
-        self.before_lane.push_back(Failed { delivery, reason, retry, settled });
+    pub(super) fn hand_over(&mut self, delivery: Delivery, fate: Fate) {
+        let told = self.told_sender.clone();
+        self.before_lane.push_back(Leaving { delivery, fate, told });
         self.fill_lane();
     }
 
     /// Gives the lane what it has room for. It may still hold what an earlier session gave it, while RabbitMQ makes
     /// publishers wait: waiting for it here would hold up the acks of good events.
-    fn fill_lane(&mut self) {
+    pub(super) fn fill_lane(&mut self) {
         while !self.before_lane.is_empty() {
             let Some(place) = self.lane.place() else { return };
-            if let Some(failed) = self.before_lane.pop_front() {
-                place.send(failed);
+            if let Some(leaving) = self.before_lane.pop_front() {
+                place.send(leaving);
                 self.in_lane += 1;
             }
         }
     }
 
-    /// Failures are stored: settles `first` and all that the lane has told by now, and acks once.
-    async fn settle_tags(&mut self, first: u64) -> Result<(), BrokerError> {
+    /// The lane has news: settles `first` and all that it has told by now, and acks once.
+    pub(super) async fn settle_told(&mut self, first: Told) -> Result<(), BrokerError> {
         let mut next = Some(first);
-        while let Some(tag) = next {
-            self.acks.settle(tag);
+        while let Some(told) = next {
+            match told {
+                Told::Stored(tag) => self.acks.settle(tag),
+                Told::Back(tag) => {
+                    self.acks.settle(tag);
+                    self.handed_back += 1;
+                }
+                Told::Kept => {}
+            }
             self.in_lane = self.in_lane.saturating_sub(1);
-            next = self.settled.try_recv().ok();
+            next = self.told.try_recv().ok();
         }
         self.fill_lane();
         self.ack_run().await
     }
 
-    async fn ack_run(&mut self) -> Result<(), BrokerError> {
+    pub(super) async fn ack_run(&mut self) -> Result<(), BrokerError> {
         match self.acks.take_run() {
             Some(through) => self.consumer.ack_through(through).await,
             None => Ok(()),
@@ -225,15 +252,17 @@ impl Session<'_> {
             return Ok(Some(End::Released));
         }
         if watch.hole_stays() {
-            for tag in self.acks.take_beyond_hole() {
-                self.consumer.ack(tag).await?;
-            }
+            self.ack_beyond_hole().await?;
         }
-        if self.loader.drain && watch.seems_drained(idle && self.queues_are_empty().await?) {
-            let nothing_came = self.consumer.cancel_and_check_empty().await?;
-            return Ok(Some(if nothing_came { End::Drained } else { End::Unfinished }));
+        let is_drained = self.loader.drain && watch.seems_drained(idle && self.queues_are_empty().await?);
+        Ok(is_drained.then_some(End::Drained))
+    }
+
+    pub(super) async fn ack_beyond_hole(&mut self) -> Result<(), BrokerError> {
+        for tag in self.acks.take_beyond_hole() {
+            self.consumer.ack(tag).await?;
         }
-        Ok(None)
+        Ok(())
     }
 
     async fn queues_are_empty(&self) -> Result<bool, BrokerError> {
@@ -246,41 +275,13 @@ impl Session<'_> {
         }
         Ok(true)
     }
-
-    /// Ends in order: no more deliveries, finish what is in flight, ack it. What was only gathered comes again elsewhere.
-    async fn stop(
-        &mut self,
-        mut working: FuturesUnordered<impl Future<Output = Done>>,
-    ) -> Result<End, BrokerError> {
-        let finish = async {
-            self.ack_run().await?;
-            self.consumer.cancel().await?;
-            while let Some(done) = working.next().await {
-                self.settle_batch(done);
-                self.ack_run().await?;
-            }
-            while self.in_lane > 0 {
-                match tokio::time::timeout(LANE_TIMEOUT, self.settled.recv()).await {
-                    Ok(Some(tag)) => self.settle_tags(tag).await?,
-                    _ => break,
-                }
-            }
-            Ok::<_, BrokerError>(())
-        };
-        match tokio::time::timeout(STOP_TIMEOUT, finish).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!("stopping: {error}; unacked messages will be redelivered"),
-            Err(_) => tracing::warn!("stopping: not everything in flight was done; it will be redelivered"),
-        }
-        Ok(End::Stopped)
-    }
 }
 
 impl Work {
-    async fn run(self, loader: &Loader, shutdown: &CancellationToken) -> Done {
+    async fn run(self, loader: &Loader, patience: &Patience) -> Done {
         let outcomes = match self.deliveries.as_slice() {
-            [suspect] if self.is_alone => suspect::load(loader, suspect, shutdown).await,
-            together => batch::load(loader, together, shutdown).await,
+            [suspect] if self.is_alone => vec![suspect::load(loader, suspect, patience).await],
+            together => batch::load(loader, together, patience).await,
         };
         (self.deliveries, outcomes)
     }

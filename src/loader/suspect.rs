@@ -4,11 +4,13 @@
 //! once is loaded alone, with a note in Redis before and its removal after: a crash then names its suspect. After several
 //! it goes to the dead letters unloaded, and those who were only held beside it are loaded.
 
+use std::time::Duration;
+
 use tokio::sync::Mutex;
-use tokio_util::sync::CancellationToken;
 
 use super::Loader;
 use super::batch::{self, Outcome};
+use super::patience::Patience;
 use crate::broker::Delivery;
 use crate::retry::{Backoff, Interrupted};
 use crate::store::{Fault, Suspect};
@@ -16,6 +18,8 @@ use crate::store::{Fault, Suspect};
 /// Redeliveries that make a suspect. The first one may be any restart or broken connection, and comes for a thousand
 /// deliveries at once: they are loaded at full speed.
 const REDELIVERIES_MIN: u32 = 2;
+/// How long the end of a session, and that of the loader, may wait for Redis to take back a note.
+const RETRACT_MAX: Duration = Duration::from_secs(1);
 /// Loaders that may die while loading a delivery alone.
 const DEATHS_MAX: u32 = 3;
 
@@ -27,31 +31,28 @@ pub(super) fn is_suspect(delivery: &Delivery) -> bool {
 static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// Loads one delivery, if it is not known to kill loaders. Nothing else of this loader may be in flight.
-///
-/// # Errors
-/// As [`batch::load`].
-pub(super) async fn load(
-    loader: &Loader,
-    alone: &Delivery,
-    shutdown: &CancellationToken,
-) -> Result<Vec<Outcome>, Interrupted> {
-    let _alone = tokio::select! {
-        turn = ALONE.lock() => turn,
-        () = shutdown.cancelled() => return Err(Interrupted),
-    };
+pub(super) async fn load(loader: &Loader, alone: &Delivery, patience: &Patience) -> Outcome {
+    let Ok(_alone) = patience.turn(ALONE.lock()).await else { return Outcome::NotLoaded };
+    // One is left only when the session ends, and there is room for one.
+    let Ok(Ok(())) = patience.answer(retract(loader)).await else { return Outcome::NotLoaded };
     let suspect = Suspect::of(&alone.body);
     *loader.noted.lock().await = Some(suspect.clone());
-    let noted = patiently(loader, shutdown, || loader.store.suspected(&suspect, &loader.name)).await?;
+    let noted = patiently(loader, patience, || loader.store.suspected(&suspect, &loader.name)).await;
+    let Ok(noted) = noted else { return Outcome::NotLoaded };
     // The note itself counts.
     let died = noted.saturating_sub(1);
-    let outcomes = if died >= DEATHS_MAX {
-        vec![Outcome::CrashSuspect(format!("crash-suspect: {died} loaders died while they loaded it alone"))]
+    let outcome = if died >= DEATHS_MAX {
+        Outcome::CrashSuspect(format!("crash-suspect: {died} loaders died while they loaded it alone"))
     } else {
-        batch::load(loader, std::slice::from_ref(alone), shutdown).await?
+        let outcomes = batch::load(loader, std::slice::from_ref(alone), patience).await;
+        outcomes.into_iter().next().unwrap_or(Outcome::NotLoaded)
     };
-    patiently(loader, shutdown, || loader.store.cleared(&suspect)).await?;
-    *loader.noted.lock().await = None;
-    Ok(outcomes)
+    if outcome != Outcome::NotLoaded
+        && patiently(loader, patience, || loader.store.cleared(&suspect)).await.is_ok()
+    {
+        *loader.noted.lock().await = None;
+    }
+    outcome
 }
 
 /// Takes back a note that stands though this loader lives: its session has ended in the middle. To be done before it loads
@@ -68,16 +69,23 @@ pub(super) async fn retract(loader: &Loader) -> Result<(), Fault> {
     Ok(())
 }
 
+/// The same for an end that waits for nobody long.
+pub(super) async fn retract_soon(loader: &Loader) {
+    if !matches!(tokio::time::timeout(RETRACT_MAX, retract(loader)).await, Ok(Ok(()))) {
+        tracing::debug!("a note about a crash suspect stands, as if this loader had died");
+    }
+}
+
 /// Repeats `call` until Redis takes it. Without a journal, because its key is somebody else's, loading goes on as if alone.
 async fn patiently<T: Default, F: Future<Output = Result<T, Fault>>>(
     loader: &Loader,
-    shutdown: &CancellationToken,
+    patience: &Patience,
     call: impl Fn() -> F,
 ) -> Result<T, Interrupted> {
     let mut backoff = Backoff::for_server();
     let mut has_waited = false;
     loop {
-        match call().await {
+        match patience.answer(call()).await? {
             Ok(value) => {
                 if has_waited {
                     loader.redis.up();
@@ -91,6 +99,6 @@ async fn patiently<T: Default, F: Future<Output = Result<T, Fault>>>(
             Err(fault) => loader.redis.away(fault),
         }
         has_waited = true;
-        backoff.pause(shutdown).await?;
+        patience.pause(&mut backoff).await?;
     }
 }

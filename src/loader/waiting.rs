@@ -7,10 +7,14 @@ use crate::broker::Delivery;
 
 /// With so many batches in flight, Redis has work until the next one is full; small ones would only cost round trips.
 const ENOUGH_IN_FLIGHT: usize = 4;
+/// Bodies of a batch, unless a single one is larger: a batch has to reach Redis within the time for an answer.
+const BATCH_BYTES_MAX: usize = 1024 * 1024;
 
 /// What has arrived and has not begun; like all that is unacked, no more than the prefetch.
 pub(super) struct Waiting {
-    gathered: Vec<Delivery>,
+    gathered: VecDeque<Delivery>,
+    /// The bodies of what is gathered.
+    gathered_bytes: usize,
     suspects: VecDeque<Delivery>,
     /// What is in flight is a suspect.
     is_alone: bool,
@@ -27,21 +31,28 @@ pub(super) struct Work {
 impl Waiting {
     /// Nothing yet; at most `concurrency` batches of `batch_size` will be in flight.
     pub(super) fn new(batch_size: usize, concurrency: usize) -> Self {
-        let gathered = Vec::with_capacity(batch_size);
-        Self { gathered, suspects: VecDeque::new(), is_alone: false, batch_size, concurrency }
+        Self {
+            gathered: VecDeque::with_capacity(batch_size),
+            gathered_bytes: 0,
+            suspects: VecDeque::new(),
+            is_alone: false,
+            batch_size,
+            concurrency,
+        }
     }
 
     pub(super) fn add(&mut self, delivery: Delivery) {
         if suspect::is_suspect(&delivery) {
             self.suspects.push_back(delivery);
         } else {
-            self.gathered.push(delivery);
+            self.gathered_bytes += delivery.body.len();
+            self.gathered.push_back(delivery);
         }
     }
 
     /// False when the next batch is full: more may wait at RabbitMQ.
     pub(super) fn has_room(&self) -> bool {
-        self.gathered.len() < self.batch_size
+        self.gathered.len() < self.batch_size && self.gathered_bytes < BATCH_BYTES_MAX
     }
 
     /// What to begin while `in_flight` batches are on their way: a full batch leaves as soon as a place is free, a small one, as
@@ -63,8 +74,26 @@ impl Waiting {
         if in_flight >= ENOUGH_IN_FLIGHT && self.has_room() && !held_up() {
             return None;
         }
-        let next = Vec::with_capacity(self.batch_size);
-        Some(Work { deliveries: std::mem::replace(&mut self.gathered, next), is_alone: false })
+        Some(Work { deliveries: self.take_batch(), is_alone: false })
+    }
+
+    /// The oldest that fit a batch, at least one.
+    fn take_batch(&mut self) -> Vec<Delivery> {
+        let mut bytes = 0;
+        let fits = |delivery: &&Delivery| {
+            bytes += delivery.body.len();
+            bytes <= BATCH_BYTES_MAX
+        };
+        let count = self.gathered.iter().take(self.batch_size).take_while(fits).count().max(1);
+        let batch: Vec<_> = self.gathered.drain(..count).collect();
+        self.gathered_bytes -= batch.iter().map(|delivery| delivery.body.len()).sum::<usize>();
+        batch
+    }
+
+    /// All that has not begun.
+    pub(super) fn take_all(&mut self) -> Vec<Delivery> {
+        self.gathered_bytes = 0;
+        self.suspects.drain(..).chain(self.gathered.drain(..)).collect()
     }
 }
 
@@ -74,8 +103,12 @@ mod tests {
     use crate::broker::Envelope;
 
     fn delivery(tag: u64, deliveries_before: u32) -> Delivery {
-        let routing_key = String::new();
-        Delivery { tag, body: Vec::new(), deliveries_before, routing_key, envelope: Envelope::json("test") }
+        of_size(tag, deliveries_before, 0)
+    }
+
+    fn of_size(tag: u64, deliveries_before: u32, bytes: usize) -> Delivery {
+        let (body, routing_key) = (vec![0; bytes], String::new());
+        Delivery { tag, body, deliveries_before, routing_key, envelope: Envelope::json("test") }
     }
 
     fn waiting(deliveries_before: &[u32]) -> Waiting {
@@ -124,5 +157,33 @@ mod tests {
         assert_eq!(tags(waiting.next_work(0, || false)), Some((vec![3], true)));
         assert_eq!(tags(waiting.next_work(1, || false)), None, "the last suspect is in flight");
         assert_eq!(tags(waiting.next_work(0, || false)), Some((vec![1], false)));
+    }
+
+    #[test]
+    fn a_batch_is_bounded_in_bytes_too_and_a_single_delivery_always_leaves() {
+        let mut waiting = Waiting::new(10, 2);
+        let (half, more) = (BATCH_BYTES_MAX / 2, BATCH_BYTES_MAX + 1);
+        for (tag, bytes) in (1..).zip([half, half]) {
+            assert!(waiting.has_room());
+            waiting.add(of_size(tag, 0, bytes));
+        }
+        assert!(!waiting.has_room());
+        for (tag, bytes) in (3..).zip([more, 1, half, half, half]) {
+            waiting.add(of_size(tag, 0, bytes));
+        }
+        let next = || tags(waiting.next_work(0, || false)).map(|(tags, _)| tags);
+        let batches: Vec<_> = std::iter::from_fn(next).collect();
+        assert_eq!(batches, [vec![1, 2], vec![3], vec![4, 5], vec![6, 7]]);
+        assert!(waiting.has_room());
+    }
+
+    #[test]
+    fn what_was_gathered_beyond_a_batch_leaves_in_batches() {
+        let mut waiting = waiting(&[0, 0, 0, 2, 1]);
+        assert_eq!(tags(waiting.next_work(0, || true)), Some((vec![4], true)));
+        assert_eq!(tags(waiting.next_work(0, || true)), Some((vec![1, 2], false)));
+        let rest: Vec<_> = waiting.take_all().iter().map(|delivery| delivery.tag).collect();
+        assert_eq!(rest, [3, 5]);
+        assert_eq!(tags(waiting.next_work(0, || true)), None);
     }
 }

@@ -5,15 +5,18 @@ use std::path::PathBuf;
 use anyhow::bail;
 use tokio_util::sync::CancellationToken;
 
+use super::archive_batch::choose;
+use super::archive_source::Source;
 use super::feeder::{Feeder, Target};
 use super::progress::Progress;
 use super::state::{self, StateFolder};
 use super::stretch::{self, Stretch};
 use super::tally::{Size, thousands};
-use super::{Ended, patiently, say};
-use crate::broker::{ArchiveReader, ArchiveStart, Archived, Broker, BrokerError, Outgoing};
+use super::{Ended, archive_lack, archive_reset, say};
+use crate::broker::{ArchiveReader, ArchiveStart, Archived, Broker, BrokerError};
 use crate::config::ArchiveArgs;
-use crate::health::{Dependency, Health};
+use crate::health::Health;
+use crate::lack::Lack;
 use crate::retry::{Backoff, Interrupted};
 
 /// Messages published together.
@@ -24,8 +27,7 @@ const QUIET_MAX: u32 = 10;
 /// A replay under way.
 struct Job<'a> {
     args: &'a ArchiveArgs,
-    broker: &'a Broker,
-    server: Dependency,
+    source: Source<'a>,
     shutdown: CancellationToken,
     feeder: Feeder,
     folder: StateFolder,
@@ -38,62 +40,69 @@ struct Job<'a> {
 /// Publishes what `args` asks for to the load queue in the broker's names.
 ///
 /// # Errors
-/// For bad usage, an offset behind the end, a RabbitMQ that refuses us for good at the start; and when retention has removed a
-/// part of what was asked for, unless `--keep-going`.
+/// For bad usage, an offset behind the end, a RabbitMQ that refuses us for good at the start, an archive that it has lost; and
+/// when the archive does not have all that was asked for, unless `--keep-going`.
 pub(super) async fn run(
     args: &ArchiveArgs,
     broker: &Broker,
     health: &Health,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    if args.reset {
+        return archive_reset::run(args, broker, health, shutdown).await;
+    }
     stretch::check(args)?;
-    let server = health.dependency(format!("RabbitMQ at {} (reading the archive)", broker.address()));
-    let names = broker.names();
-    let target = (broker.address(), names.archive(), names.load());
-    let identity = (
-        &target,
-        (args.since.map(|at| at.to_string()), args.until.map(|at| at.to_string())),
-        (&args.select.types, args.select.limit, args.select.dry_run),
-    );
-    let folder = StateFolder::open(&args.state.state_dir, "archive", &identity)?;
-    let last = args.state.state_dir.join(state::name("archive-last", &target)).with_extension("json");
-    let saved = folder.load::<Stretch>().filter(|_| !args.select.dry_run && !args.resume.anew);
+    let folder = open_folder(args, broker)?;
+    let file = format!("{}-{}.json", archive_reset::name("archive-last", broker), args.publish.load_queue());
+    let last = args.state.state_dir.join(file);
     let mut feeder = Feeder::new(broker, Target::LoadQueue, &args.publish.pace, health, shutdown.clone());
     // First, and in a dry run too, because only the first session tells what waiting cannot mend.
     feeder.open().await?;
-    let is_there = match &saved {
-        Some(saved) => saved.is_there(broker, &server, &shutdown).await?,
-        None => false,
+    let mut source = Source::new(broker, health, shutdown.clone());
+    let position = match go_on(args, &folder, &mut source).await? {
+        Some(position) => Some(position),
+        None => stretch::find(args, &mut source, &last).await?,
     };
-    let position = match saved {
-        Some(position) if !is_there => bail!(
-            "an earlier run of this command stopped at offset {} of {}, and the archive ends before that: it is another one now, or RabbitMQ has lost its end; --anew begins anew",
-            position.next,
-            position.end
-        ),
-        Some(position) => {
-            tracing::info!(
-                "going on at offset {} up to {}, where the archive ended when an earlier run of this command began; {} events are published (--anew begins anew)",
-                position.next,
-                position.end,
-                thousands(position.tally.events)
-            );
-            position
-        }
-        None => match stretch::find(args, broker, &server, &last, &shutdown).await? {
-            Some(position) => position,
-            None => {
-                say("the archive is empty\n");
-                folder.forget();
-                return Ok(());
-            }
-        },
+    let Some(position) = position else {
+        say("the archive is empty\n");
+        folder.forget();
+        return Ok(());
     };
     let progress = Progress::start(&position.tally, 0.0);
-    let mut job = Job { args, broker, server, shutdown, feeder, folder, last, position, progress };
+    let mut job = Job { args, source, shutdown, feeder, folder, last, position, progress };
     let ended = job.work().await;
     job.feeder.close().await;
     job.end(ended)
+}
+
+fn open_folder(args: &ArchiveArgs, broker: &Broker) -> anyhow::Result<StateFolder> {
+    let identity = (
+        broker.names().load(),
+        (args.since.map(|at| at.to_string()), args.until.map(|at| at.to_string())),
+        (&args.select.types, args.select.limit, args.select.dry_run),
+    );
+    StateFolder::open(&args.state.state_dir, &archive_reset::name("archive", broker), &identity)
+}
+
+/// Where an earlier run of this command was, if there was one.
+async fn go_on(
+    args: &ArchiveArgs,
+    folder: &StateFolder,
+    source: &mut Source<'_>,
+) -> anyhow::Result<Option<Stretch>> {
+    let saved = folder.load::<Stretch>().filter(|_| !args.select.dry_run && !args.resume.anew);
+    let Some(position) = saved else { return Ok(None) };
+    let Stretch { next, end, ref tally, .. } = position;
+    if !position.is_there(source).await? {
+        bail!(
+            "an earlier run of this command stopped at offset {next} of {end}, and the archive ends before that: it is another one now, or RabbitMQ has lost its end; --anew begins anew"
+        )
+    }
+    tracing::info!(
+        "going on at offset {next} up to {end}, where the archive ended when an earlier run of this command began; {} events are published (--anew begins anew)",
+        thousands(tally.events)
+    );
+    Ok(Some(position))
 }
 
 impl Job<'_> {
@@ -102,12 +111,11 @@ impl Job<'_> {
         let mut backoff = Backoff::for_server();
         while !self.is_done() {
             let start = ArchiveStart::Offset(self.position.next);
-            let (broker, server, shutdown) = (self.broker, self.server.clone(), self.shutdown.clone());
-            let mut reader = patiently(&server, &shutdown, async || broker.read_archive(start).await).await?;
+            let mut reader = self.source.ask(async |broker| broker.read_archive(start).await).await?;
             match self.read(&mut reader, &mut backoff).await? {
                 Ok(()) => reader.close().await,
                 Err(error) => {
-                    self.server.away(error);
+                    self.source.away(&error);
                     backoff.pause(&self.shutdown).await?;
                 }
             }
@@ -152,45 +160,32 @@ impl Job<'_> {
     }
 
     async fn publish(&mut self, batch: Vec<Archived>) -> anyhow::Result<()> {
-        let mut messages = Vec::with_capacity(batch.len());
-        let mut kinds = Vec::with_capacity(batch.len());
-        let limit = self.args.select.limit.unwrap_or(u64::MAX);
         self.note_removed(&batch);
-        let Stretch { next: begin, end, .. } = self.position;
-        let (mut unwanted, mut next) = (0, begin);
-        for message in batch {
-            // A chunk is sent whole, so it may begin before what was asked for.
-            if message.offset < begin {
-                continue;
-            }
-            if message.offset >= end || self.position.tally.events + messages.len() as u64 >= limit {
-                break;
-            }
-            next = message.offset + 1;
-            if !self.args.select.wants(&message.routing_key) {
-                unwanted += 1;
-                continue;
-            }
-            kinds.push(Some((message.routing_key.clone(), message.body.len())));
-            let route = Target::LoadQueue.route(message.routing_key);
-            messages.push(Outgoing { route, body: message.body, envelope: message.envelope });
-        }
+        let mut chosen = choose(batch, &self.position, &self.args.select);
         if !self.args.select.dry_run {
-            for refused in self.feeder.publish(&messages).await? {
+            for refused in self.feeder.publish(&chosen.messages).await? {
                 // It came from there, so the limit was lowered since. It is in the archive still.
                 self.position.tally.rejected += 1;
                 tracing::error!("not published: {}", refused.reason);
-                kinds[refused.place] = None;
+                chosen.kinds[refused.place] = None;
             }
         }
-        kinds.iter().flatten().for_each(|(kind, bytes)| self.position.tally.event(kind, *bytes));
-        self.position.tally.unwanted += unwanted;
-        self.position.next = next;
+        chosen.kinds.iter().flatten().for_each(|(kind, bytes)| self.position.tally.event(kind, *bytes));
+        self.position.tally.unwanted += chosen.unwanted;
+        chosen.lacks.iter().for_each(|lack| self.note_lack(lack));
+        self.position.next = chosen.next;
         if !self.args.select.dry_run {
             self.folder.save_if_due(&self.position);
         }
         self.show();
         Ok(())
+    }
+
+    /// Counts and tells events that the fetcher could not write into the archive.
+    fn note_lack(&mut self, lack: &Lack) {
+        tracing::warn!("{}", archive_lack::sentence(lack, self.args.publish.load_queue()));
+        let before = self.position.lack.take();
+        self.position.lack = Some(before.map_or_else(|| lack.clone(), |before| before.with(lack)));
     }
 
     /// Retention goes on while we read: what it overtook is counted, and not waited for.
@@ -209,8 +204,8 @@ impl Job<'_> {
     }
 
     /// Everything up to the end that was fixed was there once. Where RabbitMQ has lost it, nobody can wait for it.
-    async fn note_lost_end(&mut self) -> Result<(), Interrupted> {
-        if self.position.is_there(self.broker, &self.server, &self.shutdown).await? {
+    async fn note_lost_end(&mut self) -> anyhow::Result<()> {
+        if self.position.is_there(&mut self.source).await? {
             return Ok(());
         }
         let Stretch { next, end, .. } = self.position;
@@ -232,7 +227,7 @@ impl Job<'_> {
     /// Says what was done, and remembers or forgets the position.
     fn end(mut self, ended: anyhow::Result<()>) -> anyhow::Result<()> {
         let took = humantime::format_duration(self.progress.finish());
-        let Stretch { next, removed, ref tally, .. } = self.position;
+        let Stretch { next, removed, ref lack, ref tally, .. } = self.position;
         let is_dry = self.args.select.dry_run;
         let verb = if is_dry { "would publish" } else { "published" };
         let rate = thousands(self.progress.rate(tally));
@@ -243,6 +238,9 @@ impl Job<'_> {
         ));
         if tally.unwanted > 0 {
             say(&format!("left out {} of other types\n", thousands(tally.unwanted)));
+        }
+        if let Some(lack) = lack {
+            say(&archive_lack::summary(lack));
         }
         if !is_dry {
             self.folder.save(&self.position);
@@ -261,14 +259,14 @@ impl Job<'_> {
                 say("replay archive --since last goes on behind this\n");
             }
         }
-        let rejected = tally.rejected;
+        let (rejected, is_whole) = (tally.rejected, removed == 0 && lack.is_none());
         self.folder.forget();
         if rejected > 0 {
             bail!("{rejected} messages are larger than RabbitMQ takes now: see the log");
         }
-        if removed > 0 && !self.args.keep_going {
+        if !is_whole && !self.args.keep_going {
             bail!(
-                "not all that was asked for is there any more, see the log (--keep-going takes this for success)"
+                "not all that was asked for is in the archive, see the log (--keep-going takes this for success)"
             );
         }
         Ok(())

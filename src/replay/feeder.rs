@@ -16,7 +16,7 @@ use crate::telemetry::traces::{self, Span};
 /// Where replayed events go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Target {
-    /// To the exchange: every load queue and the archive.
+    /// To the exchange, and so to every load queue.
     Everywhere,
     /// To the load queue of the broker's names alone.
     LoadQueue,
@@ -45,6 +45,8 @@ impl Target {
 /// Publishes with confirms at a bounded rate while the load queue is not too long.
 pub(super) struct Feeder {
     publisher: Publisher,
+    /// Where the user wants copies in the archive.
+    archive: Option<Publisher>,
     program: &'static str,
     target: Target,
     pace: Pace,
@@ -62,6 +64,7 @@ impl Feeder {
     ) -> Self {
         Self {
             publisher: broker.publisher(PARTS, health, true),
+            archive: None,
             program: broker.program(),
             target,
             pace: Pace::new(pace.rate.map(u32::from)),
@@ -70,14 +73,24 @@ impl Feeder {
         }
     }
 
-    /// Connects, however long RabbitMQ takes to be there.
-    pub(super) async fn open(&mut self) -> Result<(), PublishError> {
-        self.publisher.open(&self.shutdown).await
+    /// The same, and copies of all that is published go to the archive if they are `wanted` there.
+    pub(super) fn with_copies(mut self, wanted: bool, health: &Health) -> Self {
+        self.archive = wanted.then(|| self.gate.broker.archive_publisher(health));
+        self
     }
 
-    /// How many leave together at most.
-    pub(super) fn at_once(&self) -> usize {
-        self.pace.at_once()
+    /// Connects, however long RabbitMQ takes to be there.
+    pub(super) async fn open(&mut self) -> Result<(), PublishError> {
+        self.publisher.open(&self.shutdown).await?;
+        match &mut self.archive {
+            Some(archive) => archive.open(&self.shutdown).await,
+            None => Ok(()),
+        }
+    }
+
+    /// How many leave together at most at this pace.
+    pub(super) fn at_once_of(pace: &PaceArgs) -> usize {
+        Pace::new(pace.rate.map(u32::from)).at_once()
     }
 
     /// The message of an event from GH Archive.
@@ -86,7 +99,8 @@ impl Feeder {
         Outgoing { route: self.target.route(event.kind), body: event.body, envelope }
     }
 
-    /// Publishes `messages`; every one is confirmed when this returns, but for those that RabbitMQ finds too large.
+    /// Publishes `messages`; every one is confirmed when this returns, and its copy in the archive, too, but for those that
+    /// RabbitMQ finds too large.
     pub(super) async fn publish(&mut self, messages: &[Outgoing]) -> Result<Vec<Refused>, PublishError> {
         let mut refused = Vec::new();
         let mut before = 0;
@@ -95,13 +109,34 @@ impl Feeder {
             retry::sleep(self.pace.delay(some.len(), Instant::now()), &self.shutdown).await?;
             let (some, _span) = self.traced(some);
             let too_large = self.publisher.publish_all(&some, &self.shutdown).await?;
-            refused.extend(too_large.iter().filter_map(|one| {
-                let place = some.iter().position(|message| std::ptr::eq(message, one.message))?;
-                Some(Refused { place: before + place, reason: format!("too-large: {one}") })
-            }));
+            let too_large: Vec<Refused> = too_large
+                .iter()
+                .filter_map(|one| {
+                    let place = some.iter().position(|message| std::ptr::eq(message, one.message))?;
+                    Some(Refused { place, reason: format!("too-large: {one}") })
+                })
+                .collect();
+            self.copy(&some, &too_large).await?;
+            refused.extend(
+                too_large.into_iter().map(|one| Refused { place: before + one.place, reason: one.reason }),
+            );
             before += some.len();
         }
         Ok(refused)
+    }
+
+    /// Publishes copies of `messages` to the archive, if they are wanted there, but for those that RabbitMQ has refused.
+    async fn copy(&mut self, messages: &[Outgoing], refused: &[Refused]) -> Result<(), PublishError> {
+        let Some(archive) = &mut self.archive else { return Ok(()) };
+        let names = self.gate.broker.names();
+        let published =
+            messages.iter().enumerate().filter(|(place, _)| refused.iter().all(|one| one.place != *place));
+        let copies: Vec<Outgoing> = published.map(|(_, message)| message.for_archive(names)).collect();
+        for one in archive.publish_all(&copies, &self.shutdown).await? {
+            // RabbitMQ's limit was lowered just now.
+            tracing::error!("published, and not written into the archive: {one}");
+        }
+        Ok(())
     }
 
     /// The messages as they are, or, where spans are wanted, copies that carry the place of this publish in its trace.
@@ -120,6 +155,9 @@ impl Feeder {
             taker.close().await;
         }
         self.publisher.close().await;
+        if let Some(archive) = &mut self.archive {
+            archive.close().await;
+        }
     }
 }
 

@@ -1,14 +1,80 @@
-//! Gaps and what they wait for, as a table or as JSON.
+//! `replay gaps --list`: gaps and what they wait for, as a table or as JSON. It changes nothing, in RabbitMQ and on the disk, and
+//! ends within seconds whatever GH Archive does.
 
-use chrono::SecondsFormat;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use chrono::{SecondsFormat, Utc};
+use futures_util::stream::{self, StreamExt as _};
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
+use super::gap_plan::{Files, by_hour};
+use super::gap_queue::{GapQueue, RECORDS_MAX};
 use super::gaps::Planned;
+use super::say;
 use super::table::{aligned, json};
 use super::tally::thousands;
-use crate::config::ListFormat;
+use crate::config::{GapsArgs, ListFormat};
 use crate::gap::GapRecord;
+use crate::gharchive::{Hour, Mirror};
+use crate::retry::Interrupted;
 use crate::terminal::Escaped;
+
+/// How long GH Archive may take to say whether a file exists, and for all of them together.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
+/// Files that it is asked for at once.
+const AT_ONCE: usize = 8;
+
+/// Shows the gaps on record.
+///
+/// # Errors
+/// When RabbitMQ refuses us for good, or the program is to stop.
+pub(super) async fn run(
+    args: &GapsArgs,
+    mut queue: GapQueue,
+    mirror: &Mirror,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let records = queue.look(RECORDS_MAX).await?;
+    let now = Utc::now();
+    let hours: BTreeSet<Hour> = by_hour(&records.gaps).into_keys().filter(|hour| hour.end() <= now).collect();
+    let (there, unknown) = look_for(hours, mirror, shutdown).await?;
+    let files = Files { there, unknown, patience: args.patience };
+    let plan = |gap: super::gap_plan::Gap| Planned { standing: gap.standing(&files, now), gap };
+    let planned: Vec<Planned> = records.gaps.into_iter().map(plan).collect();
+    say(&show(&planned, args.format.unwrap_or(ListFormat::Table)));
+    if records.behind > 0 {
+        tracing::warn!("{} records more are not shown", thousands(u64::from(records.behind)));
+    }
+    Ok(())
+}
+
+/// Which of `hours` have a file, and of which GH Archive does not say in time. The first silence is enough: it is not reachable.
+async fn look_for(
+    hours: BTreeSet<Hour>,
+    mirror: &Mirror,
+    shutdown: &CancellationToken,
+) -> Result<(BTreeSet<Hour>, BTreeSet<Hour>), Interrupted> {
+    let (mut there, mut unknown) = (BTreeSet::new(), hours.clone());
+    let ask = |hour: Hour| async move {
+        let asked = mirror.has(hour, shutdown);
+        (hour, tokio::time::timeout(ANSWER_WITHIN, asked).await)
+    };
+    let asking = async {
+        let mut answers = stream::iter(hours).map(ask).buffer_unordered(AT_ONCE);
+        while let Some((hour, Ok(Ok(is_there)))) = answers.next().await {
+            unknown.remove(&hour);
+            if is_there {
+                there.insert(hour);
+            }
+        }
+    };
+    // Those that have not answered by then stay unknown.
+    let _ = tokio::time::timeout(ANSWERS_WITHIN, asking).await;
+    if shutdown.is_cancelled() { Err(Interrupted) } else { Ok((there, unknown)) }
+}
 
 /// A record with what can be done about it.
 #[derive(Serialize)]
@@ -18,8 +84,8 @@ struct Row<'a> {
     state: String,
 }
 
-/// What to print, in the order of the queue: the oldest first.
-pub(super) fn show(planned: &[Planned], format: ListFormat) -> String {
+/// What to print, in the order of the queue.
+fn show(planned: &[Planned], format: ListFormat) -> String {
     let rows: Vec<Row> =
         planned.iter().map(|one| Row { record: &one.gap.record, state: one.standing.to_string() }).collect();
     match format {

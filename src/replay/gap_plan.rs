@@ -96,6 +96,9 @@ impl Gap {
 
     /// What can be done about it at `now`.
     pub(super) fn standing(&self, files: &Files, now: DateTime<Utc>) -> Standing {
+        if self.hours().any(|hour| files.unknown.contains(&hour)) {
+            return Standing::Unknown;
+        }
         let missing: Vec<Hour> = self.hours().filter(|hour| !files.there.contains(hour)).collect();
         if let Some(hour) = missing.iter().find(|hour| may_still_come(**hour, files.patience, now)) {
             return Standing::Waits(*hour);
@@ -119,6 +122,8 @@ fn list(hours: &[Hour]) -> String {
 /// Which files exist.
 pub(super) struct Files {
     pub(super) there: BTreeSet<Hour>,
+    /// Nobody could say in time whether these exist.
+    pub(super) unknown: BTreeSet<Hour>,
     /// How long after its hour a file may still appear.
     pub(super) patience: Duration,
 }
@@ -143,6 +148,8 @@ pub(super) enum Standing {
     Waits(Hour),
     /// None of its hours has a file, and none will come.
     Impossible(String),
+    /// GH Archive does not say which files there are.
+    Unknown,
 }
 
 impl Standing {
@@ -159,6 +166,7 @@ impl fmt::Display for Standing {
             Self::InPart(why) => write!(f, "can be filled in part: {why}"),
             Self::Waits(hour) => write!(f, "waits for {hour}.json.gz"),
             Self::Impossible(hours) => write!(f, "cannot be filled: GH Archive has no file for {hours}"),
+            Self::Unknown => f.write_str("unknown: GH Archive not reachable"),
         }
     }
 }
@@ -212,7 +220,8 @@ mod tests {
             all.iter().copied().filter(|one| one.to_string() != format!("2026-01-01-{hour}")).collect()
         };
         let at = |there: BTreeSet<Hour>, now: &str| {
-            let files = Files { there, patience: Duration::from_secs(3 * 24 * 3600) };
+            let files =
+                Files { there, unknown: BTreeSet::new(), patience: Duration::from_secs(3 * 24 * 3600) };
             gap.standing(&files, now.parse().unwrap()).to_string()
         };
         assert_eq!(at(all.clone(), "2026-01-01T20:00:00Z"), "can be filled");
@@ -226,6 +235,17 @@ mod tests {
             at(without("12"), "2026-02-01T00:00:00Z"),
             "cannot be filled: GH Archive has no file for 2026-01-01-12"
         );
+    }
+
+    #[test]
+    fn of_a_gap_whose_files_nobody_knows_nothing_is_said() {
+        let gap = gap("events", "12:00:00", "12:00:01");
+        let (mut there, mut unknown): (BTreeSet<Hour>, _) = (gap.hours().collect(), BTreeSet::new());
+        unknown.extend(there.pop_last());
+        let files = Files { there, unknown, patience: Duration::ZERO };
+        let standing = gap.standing(&files, Utc::now());
+        assert_eq!(standing.to_string(), "unknown: GH Archive not reachable");
+        assert!(!standing.can_be_filled());
     }
 
     #[test]
@@ -282,7 +302,8 @@ mod tests {
     #[test]
     fn a_network_is_filled_in_part_only() {
         let gap = gap("networks/o/r", "12:00:00", "12:00:01");
-        let files = Files { there: gap.hours().collect(), patience: Duration::ZERO };
+        let files =
+            Files { there: gap.hours().collect(), unknown: BTreeSet::new(), patience: Duration::ZERO };
         assert!(matches!(gap.standing(&files, Utc::now()), Standing::InPart(why) if why.contains("forks")));
     }
 }

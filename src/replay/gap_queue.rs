@@ -1,65 +1,169 @@
-//! The queue of gap records: looked at as a whole, and taken from only when a gap is done.
+//! The queue of gap records: looked at in parts, and taken from only when a gap is done.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::gap_plan::Gap;
-use super::patiently;
-use crate::broker::{Broker, BrokerError};
-use crate::health::{Dependency, Health};
-use crate::retry::Interrupted;
+use super::queue_access::{Broken, Found, QueueAccess};
+use crate::broker::{
+    Broker, BrokerError, Outgoing, Part, PublishError, Publisher, QueueReader, Route, Taken,
+};
+use crate::health::Health;
+use crate::retry::Backoff;
 use crate::terminal::Escaped;
 
-/// Records looked at in one round; the others wait for the next.
-const RECORDS_MAX: u32 = 10_000;
+/// Records looked at together; they are in memory, and each hour of them is a request to GH Archive.
+pub(super) const RECORDS_MAX: u32 = 10_000;
 
+/// The queue.
 pub(super) struct GapQueue {
-    broker: Broker,
-    server: Dependency,
+    name: String,
+    access: QueueAccess,
+    publisher: Publisher,
+    shutdown: CancellationToken,
+}
+
+/// The records at the head of the queue.
+pub(super) struct Records {
+    /// The gaps, each once.
+    pub(super) gaps: Vec<Gap>,
+    /// Messages that were looked at: some gaps are recorded twice, and some messages are no records.
+    pub(super) messages: u32,
+    /// Messages behind them.
+    pub(super) behind: u32,
 }
 
 impl GapQueue {
-    pub(super) fn new(broker: &Broker, health: &Health) -> Self {
+    pub(super) fn new(broker: &Broker, health: &Health, shutdown: CancellationToken) -> Self {
         let server = health.dependency(format!("RabbitMQ at {} (gaps)", broker.address()));
-        Self { broker: broker.clone(), server }
+        let name = broker.names().gaps();
+        let access = QueueAccess::new(broker, name.clone(), server, Duration::ZERO, shutdown.clone());
+        Self { name, access, publisher: broker.publisher(&[Part::Gaps], health, false), shutdown }
     }
 
-    /// Every gap on record, each once, however long RabbitMQ takes to be there. What is no record is left where it is.
-    pub(super) async fn look(&self, shutdown: &CancellationToken) -> Result<Vec<Gap>, Interrupted> {
-        patiently(&self.server, shutdown, async || self.pass(|_| false).await).await
-    }
-
-    /// Removes the records with these ids, however long it takes.
-    pub(super) async fn remove(
-        &self,
-        ids: &HashSet<String>,
-        shutdown: &CancellationToken,
-    ) -> Result<(), Interrupted> {
-        if ids.is_empty() {
-            return Ok(());
+    /// The first records, `most` messages at most, however long RabbitMQ takes to be there. They stay where they are.
+    ///
+    /// # Errors
+    /// As [`QueueAccess::open`].
+    pub(super) async fn look(&mut self, most: u32) -> anyhow::Result<Records> {
+        let mut backoff = Backoff::for_server();
+        loop {
+            let Found::Ready(mut reader, ready) = self.access.open().await? else {
+                return Ok(Records { gaps: Vec::new(), messages: 0, behind: 0 });
+            };
+            match self.read(&mut reader, most.min(ready), ready).await {
+                Ok(records) => {
+                    reader.close().await;
+                    return Ok(records);
+                }
+                Err(error) => self.access.lost(error),
+            }
+            backoff.pause(&self.shutdown).await?;
         }
-        let done = |gap: &Gap| ids.contains(&gap.record.id());
-        patiently(&self.server, shutdown, async || self.pass(done).await).await.map(drop)
     }
 
-    /// Goes through the queue once and removes the records that are `done`; the rest is back when the session closes.
-    async fn pass(&self, done: impl Fn(&Gap) -> bool) -> Result<Vec<Gap>, BrokerError> {
-        let taker = self.broker.taker().await?;
-        let queue = self.broker.names().gaps();
-        let (mut gaps, mut ids) = (Vec::new(), HashSet::new());
-        for _ in 0..taker.depth(&queue).await?.ready.min(RECORDS_MAX) {
-            let Some(taken) = taker.take(&queue).await? else { break };
-            match Gap::parse(&taken.body) {
-                Ok(gap) if done(&gap) => taker.ack(taken.tag).await?,
-                Ok(gap) if ids.insert(gap.record.id()) => gaps.push(gap),
-                Ok(_) => {}
-                Err(why) => {
-                    tracing::warn!("{queue} holds what is no record of a gap, left there: {}", Escaped(&why))
+    async fn read(&self, reader: &mut QueueReader, most: u32, ready: u32) -> Result<Records, BrokerError> {
+        let (mut gaps, mut ids, mut messages) = (Vec::new(), HashSet::new(), 0_u32);
+        let mut strange = (0_u32, String::new());
+        while messages < most {
+            let some = reader.take((most - messages) as usize).await?;
+            if some.is_empty() {
+                break;
+            }
+            for taken in some {
+                messages += 1;
+                match Gap::parse(&taken.body) {
+                    Ok(gap) if ids.insert(gap.record.id()) => gaps.push(gap),
+                    Ok(_) => {}
+                    Err(why) => strange = (strange.0 + 1, why),
                 }
             }
         }
-        taker.close().await;
-        Ok(gaps)
+        if strange.0 > 0 {
+            let (count, why) = (strange.0, Escaped(&strange.1));
+            tracing::warn!(
+                "{} holds what is no record of a gap, left there ({count} messages): {why}",
+                self.name
+            );
+        }
+        Ok(Records { gaps, messages, behind: ready.saturating_sub(messages) })
     }
+
+    /// Goes through the first `messages` again: removes the records with the ids `done`, and moves the others to the tail, so that
+    /// those behind them are looked at too. RabbitMQ counts the deliveries of a moved message from 0.
+    ///
+    /// # Errors
+    /// As [`QueueAccess::open`].
+    pub(super) async fn settle(&mut self, messages: u32, done: &HashSet<String>) -> anyhow::Result<()> {
+        let (mut left, mut moved) = (messages, HashSet::new());
+        let mut backoff = Backoff::for_server();
+        while left > 0 {
+            let Found::Ready(mut reader, _) = self.access.open().await? else { return Ok(()) };
+            match self.settle_some(&mut reader, &mut left, done, &mut moved).await {
+                Ok(()) => {
+                    reader.close().await;
+                    return Ok(());
+                }
+                Err(Broken::Final(error)) => {
+                    reader.close().await;
+                    return Err(error);
+                }
+                Err(Broken::Session(error)) => self.access.lost(error),
+            }
+            backoff.pause(&self.shutdown).await?;
+        }
+        Ok(())
+    }
+
+    /// One session of [`Self::settle`]. `moved` are the ids of records that are confirmed at the tail.
+    async fn settle_some(
+        &mut self,
+        reader: &mut QueueReader,
+        left: &mut u32,
+        done: &HashSet<String>,
+        moved: &mut HashSet<String>,
+    ) -> Result<(), Broken> {
+        while *left > 0 {
+            let some = reader.take(*left as usize).await?;
+            if some.is_empty() {
+                return Ok(());
+            }
+            *left = left.saturating_sub(u32::try_from(some.len()).unwrap_or(u32::MAX));
+            let is_gone =
+                |taken: &Taken| id_of(taken).is_some_and(|id| done.contains(&id) || moved.contains(&id));
+            let (gone, stays): (Vec<_>, Vec<_>) = some.into_iter().partition(is_gone);
+            let ids: Vec<String> = stays.iter().filter_map(id_of).collect();
+            let mut tags: Vec<u64> = gone.iter().map(|taken| taken.tag).collect();
+            tags.extend(self.copy_to_tail(stays).await?);
+            reader.ack(&tags).await?;
+            moved.extend(ids);
+        }
+        Ok(())
+    }
+
+    /// Publishes copies, and gives the tags of the originals whose copies are confirmed. A kill before they are acked leaves records
+    /// twice, which is harmless.
+    async fn copy_to_tail(&mut self, records: Vec<Taken>) -> Result<Vec<u64>, PublishError> {
+        let (tags, copies): (Vec<u64>, Vec<Outgoing>) = records
+            .into_iter()
+            .map(|Taken { tag, body, envelope, .. }| {
+                (tag, Outgoing { route: Route::Queue(self.name.clone()), body, envelope: envelope.copied() })
+            })
+            .unzip();
+        let too_large = self.publisher.publish_all(&copies, &self.shutdown).await?;
+        let is_stored =
+            |copy: &Outgoing| !too_large.iter().any(|refused| std::ptr::eq(refused.message, copy));
+        Ok(tags.into_iter().zip(&copies).filter(|(_, copy)| is_stored(copy)).map(|(tag, _)| tag).collect())
+    }
+
+    /// Says goodbye to RabbitMQ.
+    pub(super) async fn close(&mut self) {
+        self.publisher.close().await;
+    }
+}
+
+fn id_of(taken: &Taken) -> Option<String> {
+    Gap::parse(&taken.body).ok().map(|gap| gap.record.id())
 }

@@ -1,8 +1,8 @@
 //! `replay gaps`: what polling missed, fetched from GH Archive once its files exist.
 //!
-//! A round looks at all records, fills every gap that can be filled, file by file, and only then removes their records. Records
-//! are not held meanwhile: RabbitMQ takes back what is unacked for half an hour. A round that dies is repeated whole, which is
-//! harmless.
+//! A round goes through all records in parts. Of each part it fills every gap that can be filled, file by file, and only then removes
+//! their records; the others move to the tail of the queue, so that the next part is in front. Records are not in hand meanwhile:
+//! RabbitMQ takes back what is unacked for half an hour. A round that dies is repeated whole, which is harmless.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::feeder::{Feeder, Target};
 use super::gap_plan::{Files, Gap, Standing, by_hour, may_still_come};
-use super::gap_queue::GapQueue;
+use super::gap_queue::{GapQueue, RECORDS_MAX};
 use super::inputs::Input;
 use super::progress::Progress;
 use super::rejects::Rejects;
@@ -29,6 +29,8 @@ use crate::retry::{self, Interrupted};
 
 /// How soon a file that could not be read whole is asked for again: a new one takes its time, and is 0.1 GB.
 const DAMAGED_AGAIN: Duration = Duration::from_secs(3600);
+/// So many gaps that stay are named in the log.
+const SAID_MAX: usize = 100;
 
 /// A gap, its record's name, and what can be done about it.
 pub(super) struct Planned {
@@ -48,7 +50,7 @@ struct Filler<'a> {
     progress: Progress,
     /// Files that could not be had, or not read whole, and when.
     damaged: HashMap<Hour, Instant>,
-    /// What has been said of gaps that stay, so that `--watch` says it once.
+    /// Gaps of which the log has said why they stay, so that `--watch` says it once.
     said: HashSet<String>,
     shutdown: CancellationToken,
 }
@@ -56,6 +58,7 @@ struct Filler<'a> {
 /// What a round left.
 #[derive(Default)]
 struct Left {
+    filled: usize,
     waiting: usize,
     in_part: usize,
     impossible: usize,
@@ -74,14 +77,20 @@ pub(super) async fn run(
     health: &Health,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let base = args.mirror.base_url()?;
+    args.check()?;
+    let mirror = Mirror::new(&args.mirror.base_url()?, health)?;
+    let queue = GapQueue::new(broker, health, shutdown.clone());
+    if args.list {
+        return gap_list::run(args, queue, &mirror, &shutdown).await;
+    }
     let target = if args.publish.queue.is_some() { Target::LoadQueue } else { Target::Everywhere };
-    let identity = (broker.address(), broker.names().gaps(), args.list || args.dry_run);
+    let identity = (broker.address(), broker.names().gaps(), args.dry_run);
     let mut filler = Filler {
         args,
-        mirror: Mirror::new(&base, health)?,
-        queue: GapQueue::new(broker, health),
-        feeder: Feeder::new(broker, target, &args.publish.pace, health, shutdown.clone()),
+        mirror,
+        queue,
+        feeder: Feeder::new(broker, target, &args.publish.pace, health, shutdown.clone())
+            .with_copies(args.copies.archive && !args.dry_run, health),
         folder: StateFolder::open(&args.state.state_dir, "gaps", &identity)?,
         rejects: Rejects::into(&args.state.state_dir, &Rejects::new_name()),
         tally: Tally::default(),
@@ -92,6 +101,7 @@ pub(super) async fn run(
     };
     let ended = filler.work().await;
     filler.feeder.close().await;
+    filler.queue.close().await;
     if !matches!(Ended::of(&ended), Ended::Stopped) {
         filler.folder.forget();
     }
@@ -101,11 +111,6 @@ pub(super) async fn run(
 impl Filler<'_> {
     async fn work(&mut self) -> anyhow::Result<()> {
         self.feeder.open().await?;
-        if self.args.list {
-            let planned = self.plan().await?;
-            say(&gap_list::show(&planned, self.args.format));
-            return Ok(());
-        }
         loop {
             let left = self.round().await?;
             if self.args.watch {
@@ -124,9 +129,64 @@ impl Filler<'_> {
         }
     }
 
-    /// Every gap on record, and what can be done about it now.
-    async fn plan(&mut self) -> anyhow::Result<Vec<Planned>> {
-        let gaps = self.queue.look(&self.shutdown).await?;
+    /// Goes through all records there are now, part by part.
+    async fn round(&mut self) -> anyhow::Result<Left> {
+        let mut left = Left::default();
+        let before = self.tally.events;
+        let mut records = self.queue.look(RECORDS_MAX).await?;
+        let mut rest = records.behind;
+        loop {
+            let messages = records.messages;
+            let mut done = self.fill_part(records.gaps, &mut left).await?;
+            if self.args.dry_run {
+                break;
+            }
+            if self.args.publish.queue.is_some() {
+                // What one queue has now, others still miss.
+                done.clear();
+            }
+            if !done.is_empty() || rest > 0 || self.args.watch {
+                self.queue.settle(messages, &done).await?;
+            }
+            if rest == 0 || messages == 0 {
+                break;
+            }
+            records = self.queue.look(RECORDS_MAX.min(rest)).await?;
+            rest = rest.saturating_sub(records.messages);
+        }
+        if self.args.dry_run && rest > 0 {
+            tracing::warn!("{} records more are not looked at in a dry run", thousands(u64::from(rest)));
+        }
+        self.tell(self.tally.events - before, &left);
+        Ok(left)
+    }
+
+    /// Fills what can be filled of `gaps`, and gives the ids of the records that are done.
+    async fn fill_part(&mut self, gaps: Vec<Gap>, left: &mut Left) -> anyhow::Result<HashSet<String>> {
+        let planned = self.plan(gaps).await?;
+        self.say_what_stays(&planned, left);
+        let can_be_filled = planned.into_iter().filter(|planned| planned.standing.can_be_filled());
+        let gaps: Vec<Gap> = can_be_filled.map(|planned| planned.gap).collect();
+        let damaged = self.fill(&gaps).await?;
+        let mut done: HashSet<String> = gaps.iter().map(|gap| gap.record.id()).collect();
+        for gap in &gaps {
+            let Some(hour) = gap.hours().find(|hour| damaged.contains(hour)) else { continue };
+            let id = gap.record.id();
+            if may_still_come(hour, self.args.patience, Utc::now()) {
+                tracing::warn!("{id} is not filled yet, and stays on record: {hour}.json.gz is damaged");
+                left.damaged += 1;
+                done.remove(&id);
+            } else {
+                tracing::warn!("{id} is filled in part: {hour}.json.gz is damaged");
+                left.in_part += 1;
+            }
+        }
+        left.filled += done.len();
+        Ok(done)
+    }
+
+    /// What can be done about each gap now.
+    async fn plan(&mut self, gaps: Vec<Gap>) -> anyhow::Result<Vec<Planned>> {
         let now = Utc::now();
         let mut there = BTreeSet::new();
         // An hour that is not over has no file.
@@ -147,52 +207,34 @@ impl Filler<'_> {
             |hour: &Hour| self.damaged.get(hour).is_some_and(|since| since.elapsed() < DAMAGED_AGAIN);
         let now = Utc::now();
         there.retain(|hour| !(is_damaged(hour) && may_still_come(*hour, patience, now)));
-        Files { there, patience }
+        Files { there, unknown: BTreeSet::new(), patience }
     }
 
-    /// Fills what can be filled and removes the records of it.
-    async fn round(&mut self) -> anyhow::Result<Left> {
-        let planned = self.plan().await?;
-        let mut left = Left::default();
-        for Planned { gap, standing } in &planned {
+    fn say_what_stays(&mut self, planned: &[Planned], left: &mut Left) {
+        let mut more = 0_u64;
+        for Planned { gap, standing } in planned {
             match standing {
                 Standing::Whole => continue,
-                Standing::Waits(_) => left.waiting += 1,
+                Standing::Waits(_) | Standing::Unknown => left.waiting += 1,
                 Standing::InPart(_) => left.in_part += 1,
                 Standing::Impossible(_) => left.impossible += 1,
             }
             let id = gap.record.id();
             if matches!(standing, Standing::Waits(_)) {
                 tracing::debug!("{id} {standing}");
+            } else if self.said.len() >= SAID_MAX {
+                more += u64::from(!self.said.contains(&id));
             } else if self.said.insert(id.clone()) {
                 tracing::warn!("{id} {standing}");
             }
         }
-        let can_be_filled = planned.into_iter().filter(|planned| planned.standing.can_be_filled());
-        let gaps: Vec<Gap> = can_be_filled.map(|planned| planned.gap).collect();
-        let before = self.tally.events;
-        let damaged = self.fill(&gaps).await?;
-        let mut done: HashSet<String> = gaps.iter().map(|gap| gap.record.id()).collect();
-        for gap in &gaps {
-            let Some(hour) = gap.hours().find(|hour| damaged.contains(hour)) else { continue };
-            let id = gap.record.id();
-            if may_still_come(hour, self.args.patience, Utc::now()) {
-                tracing::warn!("{id} is not filled yet, and stays on record: {hour}.json.gz is damaged");
-                left.damaged += 1;
-                done.remove(&id);
-            } else {
-                tracing::warn!("{id} is filled in part: {hour}.json.gz is damaged");
-                left.in_part += 1;
-            }
+        if more > 0 {
+            tracing::warn!(
+                "{} gaps more stay, wholly or in part: replay gaps --list says why",
+                thousands(more)
+            );
         }
-        // What one queue has now, others still miss.
-        if !self.args.dry_run && self.args.publish.queue.is_none() {
-            self.queue.remove(&done, &self.shutdown).await?;
-        }
-        self.tell(done.len(), self.tally.events - before, &left);
-        Ok(left)
     }
-
     /// Publishes, from every file that may hold some of it, what `gaps` missed. Gives the files that were not read whole.
     async fn fill(&mut self, gaps: &[Gap]) -> anyhow::Result<BTreeSet<Hour>> {
         let mut damaged = BTreeSet::new();
@@ -269,10 +311,10 @@ impl Filler<'_> {
         }
     }
 
-    fn tell(&self, filled: usize, events: u64, left: &Left) {
-        let Left { waiting, impossible, in_part, damaged } = left;
+    fn tell(&self, events: u64, left: &Left) {
+        let Left { filled, waiting, impossible, in_part, damaged } = left;
         let waiting = waiting + damaged;
-        if self.args.watch && filled == 0 && events == 0 {
+        if self.args.watch && *filled == 0 && events == 0 {
             tracing::debug!(waiting, impossible, "no gap can be filled now");
             return;
         }

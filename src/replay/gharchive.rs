@@ -88,8 +88,14 @@ impl<'a> Job<'a> {
     ) -> anyhow::Result<Self> {
         let target = if args.publish.queue.is_some() { Target::LoadQueue } else { Target::Everywhere };
         let identity = (
-            (broker.address(), broker.names().load(), &args.publish.queue, args.select.dry_run),
-            (&args.select.types, args.select.limit, args.mirror.base_url()?.to_string(), &inputs),
+            (broker.address(), broker.names().load(), &args.publish.queue, args.copies.archive),
+            (
+                &args.select.types,
+                args.select.limit,
+                args.select.dry_run,
+                args.mirror.base_url()?.to_string(),
+                &inputs,
+            ),
         );
         let folder = StateFolder::open(&args.state.state_dir, "gharchive", &identity)?;
         let anew =
@@ -110,8 +116,10 @@ impl<'a> Job<'a> {
         #[allow(clippy::cast_precision_loss)]
         let fraction = position.input as f64 / inputs.len() as f64;
         Ok(Self {
-            feeder: (!args.select.dry_run)
-                .then(|| Feeder::new(broker, target, &args.publish.pace, health, shutdown.clone())),
+            feeder: (!args.select.dry_run).then(|| {
+                Feeder::new(broker, target, &args.publish.pace, health, shutdown.clone())
+                    .with_copies(args.copies.archive, health)
+            }),
             rejects: Rejects::into(&args.state.state_dir, &position.rejects),
             progress: Progress::start(&position.tally, fraction),
             args,

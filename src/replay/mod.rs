@@ -5,8 +5,12 @@
 //! publishes for all of them; `state` remembers how far a replay is; `inputs` and `reading` bring GH Archive's files.
 
 mod archive;
+mod archive_batch;
+mod archive_lack;
+mod archive_reset;
+mod archive_source;
+mod ask;
 mod dead;
-mod dead_list;
 mod feeder;
 mod gap_list;
 mod gap_plan;
@@ -15,14 +19,13 @@ mod gaps;
 mod gharchive;
 mod inputs;
 mod progress;
+mod queue_access;
 mod reading;
 mod rejects;
 mod state;
 mod stretch;
 mod table;
 mod tally;
-
-pub(crate) use dead_list::{Group as DeadGroup, Groups as DeadGroups};
 
 use std::io::Write as _;
 

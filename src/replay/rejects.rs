@@ -118,7 +118,7 @@ impl Rejects {
 }
 
 /// The file, open behind what it holds. A run that was killed may have left half a line.
-fn append_to(path: &Path) -> std::io::Result<File> {
+pub(super) fn append_to(path: &Path) -> std::io::Result<File> {
     let mut file = File::options().create(true).read(true).append(true).open(path)?;
     let mut last = [b'\n'];
     if file.metadata()?.len() > 0 {

@@ -1,7 +1,7 @@
 //! What a replay remembers on disk, so that a rerun of the same command goes on where the last confirm was.
 
 use std::fs::{self, File, TryLockError};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher as _};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use xxhash_rust::xxh3::Xxh3;
 
 /// A position is written this often at most: a flush to disk for each confirm would set the pace, and what is published twice
 /// after a crash has no second effect.
@@ -108,9 +109,10 @@ impl Drop for StateFolder {
     }
 }
 
-/// `name` with what tells `identity` from all others.
+/// `name` with a hash that tells `identity` from all others. XXH3 without a seed, because names outlive a build: what the standard
+/// library's hasher gives may differ from one version of Rust to the next.
 pub(super) fn name(name: &str, identity: &impl Hash) -> String {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = Xxh3::new();
     identity.hash(&mut hasher);
     format!("{name}-{:016x}", hasher.finish())
 }
@@ -146,6 +148,12 @@ mod tests {
         open("one").forget();
         assert_eq!(open("one").load::<u64>(), None);
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn the_name_of_a_command_is_the_same_in_every_build() {
+        let identity = (("127.0.0.1:5672", Some("eu")), (vec!["PushEvent"], 7_u64, false));
+        assert_eq!(name("gharchive", &identity), "gharchive-210a6f897c80b909");
     }
 
     #[test]

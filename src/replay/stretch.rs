@@ -1,16 +1,16 @@
 //! What a replay of the archive is about, in offsets of the stream.
 
+use std::path::Path;
+
 use anyhow::bail;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
 
-use super::patiently;
+use super::archive_source::Source;
 use super::tally::{Tally, thousands};
-use crate::broker::{ArchiveStart, Broker};
+use crate::broker::ArchiveStart;
 use crate::config::{ArchiveArgs, Position, UsageError};
-use crate::health::Dependency;
-use crate::retry::Interrupted;
+use crate::lack::Lack;
 
 /// Offsets below `next` are done; those up to `end` are to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +19,23 @@ pub(super) struct Stretch {
     pub(super) end: u64,
     /// Messages that retention had removed before we came.
     pub(super) removed: u64,
+    /// What the archive lacks of it, by the records that were met.
+    #[serde(default)]
+    pub(super) lack: Option<Lack>,
     pub(super) tally: Tally,
+}
+
+/// The offsets of the first and the last message that are there.
+#[derive(Clone, Copy)]
+struct There {
+    first: u64,
+    last: u64,
+}
+
+/// Where to begin, and how many of the messages that were asked for have been removed.
+struct Begin {
+    next: u64,
+    removed: u64,
 }
 
 /// Refuses what cannot be meant, before anybody is asked.
@@ -40,96 +56,108 @@ pub(super) fn check(args: &ArchiveArgs) -> Result<(), UsageError> {
 impl Stretch {
     /// False when the archive ends before it: RabbitMQ has lost the end of the stream, or somebody has deleted the stream, and
     /// offsets mean something else now.
-    pub(super) async fn is_there(
-        &self,
-        broker: &Broker,
-        server: &Dependency,
-        shutdown: &CancellationToken,
-    ) -> Result<bool, Interrupted> {
-        let end = patiently(server, shutdown, async || broker.archive_end().await).await?;
+    ///
+    /// # Errors
+    /// As [`Source::ask`].
+    pub(super) async fn is_there(&self, source: &mut Source<'_>) -> anyhow::Result<bool> {
+        let end = source.end().await?;
         Ok(self.next >= self.end || end.is_some_and(|end| end + 1 >= self.end))
     }
 }
 
 /// The stretch that was asked for, in offsets; nothing when the archive is empty.
+///
+/// # Errors
+/// When `--since` names what is not there, and as [`Source::ask`].
 pub(super) async fn find(
     args: &ArchiveArgs,
-    broker: &Broker,
-    server: &Dependency,
-    last: &std::path::Path,
-    shutdown: &CancellationToken,
+    source: &mut Source<'_>,
+    last: &Path,
 ) -> anyhow::Result<Option<Stretch>> {
-    let offset = async |start| patiently(server, shutdown, async || broker.archive_offset(start).await).await;
-    let Some(first) = offset(ArchiveStart::First).await? else { return Ok(None) };
-    let Some(end) = patiently(server, shutdown, async || broker.archive_end().await).await? else {
-        return Ok(None);
-    };
-    let mut removed = 0;
-    let next = match args.since {
-        None => first,
-        Some(Position::Offset(asked)) if asked > end => {
-            bail!("--since {asked}: the archive ends at offset {end}, there is nothing at or behind {asked}")
-        }
-        Some(Position::Offset(asked)) => {
-            removed = first.saturating_sub(asked);
-            asked.max(first)
-        }
-        Some(Position::Last) => {
-            let next = std::fs::read(last).ok().and_then(|text| serde_json::from_slice(&text).ok());
-            let Some(next) = next else {
-                bail!(
-                    "--since last: no replay of this archive to this queue has ended yet ({} is not there)",
-                    last.display()
-                )
-            };
-            if next > end + 1 {
-                bail!(
-                    "--since last: the last replay ended before offset {next}, and the archive ends at {end}: it is another one now; say from when on"
-                )
-            }
-            removed = first.saturating_sub(next);
-            next.max(first)
-        }
-        Some(Position::Time(time)) => {
-            since(time, first, offset(ArchiveStart::Time(time)).await?, end, &mut removed)
-        }
+    let Some(first) = source.offset(ArchiveStart::First).await? else { return Ok(None) };
+    let Some(end) = source.end().await? else { return Ok(None) };
+    let there = There { first, last: end };
+    let Begin { next, removed } = match args.since {
+        None => there.at(first),
+        Some(Position::Offset(asked)) => there.at(there.check(asked)?),
+        Some(Position::Last) => there.at(there.behind_last_replay(last)?),
+        Some(Position::Time(time)) => there.from(time, source.offset(ArchiveStart::Time(time)).await?),
         Some(Position::Ago(ago)) => {
             let time = Utc::now() - ago;
-            since(time, first, offset(ArchiveStart::Time(time)).await?, end, &mut removed)
+            there.from(time, source.offset(ArchiveStart::Time(time)).await?)
         }
     };
-    let until = match args.until {
-        None => None,
-        Some(Position::Offset(asked)) => Some(asked.saturating_add(1)),
-        // As `check` has said.
-        Some(Position::Last) => None,
-        // The second itself is included.
-        Some(Position::Time(time)) => offset(ArchiveStart::Time(time + TimeDelta::seconds(1))).await?,
-        Some(Position::Ago(ago)) => {
-            offset(ArchiveStart::Time(Utc::now() - ago + TimeDelta::seconds(1))).await?
-        }
-    };
-    // One past the last, so that nothing at all can be said, too.
-    let past_end = until.unwrap_or(u64::MAX).min(end + 1);
-    if removed > 0 {
-        tracing::warn!(
-            "{} messages that were asked for have been removed by retention: the archive begins at offset {first}",
-            thousands(removed)
-        );
-    }
-    let end = past_end.max(next);
-    Ok(Some(Stretch { next, end, removed, tally: Tally::default() }))
+    // Exclusive, so that an empty range can be expressed.
+    let end = until(args.until, source).await?.unwrap_or(u64::MAX).min(there.last + 1).max(next);
+    Ok(Some(Stretch { next, end, removed, lack: None, tally: Tally::default() }))
 }
 
-/// The offset that a time begins at. RabbitMQ goes to the oldest message for any time before it: then, unless that is the first
-/// message ever, something older may have been removed.
-fn since(time: DateTime<Utc>, first: u64, found: Option<u64>, end: u64, removed: &mut u64) -> u64 {
-    let found = found.unwrap_or(end + 1);
-    if found == first && first > 0 {
-        tracing::warn!(
-            "the archive begins at offset {first}; what was published from {time} on before that has been removed by retention"
-        );
-        *removed = (*removed).max(1);
+/// The offset behind the last message that was asked for; nothing where that is the archive's end.
+async fn until(asked: Option<Position>, source: &mut Source<'_>) -> anyhow::Result<Option<u64>> {
+    let time = match asked {
+        // `check` has refused the second.
+        None | Some(Position::Last) => return Ok(None),
+        Some(Position::Offset(asked)) => return Ok(Some(asked.saturating_add(1))),
+        Some(Position::Time(time)) => time,
+        Some(Position::Ago(ago)) => Utc::now() - ago,
+    };
+    // The second itself is included.
+    source.offset(ArchiveStart::Time(time + TimeDelta::seconds(1))).await
+}
+
+impl There {
+    /// Refuses an offset that nothing stands at or behind.
+    fn check(self, asked: u64) -> anyhow::Result<u64> {
+        let Self { last, .. } = self;
+        if asked > last {
+            bail!("--since {asked}: the archive ends at offset {last}, there is nothing at or behind {asked}")
+        }
+        Ok(asked)
     }
-    found
+
+    /// The offset behind the last replay, which is in the file `remembered`.
+    fn behind_last_replay(self, remembered: &Path) -> anyhow::Result<u64> {
+        let next: Option<u64> =
+            std::fs::read(remembered).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let Some(next) = next else {
+            bail!(
+                "--since last: no replay of this archive to this queue has ended yet ({} is not there)",
+                remembered.display()
+            )
+        };
+        let Self { last, .. } = self;
+        if next > last + 1 {
+            bail!(
+                "--since last: the last replay ended before offset {next}, and the archive ends at {last}: it is another one now; say from when on"
+            )
+        }
+        Ok(next)
+    }
+
+    /// Begins at an offset, or at the first message if what stood there has been removed, and says so.
+    fn at(self, asked: u64) -> Begin {
+        let Self { first, .. } = self;
+        let removed = first.saturating_sub(asked);
+        if removed > 0 {
+            tracing::warn!(
+                "{} messages that were asked for have been removed by retention: the archive begins at offset {first}",
+                thousands(removed)
+            );
+        }
+        Begin { next: asked.max(first), removed }
+    }
+
+    /// Begins at the offset that RabbitMQ has `found` for a time. It gives the oldest message for any time before it. Unless
+    /// that is the first message ever, something older may have been removed; nobody knows how much.
+    fn from(self, time: DateTime<Utc>, found: Option<u64>) -> Begin {
+        let Self { first, last } = self;
+        let next = found.unwrap_or(last + 1);
+        let is_cut = next == first && first > 0;
+        if is_cut {
+            tracing::warn!(
+                "the archive begins at offset {first}; what was published from {time} on before that has been removed by retention"
+            );
+        }
+        Begin { next, removed: u64::from(is_cut) }
+    }
 }

@@ -12,6 +12,7 @@ pub use figures::{FetcherFigures, LoaderFigures, PollFigures};
 pub use tell::{SEND_EVERY, tell};
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, Utc};
@@ -31,8 +32,11 @@ pub struct Status {
     pub pid: u32,
     pub version: String,
     pub started_at: DateTime<Utc>,
-    /// When this was told.
+    /// When this was told, by the program's clock.
     pub sent_at: DateTime<Utc>,
+    /// Counts what this process tells, from 1: its clock may be set back. 0 from versions that do not count.
+    #[serde(default)]
+    pub sequence: u64,
     /// As `/readyz` says.
     pub ready: bool,
     /// What it waits for or does without, and why.
@@ -94,6 +98,8 @@ struct Inner {
     instance: String,
     host: String,
     started_at: DateTime<Utc>,
+    /// How often it was told.
+    told: AtomicU64,
     health: Health,
     loader: OnceLock<Arc<LoaderFigures>>,
     fetcher: OnceLock<Arc<FetcherFigures>>,
@@ -106,6 +112,7 @@ impl Board {
             instance: format!("{:016x}", rand::random::<u64>()),
             host: host(),
             started_at: Utc::now(),
+            told: AtomicU64::new(0),
             health,
             loader: OnceLock::new(),
             fetcher: OnceLock::new(),
@@ -142,6 +149,7 @@ impl Board {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: inner.started_at,
             sent_at: Utc::now(),
+            sequence: inner.told.fetch_add(1, Ordering::Relaxed) + 1,
             ready,
             problems: problems.map(|(name, why)| format!("{name}: {why}")).collect(),
             last_error_at: last_error.as_ref().map(|error| error.at),
@@ -174,6 +182,7 @@ mod tests {
         board.fetcher();
         let status = board.status("standalone");
         assert!(!status.ready);
+        assert_eq!((status.sequence, board.status("standalone").sequence), (1, 2));
         assert_eq!(status.problems, ["Redis at h:1: refused"]);
         assert_eq!(status.last_error.as_deref(), Some("Redis at h:1: refused"));
         assert_eq!(status.loader.as_ref().map(|loader| (loader.loaded, loader.duplicates)), Some((2, 1)));

@@ -14,7 +14,7 @@ use crate::config::RedisUrl;
 /// How long connecting and logging in may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long an answer may take. A command that timed out may still run: the mark makes its repetition harmless.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A connection shared by all calls, and the script's name there.
 #[derive(Clone)]
@@ -41,10 +41,10 @@ impl Connection {
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(ANSWER_TIMEOUT));
         let opening = client.get_multiplexed_async_connection_with_config(&config);
-        let multiplexed = opening.await.map_err(|error| not_about_a_message(Fault::from_redis(&error)))?;
+        let multiplexed = opening.await.map_err(|error| Fault::from_redis(&error).of_server())?;
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let mut connection = Self { multiplexed, script_sha: String::new(), number, slot };
-        connection.load_script().await.map_err(not_about_a_message)?;
+        connection.load_script().await.map_err(Fault::of_server)?;
         Ok(connection)
     }
 
@@ -55,26 +55,5 @@ impl Connection {
         self.script_sha =
             load.query_async(&mut self.multiplexed).await.map_err(|error| Fault::from_redis(&error))?;
         Ok(())
-    }
-}
-
-/// A refusal while connecting, in words that we do not know: no message is in sight that could be at fault.
-fn not_about_a_message(fault: Fault) -> Fault {
-    match fault {
-        Fault::ThisMessage(text) => Fault::ServerAway(text),
-        other => other,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_refusal_while_connecting_is_about_a_message() {
-        let odd = Fault::ThisMessage("no upstream host".into());
-        assert_eq!(not_about_a_message(odd), Fault::ServerAway("no upstream host".into()));
-        let unusable = Fault::Unusable("NOAUTH".into());
-        assert_eq!(not_about_a_message(unusable.clone()), unusable);
     }
 }

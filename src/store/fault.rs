@@ -8,6 +8,9 @@ pub enum Fault {
     /// The server is away, or not able to serve anyone now: not the message's fault. Wait and repeat.
     #[error("{0}")]
     ServerAway(String),
+    /// The server, or the way to it, did not answer in time. What it was asked may have been too much for that.
+    #[error("no answer in time")]
+    NoAnswer,
     /// No server that we can use until a person has changed something: it refuses our login, is too old, or is no Redis.
     #[error("{0}")]
     Unusable(String),
@@ -20,12 +23,15 @@ pub enum Fault {
     /// It fails for this message only.
     #[error("{0}")]
     ThisMessage(String),
+    /// It was refused in words that we do not know: by a newer Redis, or by something before it. It may be about the message or not.
+    #[error("{0}")]
+    Unknown(String),
 }
 
 impl Fault {
     /// True when the connection is of no use any more.
     pub fn is_server_away(&self) -> bool {
-        matches!(self, Self::ServerAway(_) | Self::Unusable(_))
+        matches!(self, Self::ServerAway(_) | Self::NoAnswer | Self::Unusable(_))
     }
 
     /// True for faults that only a person can mend; at start they end the program, later they are retried like the rest.
@@ -33,11 +39,20 @@ impl Fault {
         matches!(self, Self::Unusable(_))
     }
 
+    /// The same where no message is in sight that could be at fault.
+    pub(super) fn of_server(self) -> Self {
+        match self {
+            Self::ThisMessage(text) | Self::Unknown(text) => Self::ServerAway(text),
+            other => other,
+        }
+    }
+
     pub(super) fn from_redis(error: &RedisError) -> Self {
         let text = describe(error);
         match error.code() {
             Some(code) => Self::from_code(code, text),
             // Without a code the error did not come from the server's answer.
+            None if error.is_timeout() => Self::NoAnswer,
             None => match error.kind() {
                 ErrorKind::AuthenticationFailed => Self::Unusable(text),
                 ErrorKind::Parse => Self::Unusable(format!(
@@ -64,8 +79,7 @@ impl Fault {
             }
             "ERR" if text.contains("max number of clients") => Self::ServerAway(text),
             "ERR" | "CROSSSLOT" | "NOPROTO" | "EXECABORT" => Self::Misconfigured(text),
-            // A code we do not know: let it be tried a bounded number of times and then looked at by a person.
-            _ => Self::ThisMessage(text),
+            _ => Self::Unknown(text),
         }
     }
 }
@@ -75,7 +89,6 @@ fn describe(error: &RedisError) -> String {
     match (error.code(), error.detail()) {
         (Some(code), Some(detail)) => format!("{code} {detail}"),
         (Some(code), None) => code.to_owned(),
-        _ if error.is_timeout() => "no answer in time".to_owned(),
         _ if error.kind() == ErrorKind::AuthenticationFailed => {
             format!("it refuses our login (check user and password in --redis-url, REDIS_PASSWORD): {error}")
         }
@@ -90,7 +103,7 @@ mod tests {
 
     #[test]
     fn every_code_has_its_class() {
-        use Fault::{Misconfigured, ScriptMissing, ServerAway, ThisMessage};
+        use Fault::{Misconfigured, ScriptMissing, ServerAway, ThisMessage, Unknown};
         let text = || "the text".to_owned();
         for (code, class) in [
             ("OOM", ServerAway(text())),
@@ -106,7 +119,8 @@ mod tests {
             ("DENIED", ServerAway(text())),
             ("NOSCRIPT", ScriptMissing),
             ("WRONGTYPE", ThisMessage(text())),
-            ("SOMETHINGNEW", ThisMessage(text())),
+            ("SOMETHINGNEW", Unknown(text())),
+            ("no", Unknown(text())),
             ("ERR", Misconfigured(text())),
             ("CROSSSLOT", Misconfigured(text())),
         ] {
@@ -121,13 +135,21 @@ mod tests {
     }
 
     #[test]
+    fn without_a_message_in_sight_no_refusal_is_about_a_message() {
+        for odd in [Fault::ThisMessage("no upstream host".into()), Fault::Unknown("no upstream host".into())]
+        {
+            assert_eq!(odd.of_server(), Fault::ServerAway("no upstream host".into()));
+        }
+        let unusable = Fault::Unusable("NOAUTH".into());
+        assert_eq!(unusable.clone().of_server(), unusable);
+    }
+
+    #[test]
     fn an_error_without_a_code_means_the_server_is_away() {
         let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
         assert!(Fault::from_redis(&RedisError::from(refused)).is_server_away());
         let timeout = std::io::Error::from(std::io::ErrorKind::TimedOut);
-        assert_eq!(
-            Fault::from_redis(&RedisError::from(timeout)),
-            Fault::ServerAway("no answer in time".into())
-        );
+        let fault = Fault::from_redis(&RedisError::from(timeout));
+        assert!(fault == Fault::NoAnswer && fault.is_server_away());
     }
 }

@@ -42,9 +42,9 @@ impl Keys {
         format!("{}:crash-suspect:{suspect}", self.0)
     }
 
-    /// Written and gone at once: shows that Redis takes writes.
+    /// Written and gone at once: shows that Redis takes writes. Each probe has a key of its own, so that none deletes another's.
     pub fn probe(&self) -> String {
-        format!("{}:probe", self.0)
+        format!("{}:probe:{:016x}", self.0, rand::random::<u64>())
     }
 
     /// The mark that an event is loaded.

@@ -13,6 +13,7 @@ mod script;
 mod settings;
 mod suspects;
 
+pub use connection::ANSWER_TIMEOUT;
 pub use fault::Fault;
 pub use keys::Keys;
 pub use overview::{HoursFound, StreamPosition};

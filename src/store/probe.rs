@@ -47,6 +47,6 @@ impl Store {
         let answers: RedisResult<Vec<RedisResult<Value>>> =
             probe.query_async(&mut connection.multiplexed.clone()).await;
         let first_error = answers.and_then(|answers| answers.into_iter().collect::<RedisResult<Vec<_>>>());
-        self.look_at(first_error, connection).await.map(drop)
+        self.look_at(first_error, connection).await.map(drop).map_err(Fault::of_server)
     }
 }

@@ -1,9 +1,11 @@
 //! Calling `lua/load_event.lua`: one call per event, many in one round trip.
 
+use std::time::Duration;
+
 use chrono::{SecondsFormat, Utc};
 use redis::{Cmd, Pipeline, RedisResult, Value};
 
-use super::connection::Connection;
+use super::connection::{ANSWER_TIMEOUT, Connection};
 use super::{Fault, Keys, Store};
 use crate::config::Retention;
 use crate::event::Event;
@@ -57,22 +59,32 @@ pub enum Verdict {
 impl Store {
     /// Runs the script for each call, all in one round trip, and tells what became of each, in order.
     ///
-    /// A call that failed changed nothing, except that one which timed out may have run: repeating it is harmless.
+    /// A call that failed changed nothing, except that one which timed out may have run: repeating it is harmless. One that failed
+    /// with [`Fault::Unknown`] did so twice, and Redis did other work in between.
     pub async fn load(&self, policy: LoadPolicy, calls: &[LoadCall<'_>]) -> Vec<Verdict> {
+        self.load_within(ANSWER_TIMEOUT, policy, calls).await
+    }
+
+    /// The same, when the answer may take another time than usual.
+    pub async fn load_within(
+        &self,
+        time: Duration,
+        policy: LoadPolicy,
+        calls: &[LoadCall<'_>],
+    ) -> Vec<Verdict> {
         let mut connection = match self.connection().await {
             Ok(connection) => connection,
             Err(fault) => return vec![Verdict::Failed(fault); calls.len()],
         };
+        connection.multiplexed.set_response_timeout(time);
         let mut verdicts = run(&mut connection, &self.keys, policy, calls).await;
-        let missing = |verdict: &Verdict| *verdict == Verdict::Failed(Fault::ScriptMissing);
-        if verdicts.iter().any(missing) {
-            match connection.load_script().await {
-                Ok(()) => self.repeat(&mut connection, policy, calls, &mut verdicts, missing).await,
-                Err(fault) => verdicts
-                    .iter_mut()
-                    .filter(|v| missing(v))
-                    .for_each(|v| *v = Verdict::Failed(fault.clone())),
-            }
+        if verdicts.iter().any(is_missing) {
+            let ready = connection.load_script().await.map_err(Fault::of_server);
+            self.repeat(ready, &mut connection, policy, calls, &mut verdicts, is_missing).await;
+        }
+        if verdicts.iter().any(is_unknown) {
+            let ready = self.probe().await;
+            self.repeat(ready, &mut connection, policy, calls, &mut verdicts, is_unknown).await;
         }
         let away = verdicts.iter().find_map(|verdict| match verdict {
             Verdict::Failed(fault) if fault.is_server_away() => Some(fault),
@@ -84,16 +96,21 @@ impl Store {
         verdicts
     }
 
-    /// Runs the calls again whose verdict is `to_repeat`.
+    /// Runs the calls again whose verdict is `to_repeat`, or tells for each of them why Redis is not ready for that.
     async fn repeat(
         &self,
+        ready: Result<(), Fault>,
         connection: &mut Connection,
         policy: LoadPolicy,
         calls: &[LoadCall<'_>],
         verdicts: &mut [Verdict],
-        to_repeat: impl Fn(&Verdict) -> bool,
+        to_repeat: fn(&Verdict) -> bool,
     ) {
         let places: Vec<usize> = (0..calls.len()).filter(|place| to_repeat(&verdicts[*place])).collect();
+        if let Err(fault) = ready {
+            places.into_iter().for_each(|place| verdicts[place] = Verdict::Failed(fault.clone()));
+            return;
+        }
         let again: Vec<LoadCall<'_>> = places
             .iter()
             .map(|place| LoadCall { event: calls[*place].event, score: calls[*place].score.clone() })
@@ -103,6 +120,14 @@ impl Store {
             verdicts[place] = verdict;
         }
     }
+}
+
+fn is_missing(verdict: &Verdict) -> bool {
+    *verdict == Verdict::Failed(Fault::ScriptMissing)
+}
+
+fn is_unknown(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Failed(Fault::Unknown(_)))
 }
 
 async fn run(

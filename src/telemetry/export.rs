@@ -22,26 +22,25 @@ use crate::health::{Dependency, Health};
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 /// For traces alone, as it is.
 const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
-/// How long the end of the program may wait for the last spans to leave.
-const GOODBYE: Duration = Duration::from_secs(2);
-
-/// Sends the last spans when it is dropped.
+/// Sends the last spans when it is finished.
 pub struct Exporting(Option<SdkTracerProvider>);
 
-impl Drop for Exporting {
-    fn drop(&mut self) {
+impl Exporting {
+    /// Sends the last spans, and waits for that no longer than `patience`.
+    pub fn finish(self, patience: Duration) {
         if let Some(provider) = &self.0 {
             // Spans that nobody takes are lost; the program's end is not to wait for them.
-            let _ = provider.shutdown_with_timeout(GOODBYE);
+            let _ = provider.shutdown_with_timeout(patience);
         }
     }
 }
 
 /// Begins to export the spans of `program`, if the environment says where to. Nothing is connected to before there are spans.
+/// `health` is told when they are not taken.
 ///
 /// # Errors
 /// [`UsageError`] when the address is none.
-pub fn export_spans(program: &str, environment: &Environment) -> anyhow::Result<Exporting> {
+pub fn export_spans(program: &str, environment: &Environment, health: &Health) -> anyhow::Result<Exporting> {
     let Some(endpoint) = endpoint(environment)? else { return Ok(Exporting(None)) };
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_http()
@@ -59,7 +58,7 @@ pub fn export_spans(program: &str, environment: &Environment) -> anyhow::Result<
     }
     let server = server(&endpoint);
     tracing::info!("exporting spans to {server}");
-    let collector = Health::default().dependency(format!("the collector of spans at {server}"));
+    let collector = health.extra(format!("the collector of spans at {server}"));
     let provider = SdkTracerProvider::builder()
         .with_batch_exporter(Telling { exporter, collector, endpoint })
         .with_resource(resource.build())

@@ -1,6 +1,7 @@
 //! Logs on stderr; `/metrics`, `/healthz`, `/readyz` and traces where asked for.
 
 mod export;
+mod one_line;
 pub mod traces;
 
 pub use export::{Exporting, export_spans};
@@ -23,6 +24,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{Environment, LogFormat, TelemetryArgs, UsageError};
 use crate::health::Health;
+use crate::http;
 use crate::program::Context;
 
 /// What is logged when `RUST_LOG` says nothing: our own lines; of libraries only warnings, of the AMQP client nothing,
@@ -65,9 +67,10 @@ pub fn install_log(format: LogFormat, environment: &Environment) -> anyhow::Resu
     let (writer, guard) =
         NonBlockingBuilder::default().buffered_lines_limit(LINES_WAITING_MAX).finish(std::io::stderr());
     let dropped = writer.error_counter();
+    let lines_to = move || one_line::OneLine(writer.clone());
     // Telling that stderr is closed would need stderr; the attempt panics.
     let lines =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).log_internal_errors(false);
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines_to).log_internal_errors(false);
     match format {
         LogFormat::Text => {
             let lines = lines.with_target(false).with_ansi(std::io::stderr().is_terminal());
@@ -97,19 +100,14 @@ impl Drop for LogGuard {
 ///
 /// # Errors
 /// When the address cannot be bound.
-pub async fn serve(args: &TelemetryArgs, program: &str, context: &Context) -> anyhow::Result<()> {
+pub fn serve(args: &TelemetryArgs, program: &str, context: &Context) -> anyhow::Result<()> {
     let Some(address) = args.metrics_listen else { return Ok(()) };
     let metrics = record(program)?;
-    let listener = tokio::net::TcpListener::bind(address)
-        .await
-        .with_context(|| format!("--metrics-listen (METRICS_LISTEN): listen on {address}"))?;
+    let listener = http::listen(address, "--metrics-listen (METRICS_LISTEN)")?;
+    let address = listener.local_addr()?;
     tracing::info!(%address, "serving /metrics, /healthz and /readyz at http://{address}");
     let app = router(metrics, context.health.clone());
-    tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, app).await {
-            tracing::error!("serving metrics ended: {error}");
-        }
-    });
+    tokio::spawn(http::serve(listener, app));
     Ok(())
 }
 

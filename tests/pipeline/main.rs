@@ -9,6 +9,7 @@ mod dashboard;
 mod end_to_end;
 mod failures;
 mod faults;
+mod hostile;
 mod invariants;
 mod loading;
 mod metrics;

@@ -87,6 +87,9 @@ fn metrics_of_a_working_pipeline() -> Vec<(&'static str, String)> {
     ];
     let _dashboard = Program::start("dashboard", &variables, &[]);
     eventually("events are loaded", || corner.try_loaded().is_ok_and(|loaded| loaded > 50));
+    eventually("the fetcher has told its first poll", || {
+        fetching.get("/metrics").is_ok_and(|told| told.contains("github_etl_fetcher_polls_total{"))
+    });
     eventually("the dashboard, nobody watching it, has looked into the queues", || {
         watching.get("/metrics").is_ok_and(|told| told.contains(r#"github_etl_queue_messages_ready{"#))
     });

@@ -11,6 +11,8 @@ use crate::support::github::GitHub;
 use crate::support::otlp::{Collector, Span};
 use crate::support::program::Program;
 use crate::support::redis_server::free_port;
+use crate::support::status::Status;
+use crate::support::wait::eventually;
 
 const OF_OLD: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -154,4 +156,24 @@ fn a_collector_that_is_away_holds_nothing_up_and_is_told_of_once() {
     let away = log.lines().filter(|line| line.contains("the collector of spans at 127.0.0.1:")).count();
     assert_eq!(away, 1, "{log}");
     assert!(!log.contains("secret"), "{log}");
+}
+
+#[test]
+fn a_program_without_its_collector_is_ready_and_says_what_it_does_without() {
+    let (corner, status) = (Corner::new("degraded"), Status::new());
+    let endpoint = format!("http://user:secret@127.0.0.1:{}", free_port());
+    let variables = [
+        ("AMQP_URL", corner.amqp_url.as_str()),
+        ("REDIS_URL", &corner.redis_url),
+        ("ETL_NAMESPACE", &corner.namespace),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+        ("OTEL_BSP_SCHEDULE_DELAY", "100"),
+    ];
+    let loader = Program::start("loader", &variables, &["--metrics-listen", &status.address]);
+    corner.publish(&[event(1).bytes()]);
+    let answer = || status.get("/readyz").unwrap_or_default();
+    eventually("it says so", || answer().contains(r#""degraded":{"the collector of spans at 127.0.0.1:"#));
+    assert!(status.is_ready() && !answer().contains("secret"), "{}", answer());
+    let ended = loader.stop();
+    assert!(ended.stderr.contains("events go on without it"), "{}", ended.stderr);
 }

@@ -7,6 +7,7 @@ use rand::RngExt as _;
 use rand::rngs::Xoshiro256PlusPlus as Rng;
 use rand::seq::SliceRandom as _;
 
+use crate::side;
 use crate::support::process::signal;
 use crate::world::World;
 
@@ -17,35 +18,41 @@ pub enum Fault {
     LoaderPaused,
     FetcherKilled,
     RabbitKilled,
+    RabbitKilledYoung,
     RabbitPaused,
     RabbitConnectionsClosed,
     RabbitMemoryAlarm,
     RedisKilled,
+    RedisKilledYoung,
     RedisPaused,
     RedisFull,
     RedisClientsKilled,
     RedisClientsPaused,
     RedisScriptsFlushed,
     RedisSleeping,
+    NamesDeleted,
 }
 
 impl Fault {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 18] = [
         Self::LoaderKilled,
         Self::LoaderTerminated,
         Self::LoaderPaused,
         Self::FetcherKilled,
         Self::RabbitKilled,
+        Self::RabbitKilledYoung,
         Self::RabbitPaused,
         Self::RabbitConnectionsClosed,
         Self::RabbitMemoryAlarm,
         Self::RedisKilled,
+        Self::RedisKilledYoung,
         Self::RedisPaused,
         Self::RedisFull,
         Self::RedisClientsKilled,
         Self::RedisClientsPaused,
         Self::RedisScriptsFlushed,
         Self::RedisSleeping,
+        Self::NamesDeleted,
     ];
 
     /// Returns when nothing of it is left; what it did to the programs may still be felt.
@@ -61,6 +68,14 @@ impl Fault {
                 sleep(between(rng, 0..5));
                 world.rabbitmq.restart();
             }
+            Self::RabbitKilledYoung => {
+                world.note_peaks();
+                world.rabbitmq.kill();
+                for _ in 0..rng.random_range(1..3) {
+                    world.rabbitmq.live_for(between(rng, 0..8));
+                }
+                world.rabbitmq.restart();
+            }
             Self::RabbitPaused => pause(world.rabbitmq.pid(), between(rng, 5..30)),
             Self::RabbitConnectionsClosed => {
                 world.rabbitmq.ctl(&["close_all_connections", "--global", "soak"]);
@@ -74,6 +89,14 @@ impl Fault {
                 world.note_peaks();
                 world.redis.kill();
                 sleep(between(rng, 0..5));
+                world.redis.restart();
+            }
+            Self::RedisKilledYoung => {
+                world.note_peaks();
+                world.redis.kill();
+                for _ in 0..rng.random_range(1..5) {
+                    world.redis.live_for(between(rng, 0..2));
+                }
                 world.redis.restart();
             }
             Self::RedisPaused => pause(world.redis.pid(), between(rng, 2..8)),
@@ -95,6 +118,7 @@ impl Fault {
                 let seconds = between(rng, 1..6).as_secs_f64().to_string();
                 world.ask_redis::<()>(&["DEBUG", "SLEEP", &seconds]);
             }
+            Self::NamesDeleted => side::renew(world, rng),
         }
     }
 }

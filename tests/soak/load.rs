@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use github_event_etl::broker::{Broker, Envelope, Names, Outgoing, Publisher, Route};
+use github_event_etl::broker::{Broker, Envelope, Names, Outgoing, Part, Publisher, Route};
 use github_event_etl::config::AmqpUrl;
 use github_event_etl::health::Health;
 use github_event_etl::simulator::Generator;
@@ -97,7 +97,11 @@ impl Load {
 pub fn publisher(amqp_url: &str) -> Publisher {
     let url = AmqpUrl::parse(&amqp_url.to_owned().into()).unwrap();
     let names = Names::new(&NAMESPACE.parse().unwrap(), "load");
-    Broker::new(&url, names, "soak").unwrap().publisher(&Health::default(), true)
+    Broker::new(&url, names, "soak").unwrap().publisher(
+        &[Part::Exchange, Part::LoadQueue],
+        &Health::default(),
+        true,
+    )
 }
 
 /// An event on its way to the exchange.

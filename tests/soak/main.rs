@@ -1,4 +1,5 @@
-//! Random faults under load, for as long as wanted: then Redis must hold what the model says, and a new event must load.
+//! Random faults under load, from the first second of the servers' lives and for as long as wanted: then Redis must hold what the
+//! model says, and a new event must load.
 //!
 //! `make soak`, `make soak DURATION=2m SEED=7`. Its servers are its own. The seed decides the events and the order and length of the
 //! faults; when each strikes among the programs' own work it cannot decide.
@@ -6,10 +7,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod archive;
 mod faults;
 mod interrupt;
 mod load;
 mod report;
+mod side;
 mod world;
 
 use std::time::{Duration, Instant};
@@ -39,7 +42,9 @@ fn main() {
     let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     println!("seed {seed}: {} of faults", args.duration);
     let mut world = World::start(seed, args.duration.into());
+    archive::kill_at_birth(&mut world, seed);
     let load = Load::start(seed, &world);
+    let archive = archive::Archive::reset(&world);
     let mut report = Report::start(args.duration.into());
     suffer(&mut world, &load, &mut report, seed);
     println!("healed; the load ends, and the rest is drained");
@@ -49,6 +54,7 @@ fn main() {
     world.probe(&mut model);
     world.stop();
     world.compare(&model);
+    archive.compare(&world);
     report.finish(&world, &model);
     println!("seed {seed}: Redis holds what the model says");
 }

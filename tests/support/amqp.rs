@@ -3,18 +3,20 @@
 use std::collections::BTreeMap;
 
 use futures_util::StreamExt as _;
+use lapin::message::Delivery;
 use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions,
-    BasicQosOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions,
+    BasicQosOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+    QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
 
 use super::wait::{DEADLINE, block_on};
 
 /// A connection with one channel.
 pub struct Amqp {
-    _connection: Connection,
+    connection: Connection,
     pub channel: Channel,
 }
 
@@ -37,7 +39,7 @@ impl Amqp {
             let connection = Connection::connect(url, ConnectionProperties::default()).await?;
             let channel = connection.create_channel().await?;
             channel.confirm_select(ConfirmSelectOptions::default()).await?;
-            Ok(Self { _connection: connection, channel })
+            Ok(Self { connection, channel })
         })
     }
 
@@ -68,6 +70,32 @@ impl Amqp {
         });
     }
 
+    /// Declares a durable queue.
+    pub fn declare_queue(&self, queue: &str, arguments: &[(&str, AMQPValue)]) {
+        let declare =
+            self.channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), table(arguments));
+        block_on(declare).unwrap_or_else(|error| panic!("declare {queue}: {error}"));
+    }
+
+    /// Declares a durable topic exchange.
+    pub fn declare_exchange(&self, exchange: &str, arguments: &[(&str, AMQPValue)]) {
+        let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+        let declare =
+            self.channel.exchange_declare(exchange.into(), ExchangeKind::Topic, options, table(arguments));
+        block_on(declare).unwrap();
+    }
+
+    pub fn bind(&self, queue: &str, exchange: &str, key: &str) {
+        let (options, none) = (QueueBindOptions::default(), FieldTable::default());
+        block_on(self.channel.queue_bind(queue.into(), exchange.into(), key.into(), options, none)).unwrap();
+    }
+
+    pub fn unbind(&self, queue: &str, exchange: &str, key: &str) {
+        let unbind =
+            self.channel.queue_unbind(queue.into(), exchange.into(), key.into(), FieldTable::default());
+        block_on(unbind).unwrap();
+    }
+
     /// Deletes a queue with all that it holds.
     pub fn delete(&self, queue: &str) {
         block_on(self.channel.queue_delete(queue.into(), QueueDeleteOptions::default())).unwrap();
@@ -92,7 +120,7 @@ impl Amqp {
             deliveries.next().await.unwrap()
         };
         let first = block_on(async { tokio::time::timeout(DEADLINE, consuming).await });
-        Message::of(first.unwrap_or_else(|_| panic!("{queue} holds nothing")).unwrap())
+        Message::from(first.unwrap_or_else(|_| panic!("{queue} holds nothing")).unwrap())
     }
 
     /// Reads a stream from its first message on until `is_enough` of what was read.
@@ -109,7 +137,7 @@ impl Amqp {
             while let Some(delivery) = deliveries.next().await {
                 let delivery = delivery?;
                 delivery.ack(BasicAckOptions::default()).await?;
-                messages.push(Message::of(delivery));
+                messages.push(Message::from(delivery));
                 if is_enough(&messages) {
                     break;
                 }
@@ -132,7 +160,27 @@ impl Amqp {
     /// The first message, which stays in the queue until this connection ends: RabbitMQ may send it to others only then.
     pub fn peek(&self, queue: &str) -> Option<Message> {
         let got = block_on(self.channel.basic_get(queue.into(), BasicGetOptions::default())).unwrap()?;
-        Some(Message::of(got.delivery))
+        Some(got.delivery.into())
+    }
+
+    /// Takes the first `count` messages, many times faster than one by one.
+    pub fn take(&self, queue: &str, count: usize) -> Vec<Message> {
+        block_on(async {
+            let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
+            let mut consumer =
+                self.channel.basic_consume(queue.into(), "".into(), options, arguments).await.unwrap();
+            let mut taken = Vec::with_capacity(count);
+            while taken.len() < count {
+                let delivery = consumer.next().await.unwrap().unwrap();
+                let tag = delivery.delivery_tag;
+                taken.push(Message::from(delivery));
+                // A quorum queue sends no more than 2,000 ahead of acks.
+                if taken.len().is_multiple_of(500) || taken.len() == count {
+                    self.channel.basic_ack(tag, BasicAckOptions { multiple: true }).await.unwrap();
+                }
+            }
+            taken
+        })
     }
 
     /// Takes all that a queue holds.
@@ -145,16 +193,18 @@ impl Amqp {
     }
 }
 
-impl Message {
-    fn of(delivery: lapin::message::Delivery) -> Self {
+impl From<Delivery> for Message {
+    fn from(message: Delivery) -> Self {
         Self {
-            body: delivery.data,
-            routing_key: delivery.routing_key.to_string(),
-            properties: delivery.properties,
-            redelivered: delivery.redelivered,
+            body: message.data,
+            routing_key: message.routing_key.to_string(),
+            properties: message.properties,
+            redelivered: message.redelivered,
         }
     }
+}
 
+impl Message {
     /// The property `type`.
     pub fn kind(&self) -> &str {
         self.properties.kind().as_ref().map_or("", |kind| kind.as_str())
@@ -170,6 +220,18 @@ impl Message {
     pub fn header(&self, name: &str) -> String {
         self.failure().remove(name).unwrap_or_else(|| panic!("no header {name} in {:?}", self.properties))
     }
+}
+
+fn table(pairs: &[(&str, AMQPValue)]) -> FieldTable {
+    let mut table = FieldTable::default();
+    for (name, value) in pairs {
+        table.insert((*name).into(), value.clone());
+    }
+    table
+}
+
+pub fn text(value: &str) -> AMQPValue {
+    AMQPValue::LongString(value.into())
 }
 
 fn header_text(value: &AMQPValue) -> String {

@@ -8,13 +8,14 @@ use github_event_etl::config::AmqpUrl;
 use github_event_etl::health::Health;
 use lapin::BasicProperties;
 use lapin::options::{ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions};
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable};
 use tokio_util::sync::CancellationToken;
 
-use super::amqp::{Amqp, Message};
+use super::amqp::{Amqp, Message, text};
 use super::dump;
 use super::program::Program;
-use super::wait::{block_on, eventually};
+use super::rabbitmq::RabbitNode;
+use super::wait::{DEADLINE, block_on, eventually};
 
 /// What is said when the variables are missing.
 const HINT: &str = "run `make test`, or `make servers` and export what it prints";
@@ -51,8 +52,13 @@ impl Corner {
 
     /// A corner of servers that are not the shared ones, with the load queue `load`.
     pub fn at(story: &str, amqp_url: &str, redis_url: &str) -> Self {
-        let corner = Self::undeclared_at(story, &["load"], amqp_url.into(), redis_url.into());
-        corner.declare("load");
+        Self::at_with_queues(story, amqp_url, redis_url, &["load"])
+    }
+
+    /// The same with these load queues.
+    pub fn at_with_queues(story: &str, amqp_url: &str, redis_url: &str, queues: &[&str]) -> Self {
+        let corner = Self::undeclared_at(story, queues, amqp_url.into(), redis_url.into());
+        queues.iter().for_each(|queue| corner.declare(queue));
         corner
     }
 
@@ -61,7 +67,8 @@ impl Corner {
         Self::undeclared_at(story, queues, amqp_url(), redis_url())
     }
 
-    fn undeclared_at(story: &str, queues: &[&str], amqp_url: String, redis_url: String) -> Self {
+    /// The same on servers that are not the shared ones.
+    pub fn undeclared_at(story: &str, queues: &[&str], amqp_url: String, redis_url: String) -> Self {
         let namespace = format!("test-{story}-{:08x}", rand::random::<u32>());
         let queues = queues.iter().map(ToString::to_string).collect();
         Self { namespace, amqp: Amqp::connect(&amqp_url), amqp_url, redis_url, queues }
@@ -74,16 +81,48 @@ impl Corner {
 
     /// Declares all that programs need, as they do.
     fn declare(&self, queue: &str) {
+        const ALL: &[Part] =
+            &[Part::Exchange, Part::LoadQueue, Part::Replay, Part::Archive, Part::Gaps, Part::Status];
+        self.declare_parts(queue, ALL);
+    }
+
+    /// Declares some of it.
+    pub fn declare_parts(&self, queue: &str, parts: &'static [Part]) {
         let url = AmqpUrl::parse(&self.amqp_url.clone().into()).unwrap();
         let names = Names::new(&self.namespace.parse().unwrap(), queue);
         let broker = Broker::new(&url, names, "test").unwrap();
         block_on(async {
-            const ALL: &[Part] =
-                &[Part::Exchange, Part::LoadQueue, Part::Replay, Part::Archive, Part::Gaps, Part::Status];
-            let mut publisher = broker.publisher(ALL, &Health::default(), true);
-            publisher.open(&CancellationToken::new()).await.unwrap();
+            let mut publisher = broker.publisher(parts, &Health::default(), true);
+            let shutdown = CancellationToken::new();
+            let opened = tokio::time::timeout(DEADLINE, publisher.open(&shutdown)).await;
+            opened.unwrap_or_else(|_| panic!("{parts:?} cannot be declared")).unwrap();
             publisher.close().await;
         });
+    }
+
+    /// Declares the exchange and the archive, bound to each other, as versions before 0.2 did.
+    pub fn declare_bound_archive(&self) {
+        let (exchange, archive) = (&self.namespace, self.queue("archive"));
+        self.amqp.declare_exchange(exchange, &[("alternate-exchange", text(&self.queue("unrouted")))]);
+        self.amqp.declare_queue(
+            &archive,
+            &[
+                ("x-queue-type", text("stream")),
+                ("x-max-age", text("7D")),
+                ("x-max-length-bytes", AMQPValue::LongLongInt(20_000_000_000)),
+                ("x-stream-max-segment-size-bytes", AMQPValue::LongLongInt(100_000_000)),
+            ],
+        );
+        self.amqp.bind(&archive, exchange, "#");
+    }
+
+    /// Breaks the archive for ever: a RabbitMQ that is killed right after the first declaration of its first stream never has the
+    /// stream again. Declare quorum queues afterwards, because they do not survive such a kill, either.
+    pub fn break_archive(&mut self, node: &mut RabbitNode) {
+        self.declare_bound_archive();
+        node.kill();
+        node.restart();
+        self.reconnect();
     }
 
     /// The full name of a queue, as in `corner.queue("load.dead")`.
@@ -108,6 +147,19 @@ impl Corner {
     /// Writes bodies into the archive stream as the fetcher does, and waits until RabbitMQ has them.
     pub fn archive(&self, bodies: &[Vec<u8>]) {
         self.amqp.publish("", &self.queue("archive"), &properties("m"), bodies);
+    }
+
+    /// Writes a record into the archive, as the fetcher does when it could not write events.
+    pub fn archive_record(&self, body: &str) {
+        let properties = properties("").with_type("archive-lack".into());
+        self.amqp.publish("", &self.queue("archive"), &properties, &[body.into()]);
+    }
+
+    /// The bodies that the archive holds, which are `count`.
+    #[track_caller]
+    pub fn archived(&self, count: usize) -> Vec<Vec<u8>> {
+        let read = self.amqp.read_stream(&self.queue("archive"), |read| read.len() >= count);
+        read.into_iter().map(|message| message.body).collect()
     }
 
     /// Publishes bodies of events to a loader that runs, each after the one before is loaded: batches overtake one another, so

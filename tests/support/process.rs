@@ -25,6 +25,13 @@ pub fn signal(pid: u32, name: &str) {
     assert!(status.is_ok_and(|status| status.success()), "kill -{name} {pid}");
 }
 
+/// The same for all processes of a group, which has the number of the one that began it.
+pub fn signal_group(group: u32, name: &str) {
+    let status =
+        std::process::Command::new("kill").args([&format!("-{name}"), "--", &format!("-{group}")]).status();
+    assert!(status.is_ok_and(|status| status.success()), "kill -{name} -- -{group}");
+}
+
 /// True once a process has ended and waits to be asked for its exit code, when its CPU time is final.
 pub fn is_zombie(pid: u32) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();

@@ -125,6 +125,11 @@ impl Program {
         self.ended(DEADLINE)
     }
 
+    /// The same for what takes long.
+    pub fn wait_within(self, within: Duration) -> Ended {
+        self.ended(within)
+    }
+
     /// Waits until it ends on its own, and asserts that it says it went well.
     pub fn succeed(self) -> Ended {
         let ended = self.wait();

@@ -6,7 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::redis_server::free_port;
 
@@ -33,9 +33,17 @@ struct Shared {
     next_may_send: AtomicU64,
     /// Bytes forwarded at once, and the pause after them; 0 means as they come.
     slice: Mutex<(usize, Duration)>,
+    /// The link to the server that all connections share.
+    uplink: Mutex<Option<Uplink>>,
     links: Mutex<Vec<Arc<Link>>>,
     /// Bytes taken and not forwarded.
     swallowed: AtomicU64,
+}
+
+/// A link of so many bytes a second, which is taken until then.
+struct Uplink {
+    bytes_per_second: f64,
+    taken_until: Instant,
 }
 
 /// A client's connection and ours to the server for it.
@@ -138,6 +146,12 @@ impl Proxy {
         *self.shared.slice.lock().unwrap() = (slice, pause);
     }
 
+    /// All that clients send goes over one link of so many megabits a second, byte after byte in the order in which it came.
+    pub fn uplink(&self, megabits_per_second: f64) {
+        let bytes_per_second = megabits_per_second * 1e6 / 8.0;
+        *self.shared.uplink.lock().unwrap() = Some(Uplink { bytes_per_second, taken_until: Instant::now() });
+    }
+
     fn links(&self) -> Vec<Arc<Link>> {
         self.shared.links.lock().unwrap().clone()
     }
@@ -155,6 +169,7 @@ impl Default for Shared {
             stopped: AtomicBool::new(false),
             next_may_send: AtomicU64::new(u64::MAX),
             slice: Mutex::default(),
+            uplink: Mutex::default(),
             links: Mutex::default(),
             swallowed: AtomicU64::new(0),
         }
@@ -162,6 +177,18 @@ impl Default for Shared {
 }
 
 impl Shared {
+    /// Waits until so many bytes have passed the link.
+    fn take_uplink(&self, bytes: usize) {
+        let passed = self.uplink.lock().unwrap().as_mut().map(|link| {
+            let takes = Duration::from_secs_f64(bytes as f64 / link.bytes_per_second);
+            link.taken_until = link.taken_until.max(Instant::now()) + takes;
+            link.taken_until
+        });
+        if let Some(passed) = passed {
+            std::thread::sleep(passed.saturating_duration_since(Instant::now()));
+        }
+    }
+
     fn connect(self: &Arc<Self>, client: TcpStream, server: TcpStream) {
         let may_send = AtomicU64::new(self.next_may_send.swap(u64::MAX, Ordering::SeqCst));
         let link =
@@ -186,9 +213,13 @@ impl Link {
             Way::ToServer => (&self.client, &self.server),
             Way::ToClient => (&self.server, &self.client),
         };
-        let mut buffer = [0; 64 * 1024];
+        // Small, so that connections share a slow link fairly.
+        let mut buffer = [0; 16 * 1024];
         while let Ok(count @ 1..) = from.read(&mut buffer) {
             let allowed = if way == Way::ToServer { self.allow(count) } else { count };
+            if way == Way::ToServer {
+                shared.take_uplink(count);
+            }
             let forwarded = if self.holes[way as usize].load(Ordering::SeqCst) {
                 shared.swallowed.fetch_add(count as u64, Ordering::SeqCst);
                 Ok(())

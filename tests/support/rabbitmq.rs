@@ -1,6 +1,7 @@
 //! A RabbitMQ node of our own, for what kills or measures the broker. It takes about 5 s to start.
 
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -55,6 +56,15 @@ impl RabbitNode {
         self.wait_until_up()
     }
 
+    /// Starts it again and kills it at this age, however far it has come.
+    pub fn live_for(&mut self, age: Duration) {
+        let _ = fs::remove_file(self.dir.path().join("pid"));
+        self.child = spawn(&self.dir, self.port, self.distribution_port, self.epmd_port);
+        std::thread::sleep(age);
+        super::process::signal_group(self.child.id(), "KILL");
+        self.child.wait().unwrap();
+    }
+
     /// Runs `rabbitmqctl` against the node.
     pub fn ctl(&self, arguments: &[&str]) -> String {
         let mut command = Command::new(sbin().join("rabbitmqctl"));
@@ -66,6 +76,29 @@ impl RabbitNode {
             String::from_utf8_lossy(&output.stderr)
         );
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Writes to disk what the node would write within a second: a first queue or stream survives a kill only then.
+    pub fn settle(&self) {
+        self.ctl(&["eval", "[dets:sync(Table) || Table <- dets:all()]."]);
+    }
+
+    /// Stops the writers of all streams, as a full disk would: nothing published to a stream is confirmed.
+    pub fn suspend_streams(&self) {
+        self.tell_streams("suspend");
+    }
+
+    pub fn resume_streams(&self) {
+        self.tell_streams("resume");
+    }
+
+    fn tell_streams(&self, what: &str) {
+        let tell = format!(
+            "Children = supervisor:which_children(osiris_server_sup), \
+             Below = [supervisor:which_children(Sup) || {{_, Sup, supervisor, _}} <- Children], \
+             [sys:{what}(Writer) || {{_, Writer, worker, [osiris_writer]}} <- lists:append([Children | Below])]."
+        );
+        self.ctl(&["eval", &tell]);
     }
 
     /// Gives the last moment at which nobody listened.
@@ -117,6 +150,8 @@ fn sbin() -> PathBuf {
 fn spawn(dir: &TempDir, port: u16, distribution_port: u16, epmd_port: u16) -> Child {
     let mut command = Command::new(sbin().join("rabbitmq-server"));
     environment(&mut command, dir, port, distribution_port, epmd_port);
+    // Its scripts and the Erlang machine are a group of their own, to be killed together.
+    command.process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 

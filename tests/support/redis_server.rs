@@ -65,6 +65,13 @@ impl RedisServer {
         self.child = spawn(self.port, &self.dir, &self.arguments);
     }
 
+    /// Starts it again and kills it at this age, however far it has come.
+    pub fn live_for(&mut self, age: Duration) {
+        self.restart_without_waiting();
+        std::thread::sleep(age);
+        self.kill();
+    }
+
     pub fn connect(&self) -> redis::Connection {
         redis::Client::open(self.url()).unwrap().get_connection().unwrap()
     }

@@ -8,10 +8,15 @@ use std::time::{Duration, Instant};
 pub const DEADLINE: Duration = Duration::from_secs(40);
 
 /// Waits until `condition` is true, and panics with `what` if it is not within the deadline.
-pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
+pub fn eventually(what: &str, condition: impl FnMut() -> bool) {
+    eventually_within(DEADLINE, what, condition);
+}
+
+/// The same for what takes its time.
+pub fn eventually_within(most: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + most;
     while !condition() {
-        assert!(Instant::now() < deadline, "not within {} s: {what}", DEADLINE.as_secs());
+        assert!(Instant::now() < deadline, "not within {} s: {what}", most.as_secs());
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -161,7 +161,43 @@ fn another_load_queue_is_shown_if_it_is_there_and_never_made() {
     lost.get("/api/queues");
     let line = lost.program.wait_for("cannot look into");
     assert!(line.contains(&corner.queue("typo")), "{line}");
-    assert_eq!(lost.json("/api/queues")["queues"], json!([]));
+    let queues = lost.json("/api/queues")["queues"].clone();
+    let shown: Vec<_> =
+        queues.as_array().unwrap().iter().map(|queue| queue["name"].as_str().unwrap()).collect();
+    // It hides no other.
+    assert_eq!(shown, ["typo", "gaps", "unrouted", "archive"].map(|name| corner.queue(name)));
+    assert_eq!((&queues[0]["ready"], &queues[1]["ready"]), (&json!(null), &json!(0)));
+    let problems = lost.json("/api/overview")["problems"].to_string();
+    assert!(problems.contains(&format!("{}: it does not exist", corner.queue("typo"))), "{problems}");
+    // Nobody has made it.
+    assert!(lost.json("/api/queues")["queues"][0]["problem"].is_string());
+}
+
+#[test]
+fn a_queue_that_does_not_exist_hides_no_other_and_what_lies_unrouted_is_a_problem() {
+    let corner = Corner::new("dashabsent");
+    let dashboard = Dashboard::ready(&corner);
+    for queue in ["archive", "gaps", "load.retry.3s"] {
+        corner.amqp().delete(&corner.queue(queue));
+    }
+    let letter = crate::support::corner::properties("x");
+    corner.publish_to("load.dead", &letter, &[b"x".to_vec()]);
+    corner.publish_to("unrouted", &letter, &[b"y".to_vec(), b"z".to_vec()]);
+    eventually("dead letters are seen", || dashboard.json("/api/dead-letters")["looked_at"] == 1);
+    let queues = dashboard.json("/api/queues")["queues"].clone();
+    let kinds: Vec<_> =
+        queues.as_array().unwrap().iter().map(|queue| queue["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["load", "retry", "retry", "retry", "retry", "dead", "unrouted"]);
+    eventually("the problem is told", || {
+        let problems = dashboard.json("/api/overview")["problems"].to_string();
+        problems.contains(&format!("2 messages in {}", corner.queue("unrouted")))
+            && problems.contains("replay dead --queue unrouted")
+    });
+    let metrics = dashboard.get("/metrics").body;
+    let ready = |queue: &str| metrics.contains(&format!("ready{{queue=\"{}\"", corner.queue(queue)));
+    assert!(ready("unrouted") && ready("load.dead"), "{metrics}");
+    assert!(!metrics.contains("kind=\"archive\"} 1"), "{metrics}");
+    assert_eq!(dashboard.json("/api/gaps")["total"], 0);
 }
 
 #[test]

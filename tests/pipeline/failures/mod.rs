@@ -6,4 +6,5 @@ mod mismatch;
 mod readiness;
 mod retries;
 mod servers;
+mod unknown;
 mod usage;

@@ -6,8 +6,10 @@ use lapin::types::{AMQPValue, FieldTable};
 use crate::support::corner::{Corner, amqp_url, properties};
 use crate::support::dump::{assert_same, keys};
 use crate::support::events::event;
+use crate::support::github::GitHub;
 use crate::support::oracle::Oracle;
 use crate::support::program::Program;
+use crate::support::proxy::Proxy;
 use crate::support::redis_server::RedisServer;
 use crate::support::status::Status;
 use crate::support::wait::eventually;
@@ -174,4 +176,25 @@ fn a_note_whose_key_is_somebody_elses_holds_up_nothing() {
     assert!(scene.status.is_ready());
     scene.loader.wait_for("loading goes on without the note");
     scene.corner.wait_until_ready("load", 0);
+}
+
+#[test]
+fn four_loaders_in_one_process_are_each_waited_for_and_told_of_as_one() {
+    let (corner, github, status) = (Corner::new("fourready"), GitHub::generated(&[]), Status::new());
+    let mut proxy = Proxy::away(&corner.amqp_url);
+    let flags = ["--loaders", "4", "--dashboard-listen", "off", "--metrics-listen", &status.address];
+    let program = corner.polling("standalone", &proxy.url(&corner.amqp_url), &github.url, &flags);
+    // The fetcher's connection is one of five: each loader has one for failures, which is opened when needed.
+    for away in ["(os error 111) (4 of 4 connections)", "(os error 111) (1 of 5 connections)"] {
+        eventually(away, || status.is_unready_because(away));
+    }
+    proxy.start();
+    eventually("all are up", || status.is_ready());
+    let ended = program.stop();
+    for server in ["(consuming)", "(publishing)"] {
+        for word in ["is away", "is back after"] {
+            let told = ended.stderr.lines().filter(|line| line.contains(server) && line.contains(word));
+            assert_eq!(told.count(), 1, "{server} {word}: {}", ended.stderr);
+        }
+    }
 }

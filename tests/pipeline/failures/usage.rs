@@ -15,10 +15,11 @@ const LOADERS: &[Mistake] = &[
     (&[], &[("REDIS_URL", "redis://:hunter2@h/first")], &["--redis-url (REDIS_URL)", "number"]),
     (&[], &[("REDIS_PASSWORD_FILE", "/no/such/file")], &["REDIS_PASSWORD_FILE", "/no/such/file"]),
     (&[], &[("AMQP_URL_FILE", "/no/such/file")], &["AMQP_URL_FILE", "/no/such/file"]),
-    (&["--prefetch", "0"], &[], &["--prefetch", "1..=2000"]),
-    (&["--prefetch", "2001"], &[], &["--prefetch", "1..=2000"]),
+    (&["--prefetch", "0"], &[], &["--prefetch", "1 to 2000"]),
+    (&["--prefetch", "2001"], &[], &["--prefetch", "1 to 2000"]),
     (&["--batch-size", "0"], &[], &["--batch-size"]),
-    (&["--concurrency", "many"], &[], &["--concurrency", "many"]),
+    (&["--concurrency", "many"], &[], &["--concurrency", "many", "1 to 64"]),
+    (&["--concurrency", "300"], &[], &["--concurrency", "1 to 64"]),
     (&["--stream-maxlen=-1"], &[], &["--stream-maxlen"]),
     (&["--stream-maxlen", "18446744073709551615"], &[], &["--stream-maxlen", "1000000000000"]),
     (&["--score", "x"], &[], &["--score", "TYPE=WEIGHT"]),
@@ -28,13 +29,29 @@ const LOADERS: &[Mistake] = &[
     (&["--bots", "maybe"], &[], &["--bots", "include", "exclude"]),
     (&["--max-attempts", "0"], &[], &["--max-attempts"]),
     (&["--queue", "gaps"], &[], &["--queue", "archive"]),
+    (&["--queue", "unrouted"], &[], &["--queue", "unrouted"]),
     (&["--queue", "a b"], &[], &["--queue", "letters"]),
     (&["--no-such-flag"], &[], &["--no-such-flag"]),
     (&[], &[("ETL_NAMESPACE", "my events")], &["--namespace", "letters"]),
     (&[], &[("LOG_FORMAT", "xml")], &["--log-format", "text", "json"]),
     (&[], &[("RUST_LOG", "loader=shout")], &["RUST_LOG", "info"]),
-    (&[], &[("METRICS_LISTEN", "everywhere")], &["--metrics-listen"]),
+    (&[], &[("METRICS_LISTEN", "everywhere")], &["--metrics-listen", "127.0.0.1:9100"]),
+    (&["--metrics-listen", "localhost:9100"], &[], &["--metrics-listen", "IP:PORT"]),
+    (&[], &[("AMQP_URL", LONG_VHOST)], &["--amqp-url (AMQP_URL)", "255"]),
+    (&[], &[("AMQP_URL_FILE", "/dev/null")], &["AMQP_URL_FILE", "/dev/null is empty"]),
+    (&[], &[("REDIS_PASSWORD_FILE", "/dev/null")], &["REDIS_PASSWORD_FILE", "/dev/null is empty"]),
+    (&["--types", "pushevent"], &[], &["--types", "did you mean PushEvent?"]),
+    (&["--types", "PushEvent,nosuch"], &[], &["--types", "nosuch", "WatchEvent"]),
+    (&["--score", "pushevent=2"], &[], &["--score", "did you mean PushEvent?"]),
 ];
+
+/// A virtual host longer than AMQP can name.
+const LONG_VHOST: &str = concat!(
+    "amqp://u:hunter2@127.0.0.1:1/",
+    "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv",
+    "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv",
+    "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv",
+);
 
 const FETCHERS: &[Mistake] = &[
     (&["--api-url", "ftp://h/"], &[], &["--api-url", "http"]),
@@ -45,11 +62,34 @@ const FETCHERS: &[Mistake] = &[
     (&["--poll-interval", "1ms"], &[], &["--poll-interval", "100ms"]),
     (&[], &[("GITHUB_TOKEN_FILE", "/no/such/file")], &["GITHUB_TOKEN_FILE", "/no/such/file"]),
     (&[], &[("AMQP_URL", "http://u:hunter2@h/")], &["--amqp-url (AMQP_URL)", "amqp://"]),
+    (&[], &[("AMQP_URL", LONG_VHOST)], &["--amqp-url (AMQP_URL)", "255"]),
+    (&[], &[("GITHUB_TOKEN_FILE", "/dev/null")], &["GITHUB_TOKEN_FILE", "/dev/null is empty"]),
 ];
 
+const DASHBOARDS: &[Mistake] = &[
+    (&["--listen", "everywhere"], &[], &["--listen", "127.0.0.1:9100"]),
+    (&[], &[("AMQP_URL", LONG_VHOST)], &["--amqp-url (AMQP_URL)", "255"]),
+    (&[], &[("DASHBOARD_TOKEN_FILE", "/dev/null")], &["DASHBOARD_TOKEN_FILE", "/dev/null is empty"]),
+    (
+        OPEN,
+        &[("DASHBOARD_TRUST_NETWORK", "disabled")],
+        &["--trust-network", "disabled", "yes, true, on or 1"],
+    ),
+    (OPEN, &[("DASHBOARD_TRUST_NETWORK", "none")], &["--trust-network", "no, false, off or 0"]),
+    (OPEN, &[("DASHBOARD_TRUST_NETWORK", "never")], &["--trust-network"]),
+    (OPEN, &[("DASHBOARD_TRUST_NETWORK", "nope")], &["--trust-network"]),
+    (OPEN, &[("DASHBOARD_TRUST_NETWORK", " no")], &["--trust-network"]),
+    (OPEN, &[("DASHBOARD_TRUST_NETWORK", "no")], &["0.0.0.0:0", "DASHBOARD_TOKEN"]),
+];
+
+/// Reachable by everybody.
+const OPEN: &[&str] = &["--listen", "0.0.0.0:0"];
+
 const STANDALONES: &[Mistake] = &[
-    (&["--loaders", "0"], &[], &["--loaders", "1..=64"]),
+    (&["--loaders", "0"], &[], &["--loaders", "1 to 64"]),
     (&[], &[("REDIS_URL", "redis://:hunter2@h/first")], &["--redis-url (REDIS_URL)", "number"]),
+    (&[], &[("AMQP_URL", LONG_VHOST)], &["--amqp-url (AMQP_URL)", "255"]),
+    (&[], &[("DASHBOARD_TRUST_NETWORK", "disabled")], &["--trust-network", "disabled"]),
 ];
 
 const REPLAYS: &[Mistake] = &[
@@ -80,16 +120,38 @@ const REPLAYS: &[Mistake] = &[
     (&["gaps", "--watch", "--list"], &[], &["--watch", "--list"]),
     (&["gaps", "--watch", "--queue", "eu"], &[], &["--watch", "--queue"]),
     (&["gaps", "--patience", "soon"], &[], &["--patience"]),
-    (&["archive", "--rate", "0"], &[], &["--rate"]),
-    (&["archive", "--limit=-1"], &[], &["--limit"]),
-    (&["archive", "--types", "Push Event"], &[], &["--types"]),
+    (&["archive", "--rate", "0"], &[], &["--rate", "1 to 4294967295"]),
+    (&["archive", "--limit=-1"], &[], &["--limit", "from 0"]),
+    (&["archive", "--types", "Push Event"], &[], &["--types", "did you mean PushEvent?"]),
+    (&["archive", "--types", "nosuch"], &[], &["--types", "WatchEvent"]),
+    (&["gharchive", "-", "--types", "watch"], &[], &["--types", "did you mean WatchEvent?"]),
+    (&["gaps", "--max-queue", "all"], &[], &["--max-queue", "0 to 4294967295"]),
+    (&["archive"], &[("AMQP_URL", LONG_VHOST)], &["--amqp-url (AMQP_URL)", "255"]),
     (&["archive", "--since", "1h", "--until", "2h"], &[], &["--until is before --since"]),
     (&["dead", "--queue", "gaps"], &[], &["--queue", "archive"]),
     (&["dead", "--format", "xml"], &[], &["--format", "json"]),
+    (&["dead", "--format", "json"], &[], &["--list --format"]),
+    (&["dead", "--match", ""], &[], &["--match", "leave --match out"]),
+    (&["dead", "--list", "--discard"], &[], &["--list", "--discard"]),
+    (&["dead", "--list", "--save", "x"], &[], &["--list", "--save"]),
+    (&["dead", "--save", "x", "--discard"], &[], &["--save", "--discard"]),
+    (&["dead", "--yes"], &[], &["--discard"]),
+    (&["dead", "--discard"], &[], &["--discard --yes"]),
+    (&["gaps", "--format", "json"], &[], &["--list --format"]),
+    (&["gharchive", "2015-01-01-0", "--queue", "unrouted"], &[], &["--queue", "unrouted"]),
+    (&["archive", "--queue", "unrouted"], &[], &["--queue", "unrouted"]),
+    (&["gaps", "--queue", "unrouted"], &[], &["--queue", "unrouted"]),
 ];
 
 fn mistakes() -> impl Iterator<Item = (&'static str, &'static Mistake<'static>)> {
-    [("loader", LOADERS), ("fetcher", FETCHERS), ("standalone", STANDALONES), ("replay", REPLAYS)]
+    let programs = [
+        ("loader", LOADERS),
+        ("fetcher", FETCHERS),
+        ("standalone", STANDALONES),
+        ("replay", REPLAYS),
+        ("dashboard", DASHBOARDS),
+    ];
+    programs
         .into_iter()
         .flat_map(|(program, mistakes)| mistakes.iter().map(move |mistake| (program, mistake)))
 }

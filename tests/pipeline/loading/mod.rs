@@ -3,6 +3,7 @@
 mod death;
 mod flags;
 mod poison;
+mod stopping;
 mod terminal;
 
 use crate::support::corner::Corner;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::published;
+use crate::support::amqp::Message;
 use crate::support::archive_files::hour;
 use crate::support::corner::Corner;
 use crate::support::dump::{assert_same, dump};
@@ -27,6 +28,7 @@ fn an_empty_redis_fed_by_the_archive_ends_like_the_original() {
     let state = tempfile::tempdir().unwrap();
     let events = hour(12, 0..2000, 5);
     corner.publish(&events);
+    corner.archive(&events);
     corner.drain();
     let original = corner.dump();
     let other = RedisServer::start(&[]);
@@ -45,8 +47,7 @@ fn offsets_times_types_and_limits_choose_and_last_goes_on_behind() {
     let corner = Corner::new("offsets");
     let state = tempfile::tempdir().unwrap();
     let events = hour(12, 0..100, 5);
-    corner.publish(&events);
-    corner.take_all("load");
+    corner.archive(&events);
     let choose = |flags: &[&str]| {
         let ended = replay(&corner, state.path(), flags);
         let bodies = bodies(&corner, "load");
@@ -58,8 +59,7 @@ fn offsets_times_types_and_limits_choose_and_last_goes_on_behind() {
     assert_eq!(choose(&["--since", "1h"]), events);
     assert_eq!(choose(&["--until", "2000-01-01T00:00:00Z"]), Vec::<Vec<u8>>::new());
     assert_eq!(choose(&["--since", "50", "--limit", "7"]), events[50..57]);
-    corner.publish(&events[..1]);
-    corner.take_all("load");
+    corner.archive(&events[..1]);
     assert_eq!(choose(&["--since", "100"]), events[..1]);
     assert_eq!(choose(&["--since", "last"]), Vec::<Vec<u8>>::new());
     // The helper publishes everything as a push.
@@ -73,7 +73,9 @@ fn offsets_times_types_and_limits_choose_and_last_goes_on_behind() {
 fn another_queue_is_seeded_with_routing_keys_and_properties_as_they_were() {
     let mut corner = Corner::new("seed");
     let state = tempfile::tempdir().unwrap();
-    corner.publish(&hour(12, 0..10, 5));
+    let events = hour(12, 0..10, 5);
+    corner.publish(&events);
+    corner.archive(&events);
     let before = corner.take_all("load");
     // Nobody has declared the queue before.
     corner.forget("eu");
@@ -82,9 +84,15 @@ fn another_queue_is_seeded_with_routing_keys_and_properties_as_they_were() {
     assert_eq!(after.len(), 10);
     for (is, was) in after.iter().zip(&before) {
         assert_eq!((&is.body, &is.routing_key), (&was.body, &was.routing_key));
-        assert_eq!(format!("{:?}", is.properties), format!("{:?}", was.properties));
+        assert_eq!(properties(is), properties(was));
     }
     assert_eq!(corner.ready("load"), 0);
+}
+
+/// All of a message's properties. No headers and an empty table of them are the same: RabbitMQ 4 gives the one for the other.
+fn properties(message: &Message) -> String {
+    let headers = message.properties.headers().clone().unwrap_or_default();
+    format!("{:?}", message.properties.clone().with_headers(headers))
 }
 
 #[test]
@@ -92,7 +100,7 @@ fn what_is_not_there_is_said() {
     let corner = Corner::new("nothing");
     let state = tempfile::tempdir().unwrap();
     assert_eq!(replay(&corner, state.path(), &[]).stdout, "the archive is empty\n");
-    corner.publish(&hour(12, 0..10, 5));
+    corner.archive(&hour(12, 0..10, 5));
     for (flags, words) in [
         (["--since", "11"], "the archive ends at offset 9"),
         (["--since", "last"], "no replay of this archive to this queue has ended yet"),
@@ -117,8 +125,7 @@ fn a_replay_of_the_archive_that_is_killed_goes_on_where_the_last_confirm_was() {
     let corner = Corner::new("archive-kill");
     let state = tempfile::tempdir().unwrap();
     let events = hour(12, 0..4000, 5);
-    corner.publish(&events);
-    corner.take_all("load");
+    corner.archive(&events);
     let command = ["archive", "--rate", "2500"];
     let killed: Program = corner.replay(state.path(), &command);
     eventually("some of it is published", || corner.ready("load") >= 2000);
@@ -126,18 +133,18 @@ fn a_replay_of_the_archive_that_is_killed_goes_on_where_the_last_confirm_was() {
     let before = corner.ready("load");
     assert!(before < 4000, "it was over before it was killed");
     // What has been published since is not asked for: the end was fixed when the replay began.
-    corner.publish(&hour(13, 9000..9001, 1));
+    corner.archive(&hour(13, 9000..9001, 1));
     let ended = corner.replay(state.path(), &command).succeed();
     let offset = ended.stderr.split("going on at offset ").nth(1).and_then(|rest| rest.split(' ').next());
     let offset: u32 = offset.unwrap_or_else(|| panic!("{}", ended.stderr)).parse().unwrap();
     // With what was on its way when it was killed, a tenth of a second's worth and no more.
-    let twice = corner.ready("load") - 4001;
+    let twice = corner.ready("load") - 4000;
     assert!(
         offset > 500 && twice <= before + 250 - offset,
         "{offset}: {twice} of {before} were published again"
     );
     corner.drain();
-    assert_same("Redis", &corner.dump(), &Oracle::of(&[events, hour(13, 9000..9001, 1)].concat()).lines());
+    assert_same("Redis", &corner.dump(), &Oracle::of(&events).lines());
 }
 
 #[test]
@@ -147,9 +154,8 @@ fn a_broker_that_restarts_in_the_middle_is_waited_for() {
     let corner = Corner::at("archive-restart", &node.url(), &redis.url());
     let state = tempfile::tempdir().unwrap();
     let events = hour(12, 0..3000, 5);
-    corner.publish(&events);
-    corner.drain();
-    redis.run("FLUSHALL");
+    corner.archive(&events);
+    node.settle();
     let running = corner.replay(state.path(), &["archive", "--rate", "1000"]);
     eventually("some of it is published", || corner.ready("load") >= 600);
     node.kill();
@@ -170,9 +176,8 @@ fn what_retention_has_removed_is_told() {
     let corner = Corner::at("archive-cut", &node.url(), &redis.url());
     let state = tempfile::tempdir().unwrap();
     for batch in hour(12, 0..20_000, 50).chunks(500) {
-        corner.publish(batch);
+        corner.archive(batch);
     }
-    corner.take_all("load");
     let asked = ["archive", "--since", "0"];
     let ended = corner.replay(state.path(), &asked).wait();
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
@@ -192,8 +197,7 @@ fn what_retention_has_removed_is_told() {
 fn an_archive_that_has_lost_its_end_is_told_and_not_waited_for() {
     let corner = Corner::new("archive-lost");
     let state = tempfile::tempdir().unwrap();
-    corner.publish(&hour(12, 0..3000, 5));
-    corner.take_all("load");
+    corner.archive(&hour(12, 0..3000, 5));
     let command = ["archive", "--rate", "1000"];
     let running = corner.replay(state.path(), &command);
     eventually("some of it is published", || corner.ready("load") >= 600);
@@ -208,8 +212,7 @@ fn an_archive_that_has_lost_its_end_is_told_and_not_waited_for() {
 fn a_position_in_an_archive_that_is_another_one_now_is_not_gone_on_with() {
     let corner = Corner::new("archive-other");
     let state = tempfile::tempdir().unwrap();
-    corner.publish(&hour(12, 0..3000, 5));
-    corner.take_all("load");
+    corner.archive(&hour(12, 0..3000, 5));
     let command = ["archive", "--rate", "1000"];
     let running = corner.replay(state.path(), &command);
     eventually("some of it is published", || corner.ready("load") >= 600);
@@ -217,7 +220,7 @@ fn a_position_in_an_archive_that_is_another_one_now_is_not_gone_on_with() {
     corner.amqp().delete(&corner.queue("archive"));
     let ended = corner.replay(state.path(), &command).wait();
     assert!(ended.code == Some(1) && ended.stderr.contains("it is another one now"), "{}", ended.stderr);
-    corner.publish(&hour(13, 0..5, 5));
+    corner.archive(&hour(13, 0..5, 5));
     let ended = corner.replay(state.path(), &[&command[..], &["--anew"]].concat()).succeed();
     assert_eq!(published(&ended.stdout), 5);
 }

@@ -11,7 +11,7 @@ use crate::support::oracle::Oracle;
 use crate::support::program::Ended;
 
 /// Publishes a record of a gap of 2015-01-01, as the fetcher does.
-fn record(corner: &Corner, source: &str, from: &str, to: &str) {
+pub(super) fn record(corner: &Corner, source: &str, from: &str, to: &str) {
     let body = format!(
         r#"{{"source":"{source}","from":"2015-01-01T{from}Z","to":"2015-01-01T{to}Z","seconds":1,"detected_at":"2015-01-01T13:00:00Z","events_in_poll":300}}"#
     );
@@ -20,7 +20,7 @@ fn record(corner: &Corner, source: &str, from: &str, to: &str) {
 }
 
 /// The files of the hours 12 to 18, the first with `events`, the others empty.
-fn files(folder: &Path, events: &[Vec<u8>]) {
+pub(super) fn files(folder: &Path, events: &[Vec<u8>]) {
     write(folder, "2015-01-01-12.json.gz", events);
     (13..19).for_each(|hour| drop(write(folder, &format!("2015-01-01-{hour}.json.gz"), &[])));
 }
@@ -194,6 +194,50 @@ fn the_record_of_a_gap_stays_while_a_file_is_damaged_and_may_come_again() {
         assert_eq!(corner.take_all("load").len(), 3000);
         corner.wait_until_ready("gaps", left);
     }
+}
+
+#[test]
+fn ten_thousand_gaps_that_cannot_be_filled_hold_up_no_later_one() {
+    let corner = Corner::new("gap-starve");
+    let folder = tempfile::tempdir().unwrap();
+    files(folder.path(), &hour(12, 0..30, 5));
+    // Hours of which no file will ever come.
+    let hopeless: Vec<Vec<u8>> = (0..10_050)
+        .map(|n| {
+            let to = format!("2015-01-02T0{}:{:02}:{:02}Z", n / 3600, n / 60 % 60, n % 60);
+            format!(r#"{{"source":"events","from":"2015-01-02T00:00:00Z","to":"{to}","seconds":1,"detected_at":"2015-01-02T13:00:00Z","events_in_poll":300}}"#).into_bytes()
+        })
+        .collect();
+    corner.publish_to("gaps", &crate::support::corner::properties("hopeless"), &hopeless);
+    record(&corner, "events", "12:00:00", "12:00:01");
+    let ended = gaps(&corner, folder.path(), &[]);
+    assert!(ended.stdout.starts_with("filled 1 gaps (0 of them in part) with 10 events"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("10050 cannot be filled"), "{}", ended.stdout);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.lines().count() < 200, "the log does not name each of them");
+    corner.wait_until_ready("load", 10);
+    corner.wait_until_ready("gaps", 10_050);
+    let left = corner.amqp().take(&corner.queue("gaps"), 10_050);
+    let mut left: Vec<_> = left.into_iter().map(|record| record.body).collect();
+    left.sort();
+    let mut expected = hopeless;
+    expected.sort();
+    assert!(left == expected, "no record is lost or changed");
+}
+
+#[test]
+fn gaps_are_listed_within_seconds_though_gh_archive_is_not_reachable_and_nothing_can_be_written() {
+    let corner = Corner::new("gap-list-away");
+    record(&corner, "events", "12:00:00", "12:00:01");
+    for url in [format!("http://127.0.0.1:{}", crate::support::stranger::mute()), "http://127.0.0.1:1".into()]
+    {
+        let started = std::time::Instant::now();
+        let list = ["gaps", "--list", "--base-url", &url];
+        let ended = corner.replay(Path::new("/proc/no/such/folder"), &list).succeed();
+        assert!(ended.stdout.contains("unknown: GH Archive not reachable"), "{}", ended.stdout);
+        assert!(started.elapsed() < std::time::Duration::from_secs(20), "{:?}", started.elapsed());
+    }
+    corner.wait_until_ready("gaps", 1);
 }
 
 #[test]

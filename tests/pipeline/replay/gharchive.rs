@@ -48,7 +48,7 @@ fn hours_of_a_folder_are_published_in_order_with_the_properties_of_events() {
 }
 
 #[test]
-fn without_a_queue_every_queue_and_the_archive_get_it_and_with_one_it_alone() {
+fn without_a_queue_every_queue_gets_it_and_with_one_it_alone() {
     let corner = Corner::with_queues("queues", &["load", "eu"]);
     let dir = tempfile::tempdir().unwrap();
     let path = write(dir.path(), "x.json.gz", &hour(12, 0..6, 1));

@@ -1,13 +1,20 @@
 //! Old events come back, whatever happens on the way, and count once.
 
 mod archive;
+mod archive_lack;
+mod archive_reset;
+mod copies;
 mod damage;
 mod dead;
 mod gaps;
 mod gharchive;
 mod hosts;
+mod in_hand;
 mod memory;
+mod missing;
+mod saved;
 mod stopping;
+mod unrouted;
 
 /// How many events a replay says it has published.
 fn published(stdout: &str) -> u64 {

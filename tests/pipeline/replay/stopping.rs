@@ -11,14 +11,16 @@ fn every_replay_ends_well_when_told_to_while_rabbitmq_is_away_or_silent() {
     let corner = Corner::undeclared("stop-away", &[]);
     let state = tempfile::tempdir().unwrap();
     let base = ["--base-url", state.path().to_str().unwrap()];
-    let commands: [&[&str]; 7] = [
+    let commands: [&[&str]; 9] = [
         &["archive"],
         &["archive", "--dry-run"],
+        &["archive", "--reset", "--yes"],
         &["dead"],
         &["dead", "--list"],
         &["gaps", base[0], base[1]],
         &["gaps", "--list", base[0], base[1]],
         &["gharchive", "2015-01-01-0", base[0], base[1]],
+        &["gharchive", "2015-01-01-0", base[0], base[1], "--archive"],
     ];
     let silent = format!("amqp://127.0.0.1:{}/%2f", mute());
     let away = "amqp://127.0.0.1:1/%2f".to_owned();
@@ -39,7 +41,7 @@ fn a_replay_ends_well_when_told_to_while_a_queue_is_too_long() {
     let corner = Corner::new("stop-gate");
     let state = tempfile::tempdir().unwrap();
     let path = write(state.path(), "x.json", &hour(12, 0..2000, 5));
-    corner.replay(state.path(), &["gharchive", path.to_str().unwrap()]).succeed();
+    corner.replay(state.path(), &["gharchive", path.to_str().unwrap(), "--archive"]).succeed();
     for command in [&["archive"][..], &["gharchive", path.to_str().unwrap()]] {
         let replay = corner.replay(state.path(), &[command, &["--max-queue", "100"]].concat());
         replay.wait_for("waiting:");

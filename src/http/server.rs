@@ -1,5 +1,5 @@
-//! The accept loop. `axum::serve` has none of what keeps a server alive among bad clients: it installs no timer, so that hyper's
-//! timeout for headers never fires, and it limits nothing.
+//! The accept loop. `axum::serve` is not enough among bad clients: it installs no timer, so hyper's timeout for headers never
+//! fires, and it does not limit connections.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,8 +30,8 @@ const BACKLOG: u32 = 256;
 /// When the system has no more file descriptors, some may be free a moment later.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Listens at `address`.
-pub(super) fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+/// Listens at `address` for `whom`, which an error names.
+pub(crate) fn listen(address: SocketAddr, whom: &str) -> anyhow::Result<TcpListener> {
     let bind = || {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket.set_reuseaddr(true)?;
@@ -40,11 +40,11 @@ pub(super) fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
         socket.bind(address)?;
         socket.listen(BACKLOG)
     };
-    bind().with_context(|| format!("the dashboard cannot listen on {address}"))
+    bind().with_context(|| format!("{whom} cannot listen on {address}"))
 }
 
 /// Serves for ever.
-pub(super) async fn serve(listener: TcpListener, app: Router) {
+pub(crate) async fn serve(listener: TcpListener, app: Router) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
@@ -75,6 +75,6 @@ async fn serve_one(http: &http1::Builder, stream: TcpStream, app: Router) {
     let _ = stream.set_nodelay(true);
     let io = TokioIo::new(Stalling::new(stream, STALL_MAX));
     if let Err(error) = http.serve_connection(io, TowerToHyperService::new(app)).await {
-        tracing::debug!("a connection to the dashboard ended: {error}");
+        tracing::debug!("a connection ended: {error}");
     }
 }

@@ -1,0 +1,196 @@
+//! Taking messages from one queue, some at a time: what is not acked stands in the queue again afterwards. A consumer that is
+//! cancelled when it has its messages is many times faster than `basic.get`, for each of which a quorum queue writes to its log.
+//!
+//! AMQP does not tell how many messages others have in hand: to whoever looks meanwhile, the queue is empty. So our programs do not
+//! do this at the same time. Whoever reads a queue first declares an exclusive queue beside it, which RabbitMQ gives to one
+//! connection at a time and deletes when that connection ends.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use lapin::message::Delivery;
+use lapin::options::{
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicNackOptions,
+    BasicQosOptions, QueueDeclareOptions, QueueDeleteOptions,
+};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+
+use super::session::{Session, within};
+use super::{Broker, BrokerError, Depth, Envelope};
+
+/// Messages that are on their way to us at once: few until it is known how large they are.
+const AT_ONCE: std::ops::RangeInclusive<usize> = 16..=256;
+/// Bytes that are on their way to us at once, if all messages are as large as the largest so far.
+const BYTES_AT_ONCE: usize = 8 * 1024 * 1024;
+/// Acks that RabbitMQ may have to pass on to the queue at once. Beyond 32 a channel keeps them back, and loses them when it is closed.
+const ACKS_AT_ONCE: usize = 24;
+/// A message that is ready comes within this time, unless a program that is not ours has taken it.
+const QUIET: Duration = Duration::from_secs(1);
+/// RabbitMQ 3.10 needs 5 s and more for a single message whose headers fill a frame with tables in tables.
+const FIRST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A message in hand, not acked yet.
+#[derive(Debug)]
+pub struct Taken {
+    /// Its number on this session.
+    pub tag: u64,
+    /// The bytes as published.
+    pub body: Vec<u8>,
+    /// The routing key it came with.
+    pub routing_key: String,
+    /// Properties and headers.
+    pub envelope: Envelope,
+}
+
+/// A session that takes messages from one queue. Any error means: drop it, and open another; all that was in hand is back in the
+/// queue then.
+pub struct QueueReader {
+    session: Session,
+    queue: String,
+    /// The exclusive queue.
+    lock: String,
+    at_once: usize,
+    /// Bytes of the largest message so far.
+    largest: usize,
+    /// Messages that were taken and not acked, and those of them that nobody has got from us yet.
+    in_hand: usize,
+    ahead: Vec<Taken>,
+}
+
+impl Broker {
+    /// Opens such a session. It declares nothing that lasts.
+    ///
+    /// # Errors
+    /// [`BrokerError::InUse`] while another program reads the same queue; another one when RabbitMQ cannot be reached or refuses
+    /// access.
+    pub async fn read_queue(&self, queue: &str) -> Result<QueueReader, BrokerError> {
+        let session = Session::open(self, "taking messages", &[]).await?;
+        let lock = format!("{queue}.reader");
+        let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
+        let mut arguments = FieldTable::default();
+        // Whatever kind of queue the virtual host makes by default: only classic ones can be exclusive.
+        arguments.insert("x-queue-type".into(), AMQPValue::LongString("classic".into()));
+        let declare = session.channel.queue_declare(lock.as_str().into(), options, arguments);
+        match within("take messages", declare).await {
+            Ok(_) => {
+                let (queue, at_once) = (queue.to_owned(), *AT_ONCE.start());
+                Ok(QueueReader { session, queue, lock, at_once, largest: 0, in_hand: 0, ahead: Vec::new() })
+            }
+            Err(error) => {
+                session.close().await;
+                Err(error)
+            }
+        }
+    }
+}
+
+impl QueueReader {
+    /// What the queue holds beside the messages that we have in hand.
+    ///
+    /// # Errors
+    /// As [`super::Taker::depth`].
+    pub async fn depth(&self) -> Result<Depth, BrokerError> {
+        self.session.depth(&self.queue).await
+    }
+
+    /// The messages at the head of the queue, `most` at most; none only when none is ready.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when RabbitMQ does not answer, or the queue does not exist.
+    pub async fn take(&mut self, most: usize) -> Result<Vec<Taken>, BrokerError> {
+        const OPERATION: &str = "take messages";
+        if !self.ahead.is_empty() {
+            return Ok(self.ahead.drain(..most.min(self.ahead.len())).collect());
+        }
+        let ready = self.depth().await?.ready as usize;
+        let Some(prefetch @ 1..) = u16::try_from(most.min(ready).min(self.at_once)).ok() else {
+            return Ok(Vec::new());
+        };
+        let channel = &self.session.channel;
+        // It counts for each consumer on its own, so what is in hand already takes none of it.
+        within(OPERATION, channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
+        let subscribe = channel.basic_consume(
+            self.queue.as_str().into(),
+            ShortString::from(""),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
+        );
+        let mut consumer = within(OPERATION, subscribe).await?;
+        let mut taken = Vec::new();
+        while taken.len() < usize::from(prefetch)
+            && let patience = if taken.is_empty() { FIRST_TIMEOUT } else { QUIET }
+            && let Ok(Some(delivery)) = tokio::time::timeout(patience, consumer.next()).await
+        {
+            taken.push(Taken::from(delivery.map_err(|error| BrokerError::from_lapin(OPERATION, &error))?));
+        }
+        let tag = consumer.tag();
+        within(OPERATION, channel.basic_cancel(tag, BasicCancelOptions::default())).await?;
+        self.at_once =
+            (self.at_once * 2).min(*AT_ONCE.end()).min((BYTES_AT_ONCE / self.largest.max(1)).max(1));
+        Ok(taken)
+    }
+
+    /// Removes messages from the queue.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when an ack could not be sent; messages that are not acked stay.
+    pub async fn ack(&mut self, tags: &[u64]) -> Result<(), BrokerError> {
+        let Some(last) = tags.iter().max() else { return Ok(()) };
+        if tags.len() == self.in_hand {
+            self.in_hand = 0;
+            return self.ack_one(*last, true).await;
+        }
+        for some in tags.chunks(ACKS_AT_ONCE) {
+            for tag in some {
+                self.ack_one(*tag, false).await?;
+            }
+            self.in_hand = self.in_hand.saturating_sub(some.len());
+            self.wait_for_queue().await?;
+        }
+        Ok(())
+    }
+
+    async fn ack_one(&self, tag: u64, multiple: bool) -> Result<(), BrokerError> {
+        within("ack", self.session.channel.basic_ack(tag, BasicAckOptions { multiple })).await
+    }
+
+    /// Waits until the queue has done all that we asked for so far: `basic.get` is answered in its turn. It may bring a message.
+    async fn wait_for_queue(&mut self) -> Result<(), BrokerError> {
+        let get = self.session.channel.basic_get(self.queue.as_str().into(), BasicGetOptions::default());
+        if let Some(message) = within("take messages", get).await? {
+            self.in_hand += 1;
+            self.ahead.push(message.delivery.into());
+        }
+        Ok(())
+    }
+
+    /// Puts all that is in hand back and ends the session. RabbitMQ counts that as a delivery of each, before 4.3; a session that only
+    /// ended would count there, too (<https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling>).
+    pub async fn close(self) {
+        if let Err(error) = self.give_back().await {
+            // The end of the connection gives them back as well.
+            tracing::debug!("giving back messages of {}: {error}", self.queue);
+        }
+        self.session.close().await;
+    }
+
+    async fn give_back(&self) -> Result<(), BrokerError> {
+        let all = BasicNackOptions { multiple: true, requeue: true };
+        within("give messages back", self.session.channel.basic_nack(0, all)).await?;
+        // Its answer comes after RabbitMQ has taken the messages back.
+        let delete =
+            self.session.channel.queue_delete(self.lock.as_str().into(), QueueDeleteOptions::default());
+        within("give messages back", delete).await.map(drop)
+    }
+}
+
+impl From<Delivery> for Taken {
+    fn from(delivery: Delivery) -> Self {
+        Self {
+            tag: delivery.delivery_tag,
+            body: delivery.data,
+            routing_key: delivery.routing_key.into(),
+            envelope: Envelope(delivery.properties),
+        }
+    }
+}

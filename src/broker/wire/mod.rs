@@ -1,0 +1,77 @@
+//! The connection to RabbitMQ below the client library: what it could not parse is made readable before it comes to it.
+//!
+//! Whoever may publish chooses the bytes of a message's properties. lapin ends the connection over a text that is not UTF-8, and
+//! overflows the stack of its thread over tables in tables. RabbitMQ would deliver the message again with the next connection,
+//! and everything that was delivered beside it. So each frame is looked at first: `frames` finds those that carry texts of others,
+//! `repair` makes them readable and notes in a header of ours what was wrong.
+
+mod frames;
+mod repair;
+mod stream;
+
+use std::future::Future;
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::{Duration, Instant};
+
+use async_rs::traits::Reactor;
+use async_rs::util::RuntimeParts;
+use async_rs::{Runtime, Tokio};
+use futures_util::io::{AsyncRead, AsyncWrite};
+use futures_util::{Stream, TryFutureExt as _};
+use lapin::tcp::{AMQPUriTcpExt as _, AsyncTcpStream, OwnedTLSConfig};
+use lapin::uri::AMQPUri;
+use lapin::{Connection, ConnectionProperties};
+
+pub(super) use repair::UNREADABLE;
+use stream::Readable;
+
+/// Connects as lapin would, with every frame made readable.
+pub(super) async fn connect(
+    uri: AMQPUri,
+    properties: ConnectionProperties,
+    tls: OwnedTLSConfig,
+) -> lapin::Result<Connection> {
+    let tokio = Tokio::current();
+    let runtime = Runtime::new(RuntimeParts::new(tokio.clone(), ReadableTokio(tokio.clone())));
+    let tokio = Runtime::new(tokio);
+    let connect = async move |uri: AMQPUri, _| {
+        let stream = uri.connect_with_config_async(tls.as_ref(), &tokio).await?;
+        Ok(AsyncTcpStream::Plain(Readable::new(stream)))
+    };
+    Connection::connector(uri, runtime, connect, properties).await
+}
+
+/// Tokio, but for the type of its streams. lapin takes a transport of ours only together with a reactor that names it.
+#[derive(Clone, Debug)]
+struct ReadableTokio(Tokio);
+
+type TokioStream = AsyncTcpStream<<Tokio as Reactor>::TcpStream>;
+
+impl Reactor for ReadableTokio {
+    type TcpStream = Readable<TokioStream>;
+    type Sleep = <Tokio as Reactor>::Sleep;
+
+    fn register<H: Read + Write + AsFd + AsRawFd + Send + 'static>(
+        &self,
+        socket: H,
+    ) -> io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static> {
+        self.0.register(socket)
+    }
+
+    fn sleep(&self, duration: Duration) -> Self::Sleep {
+        self.0.sleep(duration)
+    }
+
+    fn interval(&self, period: Duration) -> impl Stream<Item = Instant> + Send + 'static {
+        self.0.interval(period)
+    }
+
+    fn tcp_connect_addr(
+        &self,
+        address: SocketAddr,
+    ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
+        self.0.tcp_connect_addr(address).map_ok(|stream| Readable::new(AsyncTcpStream::Plain(stream)))
+    }
+}

@@ -1,0 +1,138 @@
+//! What each queue holds. A queue that does not exist, or about which RabbitMQ does not answer, hides no other.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::broker::{Broker, BrokerError, Depth, Names, Taker};
+
+/// How often to ask again for a queue that could not be counted: RabbitMQ logs each such question as an error.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(30);
+
+/// A queue.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Queue {
+    pub(super) name: String,
+    pub(super) kind: &'static str,
+    /// Messages that nobody has in hand, and consumers; nothing when RabbitMQ does not say.
+    pub(super) ready: Option<u32>,
+    pub(super) consumers: Option<u32>,
+    /// Why it does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) problem: Option<String>,
+}
+
+/// Counts what queues hold, over one session.
+#[derive(Default)]
+pub(super) struct Depths {
+    taker: Option<Taker>,
+    /// Queues that could not be counted, by name: when that was, and what is shown of them.
+    uncounted: HashMap<String, (Instant, Option<Queue>)>,
+}
+
+impl Depths {
+    /// What the queues hold now. Those that do not exist are left out, but for the load queue.
+    pub(super) async fn count(&mut self, broker: &Broker, names: &Names) -> Result<Vec<Queue>, BrokerError> {
+        let mut taker = match self.taker.take() {
+            Some(taker) => taker,
+            None => broker.taker().await?,
+        };
+        let mut queues = Vec::new();
+        for (name, kind) in all(names) {
+            if let Some((_, shown)) =
+                self.uncounted.get(&name).filter(|(at, _)| at.elapsed() < ASK_AGAIN_AFTER)
+            {
+                queues.extend(shown.clone());
+                continue;
+            }
+            let shown = match taker.depth(&name).await {
+                Ok(depth) => {
+                    self.uncounted.remove(&name);
+                    Some(counted(name, kind, depth))
+                }
+                Err(error) => {
+                    // Fails when not the queue but the connection is the trouble.
+                    taker.recover().await.map_err(|_| error.clone())?;
+                    let shown = uncounted(&name, kind, &error);
+                    if let Some(Queue { problem: Some(problem), .. }) = &shown
+                        && !self.uncounted.contains_key(&name)
+                    {
+                        tracing::warn!("cannot look into {name}: {problem}");
+                    }
+                    self.uncounted.insert(name, (Instant::now(), shown.clone()));
+                    shown
+                }
+            };
+            queues.extend(shown);
+        }
+        self.taker = Some(taker);
+        Ok(queues)
+    }
+
+    /// Ends the session.
+    pub(super) async fn rest(&mut self) {
+        if let Some(taker) = self.taker.take() {
+            taker.close().await;
+        }
+    }
+}
+
+/// The queues to count. The archive comes last: it alone can be slow to answer.
+fn all(names: &Names) -> Vec<(String, &'static str)> {
+    let mut all = vec![(names.load().to_owned(), "load")];
+    all.extend(names.retries().map(|(name, _)| (name, "retry")));
+    all.extend([(names.dead(), "dead"), (names.gaps(), "gaps"), (names.unrouted(), "unrouted")]);
+    all.push((names.archive(), "archive"));
+    all
+}
+
+fn counted(name: String, kind: &'static str, Depth { ready, consumers }: Depth) -> Queue {
+    measure(kind, &name, ready, consumers);
+    Queue { name, kind, ready: Some(ready), consumers: Some(consumers), problem: None }
+}
+
+/// What is shown of a queue that could not be counted.
+fn uncounted(name: &str, kind: &'static str, error: &BrokerError) -> Option<Queue> {
+    let problem = match error {
+        BrokerError::NoSuchQueue { .. } => {
+            measure(kind, name, 0, 0);
+            if kind != "load" {
+                return None;
+            }
+            "it does not exist: check --queue and --namespace (ETL_NAMESPACE), or start a loader with them"
+                .to_owned()
+        }
+        error => error.to_string(),
+    };
+    Some(Queue { name: name.to_owned(), kind, ready: None, consumers: None, problem: Some(problem) })
+}
+
+fn measure(kind: &'static str, name: &str, ready: u32, consumers: u32) {
+    // Queues' names are of the configuration: a dozen.
+    let gauge = |metric: &'static str| metrics::gauge!(metric, "queue" => name.to_owned(), "kind" => kind);
+    gauge("github_etl_queue_messages_ready").set(ready);
+    gauge("github_etl_queue_consumers").set(consumers);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absent_queue_is_left_out_and_trouble_is_of_its_queue_alone() {
+        let absent = BrokerError::NoSuchQueue { operation: "count messages", reason: "no queue".into() };
+        assert!(uncounted("n.archive", "archive", &absent).is_none());
+        let load = uncounted("n.load", "load", &absent).unwrap();
+        assert!(load.problem.unwrap().contains("does not exist"));
+        let trouble = BrokerError::Lost {
+            operation: "count messages",
+            reason: "NOT_FOUND - home node 'rabbit@a' of durable queue 'n.archive' in vhost '/' is down"
+                .into(),
+        };
+        let archive = uncounted("n.archive", "archive", &trouble).unwrap();
+        assert_eq!((archive.ready, archive.consumers), (None, None));
+        assert!(archive.problem.unwrap().contains("home node"));
+    }
+}

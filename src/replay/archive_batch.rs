@@ -1,0 +1,62 @@
+//! Which messages of the archive are to be published.
+
+use super::feeder::Target;
+use super::stretch::Stretch;
+use crate::broker::{Archived, Outgoing};
+use crate::config::SelectArgs;
+use crate::lack::{self, Lack};
+use crate::terminal::Escaped;
+
+/// What a batch of the archive holds of what was asked for.
+pub(super) struct Chosen {
+    /// To be published.
+    pub(super) messages: Vec<Outgoing>,
+    /// Their types and sizes.
+    pub(super) kinds: Vec<Option<(String, usize)>>,
+    /// How many are of other types.
+    pub(super) unwanted: u64,
+    /// Records of events that the archive lacks.
+    pub(super) lacks: Vec<Lack>,
+    /// The offset behind all of these.
+    pub(super) next: u64,
+}
+
+/// Chooses from `batch` what lies in `position` and `select` wants, up to its limit.
+pub(super) fn choose(batch: Vec<Archived>, position: &Stretch, select: &SelectArgs) -> Chosen {
+    let limit = select.limit.unwrap_or(u64::MAX);
+    let (messages, kinds, lacks) =
+        (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()), Vec::new());
+    let mut chosen = Chosen { messages, kinds, unwanted: 0, lacks, next: position.next };
+    for message in batch {
+        // A chunk is sent whole, so it may begin before what was asked for.
+        if message.offset < position.next {
+            continue;
+        }
+        let is_enough = position.tally.events + chosen.messages.len() as u64 >= limit;
+        if message.offset >= position.end || is_enough {
+            break;
+        }
+        chosen.next = message.offset + 1;
+        if message.envelope.kind().as_deref() == Some(lack::KIND) {
+            chosen.lacks.extend(record(&message));
+        } else if select.wants(&message.routing_key) {
+            chosen.kinds.push(Some((message.routing_key.clone(), message.body.len())));
+            let route = Target::LoadQueue.route(message.routing_key);
+            chosen.messages.push(Outgoing { route, body: message.body, envelope: message.envelope });
+        } else {
+            chosen.unwanted += 1;
+        }
+    }
+    chosen
+}
+
+/// The record that a message is, if it is one.
+fn record(message: &Archived) -> Option<Lack> {
+    let offset = message.offset;
+    Lack::parse(&message.body)
+        .inspect_err(|why| {
+            let why = Escaped(why);
+            tracing::warn!("offset {offset} of the archive says that it is a record of missing events, and is none: {why}");
+        })
+        .ok()
+}

@@ -1,0 +1,53 @@
+//! What `replay archive` says of events that the archive lacks. Pure.
+
+use super::tally::thousands;
+use crate::gharchive::{Hour, What};
+use crate::lack::Lack;
+
+/// An event can be published so many hours after it was created: GitHub shows some late, and rare sources are polled rarely.
+const LATE_HOURS: i64 = 6;
+/// GH Archive may see an event an hour later than the fetcher.
+const AFTER_HOURS: i64 = 1;
+
+/// Says what is missing, and how to load it into the load queue `queue`.
+pub(super) fn sentence(lack: &Lack, queue: &str) -> String {
+    let Lack { from, to, events } = lack;
+    let (events, hours) = (thousands(*events), hours(lack));
+    format!(
+        "the archive lacks {events} events that were published from {} to {}; `replay gharchive {hours} --queue {queue}` loads them where they are missing, `replay gharchive {hours} --queue {queue} --archive` writes them into the archive as well",
+        from.format(TIME),
+        to.format(TIME),
+    )
+}
+
+/// The line of the summary that counts what is missing.
+pub(super) fn summary(lack: &Lack) -> String {
+    let (events, from, to) = (thousands(lack.events), lack.from.format(TIME), lack.to.format(TIME));
+    format!("the archive lacks {events} events published from {from} to {to}: see the log\n")
+}
+
+const TIME: &str = "%Y-%m-%dT%H:%M:%SZ";
+
+/// The hours of GH Archive that may hold the events.
+fn hours(lack: &Lack) -> What {
+    What::Hours { first: Hour::of(lack.from).plus(-LATE_HOURS), last: Hour::of(lack.to).plus(AFTER_HOURS) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_reach_from_before_the_first_event_to_behind_the_last() {
+        let (from, to) = ("2026-01-01T03:00:09Z".parse().unwrap(), "2026-01-01T23:01:40Z".parse().unwrap());
+        let lack = Lack { from, to, events: 1234 };
+        assert_eq!(hours(&lack).to_string(), "2025-12-31-21..2026-01-02-0");
+        let sentence = sentence(&lack, "eu");
+        assert!(
+            sentence.starts_with("the archive lacks 1,234 events that were published from 2026-01-01T03:00:09Z to 2026-01-01T23:01:40Z; `replay gharchive 2025-12-31-21..2026-01-02-0 --queue eu` loads"),
+            "{sentence}"
+        );
+        // What is printed can be typed.
+        assert_eq!(hours(&lack).to_string().parse(), Ok(hours(&lack)));
+    }
+}

@@ -1,0 +1,90 @@
+//! RabbitMQ as a reader of the archive sees it: asked until it answers, given up where it has lost the stream.
+
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::{ArchiveStart, Broker, BrokerError};
+use crate::health::{Dependency, Health};
+use crate::retry::{Backoff, Interrupted};
+
+/// How long a RabbitMQ that answers may be without the archive. After a start it is for some seconds, a busy one for longer.
+const DOWN_MAX: Duration = Duration::from_secs(30);
+
+/// RabbitMQ has answered for [`DOWN_MAX`] that it does not have the archive.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub(super) struct ArchiveLost(BrokerError);
+
+/// Where the archive is.
+pub(super) struct Source<'a> {
+    broker: &'a Broker,
+    server: Dependency,
+    shutdown: CancellationToken,
+    /// It has answered once: from then on no fault is final but the loss of the archive.
+    has_answered: bool,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn new(broker: &'a Broker, health: &Health, shutdown: CancellationToken) -> Self {
+        let server = health.dependency(format!("RabbitMQ at {} (reading the archive)", broker.address()));
+        Self { broker, server, shutdown, has_answered: false }
+    }
+
+    /// Reports that RabbitMQ has ended a session.
+    pub(super) fn away(&self, error: &BrokerError) {
+        self.server.away(error);
+    }
+
+    /// Asks until RabbitMQ answers.
+    ///
+    /// # Errors
+    /// [`ArchiveLost`]; [`Interrupted`]; and a fault that waiting cannot help before the first answer.
+    pub(super) async fn ask<T>(
+        &mut self,
+        ask: impl AsyncFn(&Broker) -> Result<T, BrokerError>,
+    ) -> anyhow::Result<T> {
+        let mut backoff = Backoff::for_server();
+        let mut down_since = None;
+        loop {
+            let asked = tokio::select! {
+                asked = ask(self.broker) => asked,
+                () = self.shutdown.cancelled() => return Err(Interrupted.into()),
+            };
+            let error = match asked {
+                Ok(answer) => {
+                    self.server.up();
+                    self.has_answered = true;
+                    return Ok(answer);
+                }
+                Err(error) => error,
+            };
+            if error.waiting_cannot_help() && !self.has_answered {
+                return Err(error.into());
+            }
+            if !matches!(error, BrokerError::ArchiveDown { .. }) {
+                down_since = None;
+            } else if down_since.get_or_insert_with(Instant::now).elapsed() >= DOWN_MAX {
+                return Err(ArchiveLost(error).into());
+            }
+            self.server.away(&error);
+            backoff.pause(&self.shutdown).await?;
+        }
+    }
+
+    /// The offset of the first message at or behind `start`; nothing when there is none.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub(super) async fn offset(&mut self, start: ArchiveStart) -> anyhow::Result<Option<u64>> {
+        self.ask(async |broker| broker.archive_offset(start).await).await
+    }
+
+    /// The offset of the last message; nothing when the archive is empty.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub(super) async fn end(&mut self) -> anyhow::Result<Option<u64>> {
+        self.ask(async |broker| broker.archive_end().await).await
+    }
+}

@@ -1,0 +1,226 @@
+//! Sends letters back where they belong: to their load queue, the exchange of events, or the queue of gaps.
+
+use std::collections::BTreeMap;
+
+use tokio_util::sync::CancellationToken;
+
+use super::super::feeder::{Feeder, Target};
+use super::super::{patiently, tally::thousands};
+use crate::broker::{Broker, BrokerError, Outgoing, Route, Taken};
+use crate::config::DeadArgs;
+use crate::dead_letters::{Home, home, id};
+use crate::health::{Dependency, Health};
+use crate::retry::Interrupted;
+use crate::terminal::Escaped;
+
+/// So many letters that cannot be sent are named in the log.
+const NAMED_IN_LOG: u64 = 10;
+
+/// Publishes letters with confirms.
+pub(super) struct Senders<'a> {
+    args: &'a DeadArgs,
+    broker: &'a Broker,
+    health: &'a Health,
+    server: Dependency,
+    shutdown: CancellationToken,
+    /// One for each load queue, by its name below the namespace.
+    feeders: BTreeMap<String, Feeder>,
+    /// Whether a queue exists, by its whole name.
+    queues: BTreeMap<String, bool>,
+    sent: Sent,
+    refused: u64,
+}
+
+/// How many letters went where.
+#[derive(Default)]
+struct Sent {
+    to_exchange: u64,
+    to_load_queues: u64,
+    to_gaps: u64,
+}
+
+/// A letter on its way.
+struct Parcel {
+    tag: u64,
+    home: Home,
+    message: Outgoing,
+}
+
+impl<'a> Senders<'a> {
+    pub(super) fn new(
+        args: &'a DeadArgs,
+        broker: &'a Broker,
+        health: &'a Health,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let server = health.dependency(format!("RabbitMQ at {} (dead letters)", broker.address()));
+        Self {
+            args,
+            broker,
+            health,
+            server,
+            shutdown,
+            feeders: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            sent: Sent::default(),
+            refused: 0,
+        }
+    }
+
+    /// How many leave together at most.
+    pub(super) fn at_once(&self) -> usize {
+        Feeder::at_once_of(&self.args.pace)
+    }
+
+    /// Letters that could not be sent.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Where the letters went, for a sentence.
+    pub(super) fn whereto(&self) -> String {
+        let names = self.broker.names();
+        if !self.args.is_unrouted() {
+            return format!("back to {}", names.load());
+        }
+        let Sent { to_exchange, to_load_queues, to_gaps } = self.sent;
+        let [events, letters, gaps] = [to_exchange, to_load_queues, to_gaps].map(thousands);
+        format!(
+            "back where they belong ({events} events to {}, {letters} dead letters to their load queues, {gaps} gap records to {})",
+            names.exchange(),
+            names.gaps()
+        )
+    }
+
+    /// Publishes `batch`, and gives the tags of the letters that are confirmed.
+    pub(super) async fn send(&mut self, batch: Vec<Taken>) -> anyhow::Result<Vec<u64>> {
+        let mut parcels: BTreeMap<String, Vec<Parcel>> = BTreeMap::new();
+        for letter in batch {
+            let home = self.home(&letter);
+            if let Some(missing) = self.missing_queue(&home).await? {
+                self.refuse(&letter, &format!("queue {missing} does not exist"));
+                continue;
+            }
+            let through = match &home {
+                Home::LoadQueue(queue) => queue.clone(),
+                Home::Exchange | Home::Gaps => "load".to_owned(),
+            };
+            parcels.entry(through).or_default().push(parcel(letter, home, self.broker));
+        }
+        let mut tags = Vec::new();
+        for (queue, parcels) in parcels {
+            tags.extend(self.publish(&queue, parcels).await?);
+        }
+        Ok(tags)
+    }
+
+    fn home(&self, letter: &Taken) -> Home {
+        match self.args.is_unrouted() {
+            true => home(letter, self.broker.names()),
+            false => Home::LoadQueue(self.args.queue.clone()),
+        }
+    }
+
+    /// The queue that a letter would need and that does not exist. Those of our own load queue are declared when we publish.
+    async fn missing_queue(&mut self, home: &Home) -> Result<Option<String>, Interrupted> {
+        let queue = match home {
+            Home::Exchange => return Ok(None),
+            Home::LoadQueue(_) if !self.args.is_unrouted() => return Ok(None),
+            Home::LoadQueue(queue) => self.broker.of_queue(queue).names().load().to_owned(),
+            Home::Gaps => self.broker.names().gaps(),
+        };
+        if !self.queues.contains_key(&queue) {
+            let exists = patiently(&self.server, &self.shutdown, async || self.exists(&queue).await).await?;
+            self.queues.insert(queue.clone(), exists);
+        }
+        Ok(if self.queues.get(&queue) == Some(&true) { None } else { Some(queue) })
+    }
+
+    async fn exists(&self, queue: &str) -> Result<bool, BrokerError> {
+        let taker = self.broker.taker().await?;
+        let looked = taker.depth(queue).await;
+        taker.close().await;
+        match looked {
+            Ok(_) => Ok(true),
+            Err(BrokerError::NoSuchQueue { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn publish(&mut self, queue: &str, parcels: Vec<Parcel>) -> anyhow::Result<Vec<u64>> {
+        let (tags, messages): (Vec<_>, Vec<_>) =
+            parcels.into_iter().map(|parcel| ((parcel.tag, parcel.home), parcel.message)).unzip();
+        let feeder = self.feeder(queue).await?;
+        let refused = feeder.publish(&messages).await?;
+        self.refused += refused.len() as u64;
+        for one in &refused {
+            tracing::error!("left where it is: {}", one.reason);
+        }
+        let is_refused = |place: usize| refused.iter().any(|one| one.place == place);
+        let sent = tags.into_iter().enumerate().filter(|(place, _)| !is_refused(*place));
+        Ok(sent
+            .map(|(_, (tag, home))| {
+                self.sent.count(&home);
+                tag
+            })
+            .collect())
+    }
+
+    /// The feeder of a load queue, connected.
+    async fn feeder(&mut self, queue: &str) -> anyhow::Result<&mut Feeder> {
+        if !self.feeders.contains_key(queue) {
+            let broker = self.broker.of_queue(queue);
+            let shutdown = self.shutdown.clone();
+            let mut feeder = Feeder::new(&broker, Target::LoadQueue, &self.args.pace, self.health, shutdown);
+            feeder.open().await?;
+            self.feeders.insert(queue.to_owned(), feeder);
+        }
+        self.feeders.get_mut(queue).ok_or_else(|| anyhow::anyhow!("no feeder for {queue}"))
+    }
+
+    fn refuse(&mut self, letter: &Taken, why: &str) {
+        self.refused += 1;
+        if self.refused <= NAMED_IN_LOG {
+            let id = id(letter).unwrap_or_default();
+            tracing::error!("message '{}' is left where it is: {why}", Escaped(&id));
+        }
+    }
+
+    /// Says goodbye to RabbitMQ.
+    pub(super) async fn close(&mut self) {
+        for feeder in self.feeders.values_mut() {
+            feeder.close().await;
+        }
+    }
+}
+
+impl Sent {
+    fn count(&mut self, home: &Home) {
+        match home {
+            Home::Exchange => self.to_exchange += 1,
+            Home::LoadQueue(_) => self.to_load_queues += 1,
+            Home::Gaps => self.to_gaps += 1,
+        }
+    }
+}
+
+/// The message as it was before, but for its history.
+fn parcel(letter: Taken, home: Home, broker: &Broker) -> Parcel {
+    let Taken { tag, body, routing_key, envelope } = letter;
+    let message = match &home {
+        Home::Exchange => {
+            Outgoing { route: Route::Event { kind: routing_key }, body, envelope: envelope.copied() }
+        }
+        Home::Gaps => {
+            Outgoing { route: Route::Queue(broker.names().gaps()), body, envelope: envelope.copied() }
+        }
+        Home::LoadQueue(_) => {
+            // What RabbitMQ dead-lettered on its own has no note of ours; its type is what it was published under.
+            let own = (routing_key != broker.names().unrouted()).then_some(routing_key);
+            let routing_key = envelope.original_routing_key().or_else(|| envelope.kind()).or(own);
+            let routing_key = routing_key.unwrap_or_else(|| Route::KIND_OTHER.into());
+            Outgoing { route: Target::LoadQueue.route(routing_key), body, envelope: envelope.redriven() }
+        }
+    };
+    Parcel { tag, home, message }
+}
