@@ -46,6 +46,11 @@ pub struct FetchArgs {
     /// given: GitHub's X-Poll-Interval, or longer where that would use up the quota before its time]
     #[arg(long, value_parser = duration(POLL_INTERVAL_MIN, DAY, "30s"), value_name = "DURATION")]
     pub poll_interval: Option<Duration>,
+
+    /// How often a poll of a source takes all that GitHub shows, and not only what is new on top: events that GitHub shows
+    /// late are found below. Such as 10m; at most so often, and only while more than half of the quota is left
+    #[arg(long, default_value = "10m", value_parser = duration(SWEEP_EVERY_MIN, DAY, "10m"), value_name = "DURATION")]
+    pub sweep_every: Duration,
 }
 
 impl FetchArgs {
@@ -120,6 +125,8 @@ impl FromStr for Source {
 
 /// The shortest interval we poll at, whatever the user or GitHub says.
 const POLL_INTERVAL_MIN: Duration = Duration::from_millis(100);
+/// A sweep costs two requests more than a poll.
+const SWEEP_EVERY_MIN: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

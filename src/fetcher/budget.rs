@@ -95,6 +95,11 @@ impl Budget {
         spread(quota.remaining, resets_in, round_requests)
     }
 
+    /// More than half of the quota is left, or GitHub tells none: there are requests for what is not urgent.
+    pub(super) fn is_ample(&self) -> bool {
+        self.quota.is_none_or(|(quota, _)| quota.limit.is_some_and(|limit| quota.remaining > limit / 2))
+    }
+
     /// Requests left of the quota, if GitHub tells.
     pub(super) fn remaining(&self) -> Option<u64> {
         self.quota.map(|(quota, _)| quota.remaining)
@@ -176,6 +181,19 @@ mod tests {
         assert_eq!((budget.pace(1, now), budget.pace(1, now + s(50))), (s(10), s(5)));
         assert_eq!(budget.pace(1, now + s(101)), s(0));
         assert_eq!((budget.remaining(), budget.closed_for(now)), (Some(10), None));
+    }
+
+    #[test]
+    fn the_quota_is_ample_while_more_than_half_is_left_and_where_there_is_none() {
+        let told = |remaining, limit| {
+            let quota = Quota { remaining, limit, resets_in: s(900) };
+            let mut budget = Budget::default();
+            let hints = Hints { quota: Some(quota), ..Hints::default() };
+            budget.learn(&events(), &Answer { outcome: Outcome::NotModified, hints }, Instant::now());
+            budget.is_ample()
+        };
+        assert!(Budget::default().is_ample() && told(2501, Some(5000)) && told(31, Some(60)));
+        assert!(!told(2500, Some(5000)) && !told(30, Some(60)) && !told(0, Some(0)) && !told(9000, None));
     }
 
     fn limited(wait: Option<Duration>) -> Outcome {

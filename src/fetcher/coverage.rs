@@ -132,12 +132,14 @@ mod tests {
             polls in proptest::collection::vec((-5_000_i64..5_000, any::<u32>()), 1..20),
             asked in -10_000_i64..10_000,
         ) {
-            let mut coverage = Coverage::default();
+            let (mut coverage, mut other) = (Coverage::default(), Coverage::default());
+            other.add(after(0), &[]);
             for (at, missed_s) in polls {
                 let gap = Gap { from: after(0), to: after(missed_s.into()), events_in_poll: 1 };
                 coverage.add(after(at), &[gap]);
                 for now in [after(at), after(asked)] {
                     prop_assert!((0.0..=1.0).contains(&coverage.ratio(now)));
+                    prop_assert!((0.0..=1.0).contains(&Coverage::ratio_of_all([coverage, other], now)));
                 }
             }
         }

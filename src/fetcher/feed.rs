@@ -14,7 +14,7 @@ use super::snapshot::FeedSnapshot;
 use super::trouble::Trouble;
 use super::walk::{Found, Step, Walk};
 use crate::config::Source;
-use crate::github::{Client, Outcome, poll_interval};
+use crate::github::{Client, Hints, Outcome, poll_interval};
 use crate::retry::{Backoff, Interrupted, doubled};
 
 /// What GitHub has always asked for; used until it says otherwise.
@@ -58,8 +58,11 @@ pub(super) struct Feed {
     pub trouble: Trouble,
     first_page: Url,
     etag: Option<String>,
-    /// Requests that the last poll took.
+    /// Requests that the last poll took, without those that only a sweep makes.
     requests: u32,
+    /// How often a poll sweeps, at most.
+    sweep_every: Duration,
+    swept: Instant,
     /// When the last poll's first answer came: intervals count from here.
     answered: Instant,
     /// The same by the clock, which goes on while no process runs.
@@ -70,8 +73,8 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    /// A feed that is due at once.
-    pub(super) fn new(source: Source, client: &Client) -> Self {
+    /// A feed that is due at once, and swept after the first `sweep_every`.
+    pub(super) fn new(source: Source, client: &Client, sweep_every: Duration) -> Self {
         let now = Instant::now();
         Self {
             first_page: client.first_page(&source),
@@ -82,6 +85,8 @@ impl Feed {
             trouble: Trouble::none(format!("GitHub's feed {source} at {}", client.server())),
             etag: None,
             requests: 1,
+            sweep_every,
+            swept: now,
             answered: now,
             answered_at: Utc::now(),
             backoff: Backoff::between(FAILED_WAIT_MIN, FAILED_WAIT_MAX),
@@ -126,7 +131,7 @@ impl Feed {
         budget: &mut Budget,
         shutdown: &CancellationToken,
     ) -> Result<(Walk, End), Interrupted> {
-        let mut walk = Walk::default();
+        let mut walk = self.begin_walk(budget);
         let mut page = (self.first_page.clone(), self.etag.clone());
         self.requests = 0;
         loop {
@@ -136,22 +141,54 @@ impl Feed {
             };
             let now = Instant::now();
             budget.learn(&self.source, &answer, now);
-            self.requests += 1;
-            if self.requests == 1 {
-                (self.answered, self.answered_at) = (now, Utc::now());
-                self.interval = answer.hints.poll_interval.unwrap_or(self.interval);
+            if !walk.meets_before() {
+                self.count_request(&answer.hints, now);
             }
-            let step = match answer.outcome {
-                Outcome::Page(page) => walk.take(page, &self.memory),
-                other => return Ok((walk, End::of(other))),
+            let end = match answer.outcome {
+                Outcome::Page(taken) => match walk.take(taken, &self.memory) {
+                    Step::Next(next) if budget.closed_for(now).is_none() => {
+                        page = (next, None);
+                        continue;
+                    }
+                    Step::Next(_) => End::Limited { status: None },
+                    Step::Whole => End::Whole,
+                },
+                other => End::of(other),
             };
-            match step {
-                Step::Whole => return Ok((walk, End::Whole)),
-                Step::Next(_) if budget.closed_for(now).is_some() => {
-                    return Ok((walk, End::Limited { status: None }));
-                }
-                Step::Next(next) => page = (next, None),
+            let end = self.end_walk(&walk, end, now);
+            return Ok((walk, end));
+        }
+    }
+
+    /// A plain walk, or a sweep if one is due and there are requests for it.
+    fn begin_walk(&mut self, budget: &Budget) -> Walk {
+        let now = Instant::now();
+        if now < self.swept + self.sweep_every || !budget.is_ample() {
+            return Walk::default();
+        }
+        Walk::sweep()
+    }
+
+    /// How a walk ends. A sweep that breaks off below what was seen before has all that a plain walk would have.
+    fn end_walk(&mut self, walk: &Walk, end: End, now: Instant) -> End {
+        let end = match end.fault() {
+            Some(fault) if walk.meets_before() => {
+                tracing::warn!(source = %self.source, fault, "{}: a search for late events broke off: {fault}", self.source);
+                End::Whole
             }
+            _ => end,
+        };
+        if end == End::Whole && walk.sweeps() {
+            self.swept = now;
+        }
+        end
+    }
+
+    fn count_request(&mut self, hints: &Hints, now: Instant) {
+        self.requests += 1;
+        if self.requests == 1 {
+            (self.answered, self.answered_at) = (now, Utc::now());
+            self.interval = hints.poll_interval.unwrap_or(self.interval);
         }
     }
 

@@ -1,10 +1,11 @@
 use super::*;
+use crate::github::{Answer, Page, Quota};
 
 fn feed() -> Feed {
     // The provider may be installed already, by another test.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::new("http://127.0.0.1:1".parse().unwrap(), None).unwrap();
-    Feed::new("events".parse().unwrap(), &client)
+    Feed::new("events".parse().unwrap(), &client, s(600))
 }
 
 fn s(seconds: u64) -> Duration {
@@ -89,6 +90,43 @@ fn a_source_that_is_refused_or_missing_is_asked_less_and_less_often_until_it_ans
     assert_eq!(waits(refused(), 1), [60], "a good poll starts the waits over");
     feed.schedule(&refused(), s(7200), now);
     assert_eq!(feed.due, now + s(7200), "not sooner than a source that gives events");
+}
+
+#[test]
+fn a_sweep_is_due_after_its_time_while_the_quota_is_ample_and_over_when_a_walk_was_whole() {
+    let mut feed = feed();
+    let (ample, start) = (Budget::default(), feed.swept);
+    assert!(!feed.begin_walk(&ample).sweeps(), "not at the start");
+    feed.swept = start - s(600);
+    assert!(feed.begin_walk(&ample).sweeps());
+    let mut scarce = Budget::default();
+    let quota = Quota { remaining: 30, limit: Some(60), resets_in: s(900) };
+    let hints = Hints { quota: Some(quota), ..Hints::default() };
+    scarce.learn(&feed.source, &Answer { outcome: Outcome::NotModified, hints }, start);
+    assert!(!feed.begin_walk(&scarce).sweeps());
+    for end in [End::NotModified, failed()] {
+        let walk = feed.begin_walk(&ample);
+        assert_ne!(feed.end_walk(&walk, end, start), End::Whole);
+        assert!(feed.begin_walk(&ample).sweeps(), "it did not look below");
+    }
+    let walk = feed.begin_walk(&ample);
+    assert_eq!(feed.end_walk(&walk, End::Whole, start), End::Whole);
+    assert!(!feed.begin_walk(&ample).sweeps());
+}
+
+#[test]
+fn a_sweep_that_breaks_off_below_the_overlap_is_a_whole_poll() {
+    let mut feed = feed();
+    let page = || {
+        let body = br#"{"id":"1","type":"X","created_at":"2026-01-01T12:00:00Z"}"#.to_vec();
+        Page { elements: vec![body], next: Some("http://127.0.0.1:1/?page=2".parse().unwrap()), etag: None }
+    };
+    for sees_overlap in [false, true] {
+        let mut walk = Walk::sweep();
+        assert!(matches!(walk.take(page(), &feed.memory), Step::Next(_)));
+        assert_eq!(feed.end_walk(&walk, failed(), feed.answered) == End::Whole, sees_overlap);
+        feed.remember(walk.into_found(), &End::Whole, &[]);
+    }
 }
 
 #[test]

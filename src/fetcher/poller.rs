@@ -53,7 +53,9 @@ impl Poller {
     ) -> anyhow::Result<Self> {
         let client = Client::new(args.api_url()?, token)?;
         Ok(Self {
-            feeds: distinct(&args.sources).map(|source| Feed::new(source.clone(), &client)).collect(),
+            feeds: distinct(&args.sources)
+                .map(|source| Feed::new(source.clone(), &client, args.sweep_every))
+                .collect(),
             publisher: broker.publisher(PARTS, board.health(), true),
             keeper: Keeper::new(&broker, board),
             figures: board.fetcher(),

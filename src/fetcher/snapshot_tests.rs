@@ -18,7 +18,7 @@ fn feed(source: &str) -> Feed {
         let _ = rustls::crypto::ring::default_provider().install_default();
         Client::new("http://127.0.0.1:1".parse().unwrap(), None).unwrap()
     });
-    Feed::new(source.parse().unwrap(), &CLIENT)
+    Feed::new(source.parse().unwrap(), &CLIENT, std::time::Duration::from_secs(600))
 }
 
 /// A page of the events of these seconds, newest first, with a next page.

@@ -1,4 +1,7 @@
 //! One poll's way through a feed's pages, newest first, until it meets what was seen before. Pure.
+//!
+//! GitHub shows some events late, below newer ones that were seen already. So now and then a walk is a *sweep*: it goes on
+//! below what it meets, down to the last page. What a sweep meets there may be late or known, and never makes a gap.
 
 use std::collections::HashSet;
 
@@ -27,6 +30,8 @@ pub(super) struct Walk {
     /// When each event met was created.
     times: Vec<DateTime<Utc>>,
     meets_before: bool,
+    /// It goes on below what was seen before.
+    sweeps: bool,
     /// The page that is taken shows something that an earlier page of this walk has shown.
     repeats: bool,
     /// What slipped by between two requests of this walk.
@@ -75,8 +80,26 @@ pub(super) struct Found {
 }
 
 impl Walk {
+    /// A walk that takes all pages there are.
+    pub(super) fn sweep() -> Self {
+        Self { sweeps: true, ..Self::default() }
+    }
+
+    /// It goes on below what was seen before.
+    pub(super) fn sweeps(&self) -> bool {
+        self.sweeps
+    }
+
+    /// It has met what was seen before: all that is newer is found, and nothing was missed.
+    pub(super) fn meets_before(&self) -> bool {
+        self.meets_before
+    }
+
     /// Takes the next page and says where to go from there.
     pub(super) fn take(&mut self, page: Page, memory: &Memory) -> Step {
+        if self.meets_before && self.has_moved_on(&page, memory) {
+            return Step::Whole;
+        }
         if self.pages == 0 {
             self.etag = page.etag;
         }
@@ -93,9 +116,22 @@ impl Walk {
             self.holes.extend(hole(newest, &self.times[times_before..]));
         }
         match page.next {
-            Some(next) if !self.meets_before && self.pages < PAGES_MAX => Step::Next(next),
+            Some(next) if (self.sweeps || !self.meets_before) && self.pages < PAGES_MAX => Step::Next(next),
             _ => Step::Whole,
         }
+    }
+
+    /// A page below what was seen before shows something new on top: so much has happened since the first request that what lies
+    /// between is not known. The next poll takes it in its order; remembered now, it would hide what lies between.
+    fn has_moved_on(&self, page: &Page, memory: &Memory) -> bool {
+        let newest = self.times.iter().max();
+        let is_new = |event: &Event| {
+            let mark = mark_of(event);
+            newest.is_some_and(|newest| event.created() >= *newest)
+                && !self.met.contains(&mark)
+                && !memory.is_published(mark)
+        };
+        page.elements.iter().filter_map(|body| Event::parse(body).ok()).any(|event| is_new(&event))
     }
 
     fn meet(&mut self, body: Vec<u8>, memory: &Memory) {

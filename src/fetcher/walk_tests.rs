@@ -13,6 +13,10 @@ fn page(seconds: impl DoubleEndedIterator<Item = u32>) -> Page {
     Page { elements: seconds.rev().map(event).collect(), etag: Some("\"e\"".into()), next }
 }
 
+fn copy(page: &Page) -> Page {
+    Page { elements: page.elements.clone(), etag: page.etag.clone(), next: page.next.clone() }
+}
+
 fn last(page: Page) -> Page {
     Page { next: None, ..page }
 }
@@ -134,6 +138,71 @@ fn what_is_not_an_event_is_published_once_and_is_no_overlap() {
     assert_eq!((walked.pages, walked.not_events), (2, 0));
     assert!(!walked.gaps(&memory).is_empty());
     assert_eq!(poll(&mut memory, [with_garbage(8..9), last(with_garbage(7..8))]), ["7", "8"]);
+}
+
+/// The same as [`walk`], by a sweep.
+fn sweep(memory: &Memory, pages: impl IntoIterator<Item = Page>) -> Walk {
+    let mut walk = Walk::sweep();
+    let _ = pages.into_iter().find(|page| walk.take(copy(page), memory) == Step::Whole);
+    walk
+}
+
+fn published(walk: Walk) -> Vec<String> {
+    let elements = walk.into_found().elements;
+    elements.into_iter().map(|element| element.event.map_or("?".into(), |event| event.id)).collect()
+}
+
+/// All of these seconds but some, which come late.
+fn without(seconds: std::ops::Range<u32>, late: std::ops::Range<u32>) -> Vec<u32> {
+    seconds.filter(|second| !late.contains(second)).collect()
+}
+
+#[test]
+fn a_sweep_goes_on_below_the_overlap_and_finds_what_came_late() {
+    let mut memory = Memory::default();
+    let of = |seconds: &[u32]| page(seconds.iter().copied());
+    poll(&mut memory, [of(&without(200..300, 205..207)), page(100..200), page(0..100)]);
+    let now = || [page(210..310), page(110..210), page(10..110)];
+    let plain = walk(&memory, now()).0;
+    assert_eq!((plain.pages, published(plain)), (1, ids(300..310)), "a plain walk stops at the overlap");
+    let swept = sweep(&memory, now());
+    assert_eq!((swept.pages, swept.gaps(&memory), swept.already_seen), (3, vec![], 288));
+    assert_eq!(published(swept), [ids(205..207), ids(300..310)].concat(), "oldest first, each once");
+}
+
+#[test]
+fn a_sweep_finds_the_gaps_that_a_plain_walk_finds_and_no_others() {
+    let mut memory = Memory::default();
+    poll(&mut memory, [page(200..300), page(100..200), page(0..100)]);
+    for pages in [
+        || vec![page(250..350), page(150..250), page(50..150)],
+        || vec![page(400..500), page(300..400), page(200..300)],
+        || vec![page(900..1000), page(800..900), page(700..800)],
+        || vec![page(300..400), page(420..520), page(320..420)],
+        || vec![page(299..399), last(page(0..0))],
+    ] {
+        assert_eq!(sweep(&memory, pages()).gaps(&memory), walk(&memory, pages()).0.gaps(&memory));
+    }
+}
+
+#[test]
+fn a_page_below_the_overlap_that_shows_news_is_left_to_the_next_poll() {
+    let mut memory = Memory::default();
+    poll(&mut memory, [page(200..300), page(100..200), page(0..100)]);
+    // 250 events happen between the first two requests: what is on the second page does not follow on what is on the first.
+    let found = sweep(&memory, [page(210..310), page(360..460), page(260..360)]);
+    assert_eq!((found.pages, found.gaps(&memory)), (1, vec![]));
+    let found = found.into_found();
+    memory.remember_walked(&found.marks, found.newest);
+    assert_eq!(poll(&mut memory, [page(460..560), page(360..460), page(260..360)]), ids(310..560));
+}
+
+#[test]
+fn a_sweep_of_a_small_feed_ends_where_the_feed_ends() {
+    let mut memory = Memory::default();
+    poll(&mut memory, [last(page(0..10))]);
+    let swept = sweep(&memory, [last(page(5..15))]);
+    assert_eq!((swept.pages, swept.meets_before(), published(swept)), (1, true, ids(10..15)));
 }
 
 #[test]

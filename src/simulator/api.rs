@@ -94,6 +94,7 @@ impl Api {
         if *filter == Filter::All && wanted.page == 1 {
             self.feed.poll(now);
         }
+        self.feed.enter_late(misbehave::late(faults), now);
         let start = misbehave::shifted(faults, wanted.start());
         let mut events = self.feed.page(filter, start, wanted.per_page);
         let count = events.len();

@@ -9,6 +9,11 @@ use serde_json::Value;
 
 use super::Generator;
 
+/// Events of GitHub's largest page.
+const PAGE_MAX: usize = 100;
+/// How long ago generated events happened that enter late.
+const LATE: TimeDelta = TimeDelta::minutes(10);
+
 /// A window onto an endless (generated) or finite (recorded) run of events.
 pub(super) struct Feed {
     /// Newest first. At most `window` entries, which bounds the memory.
@@ -75,22 +80,29 @@ impl Feed {
     /// Lets the next `count` events enter (fewer when the recording ends); `created_at` is for generated ones.
     pub(super) fn enter(&mut self, count: u64, created_at: impl Fn(u64) -> DateTime<Utc>) {
         for index in 0..count {
-            let raw = match &mut self.source {
-                Source::Generated(generator) => generator.next_event(created_at(index)).into(),
-                Source::Recorded(rest) => match rest.next() {
-                    Some(raw) => raw,
-                    None => return,
-                },
-            };
+            let Some(raw) = self.source.next(created_at(index)) else { return };
             self.push(raw);
+        }
+    }
+
+    /// Lets the next `count` events enter below the newest page.
+    pub(super) fn enter_late(&mut self, count: u64, now: DateTime<Utc>) {
+        for _ in 0..count {
+            let Some(raw) = self.source.next(now - LATE) else { return };
+            self.insert(PAGE_MAX.min(self.visible.len()), raw);
         }
     }
 
     /// Puts an event on top.
     pub(super) fn push(&mut self, raw: Bytes) {
+        self.insert(0, raw);
+    }
+
+    /// Puts an event below so many others.
+    fn insert(&mut self, below: usize, raw: Bytes) {
         self.tally.entered += 1;
         self.unfetched += 1;
-        self.visible.push_front(Entry::new(raw));
+        self.visible.insert(below, Entry::new(raw));
         if self.visible.len() > self.window
             && let Some(gone) = self.visible.pop_back()
             && !gone.fetched
@@ -150,6 +162,16 @@ impl Feed {
 
     pub(super) fn window(&self) -> usize {
         self.window
+    }
+}
+
+impl Source {
+    /// The next event, `created_at` then if it is generated; nothing at the end of the recording.
+    fn next(&mut self, created_at: DateTime<Utc>) -> Option<Bytes> {
+        match self {
+            Self::Generated(generator) => Some(generator.next_event(created_at).into()),
+            Self::Recorded(rest) => rest.next(),
+        }
     }
 }
 
@@ -245,6 +267,20 @@ mod tests {
         feed.up_to_date();
         feed.poll(now);
         assert_eq!(feed.tally.entered, 5, "the recording is at its end");
+    }
+
+    #[test]
+    fn late_events_enter_below_the_newest_page() {
+        let mut feed = Feed::new(300, recorded(200), Pace::Still);
+        feed.enter(99, |_| Utc::now());
+        feed.enter_late(1, Utc::now());
+        feed.enter(50, |_| Utc::now());
+        feed.enter_late(2, Utc::now());
+        let all = feed.page(&Filter::All, 0, 300);
+        let ids: Vec<_> =
+            [0, 99, 100, 101, 102, 151].map(|at| String::from_utf8_lossy(&all[at]).into_owned()).into();
+        assert_eq!(ids, [149, 49, 151, 150, 48, 99].map(|id| format!(r#"{{"id":{id}}}"#)));
+        assert_eq!((feed.tally.entered, all.len()), (152, 152));
     }
 
     #[test]

@@ -54,6 +54,12 @@ pub(super) fn shifted(faults: &[Fault], start: usize) -> usize {
     start.saturating_sub(usize::try_from(shift).unwrap_or_default())
 }
 
+/// How many events enter late, below the newest page.
+pub(super) fn late(faults: &[Fault]) -> u64 {
+    let late = faults.iter().filter(|fault| fault.kind == Kind::Late);
+    late.map(|fault| u64::try_from(fault.number()).unwrap_or_default()).sum()
+}
+
 /// Changes the events of a page before it is made.
 pub(super) fn spoil_events(faults: &[Fault], events: &mut Vec<Bytes>) {
     for fault in faults {

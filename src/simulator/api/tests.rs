@@ -223,6 +223,10 @@ fn pages_can_be_spoiled() {
     let before = events(&github.get("/events?per_page=10", &[]));
     assert_eq!(shifted[..4], before[6..]);
     assert!(page("empty-page", "/events").is_empty());
+    let github = with_faults(&["late:events=3,first=1"]);
+    let before = events(&github.get("/events?per_page=100", &[]));
+    assert_eq!(github.0.served().events.entered, 303);
+    assert_eq!(events(&github.get("/events?per_page=100", &[])), before, "the first page stays as it was");
 }
 
 #[test]

@@ -26,6 +26,7 @@ pub enum Kind {
     SkewedDate,
     Duplicates,
     PageShift,
+    Late,
     NotAnEvent,
     ForeignLink,
 }
@@ -49,7 +50,7 @@ const fn text(name: &'static str, default: Option<&'static str>) -> Option<Own> 
     Some(Own { name, default, whole_number: false })
 }
 
-pub const KINDS: [Row; 25] = [
+pub const KINDS: [Row; 26] = [
     Row("secondary-limit", Kind::SecondaryLimit, number("seconds", "60"), "403 with Retry-After"),
     Row("too-many-requests", Kind::TooManyRequests, number("seconds", "60"), "429 with Retry-After"),
     Row(
@@ -97,6 +98,12 @@ pub const KINDS: [Row; 25] = [
         Kind::PageShift,
         number("events", "10"),
         "so many events again that were on the page before",
+    ),
+    Row(
+        "late",
+        Kind::Late,
+        number("events", "1"),
+        "so many events enter below the newest page, ten minutes old if generated",
     ),
     Row(
         "not-an-event",

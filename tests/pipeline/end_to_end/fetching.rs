@@ -79,6 +79,28 @@ fn what_polling_missed_is_recorded_as_a_gap() {
 }
 
 #[test]
+fn events_that_github_shows_late_below_a_page_that_overlaps_are_found_by_a_sweep() {
+    const LATE: std::ops::Range<u32> = 150..153;
+    let corner = Corner::new("late");
+    let time = |second: u32| format!("2015-01-01T12:{:02}:{:02}Z", second / 60, second % 60);
+    let recording: Vec<_> =
+        (0..400).map(|n| event(n).at(&time(if LATE.contains(&n) { 20 } else { n })).bytes()).collect();
+    // Ten more with each poll; with the fifteenth poll those that come late, below the newest hundred.
+    let fault = ["--fault", "late:events=3,page=1,after=14,first=1"];
+    let github = GitHub::recorded(&recording, &[&["--per-poll", "10"][..], &fault].concat());
+    let fetcher = corner.fetcher(&github.url, &["--sweep-every", "1s"]);
+    github.until_all_fetched(recording.len());
+    fetcher.stop();
+    let mut published: Vec<_> = corner.take_all("load").into_iter().map(|message| message.body).collect();
+    let mut expected = recording;
+    published.sort();
+    expected.sort();
+    assert_eq!(published.len(), 400);
+    assert!(published == expected, "each event is published once, byte for byte");
+    assert_eq!(corner.ready("gaps"), 0, "a sweep finds no gap where there is none");
+}
+
+#[test]
 fn several_sources_are_polled_by_one_fetcher_and_once_tells_which_of_them_failed() {
     let corner = Corner::new("sources");
     // The first request is for the events, the next for the organisation, and fails.
