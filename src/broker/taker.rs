@@ -1,14 +1,9 @@
 //! Taking messages from a queue one at a time: what is not acked in the end stands in the queue again.
 
-use std::time::Duration;
-
 use lapin::options::{BasicAckOptions, BasicGetOptions};
 
-use super::session::{Session, within, within_time};
+use super::session::{DELIVERY_TIMEOUT, Session, within, within_time};
 use super::{Broker, BrokerError, Envelope};
-
-/// RabbitMQ 3.10 needs 5 s and more for a single message whose headers fill a frame with tables in tables.
-const TAKE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A message in hand, not acked yet.
 pub struct Taken {
@@ -60,7 +55,7 @@ impl Taker {
     pub async fn take(&self, queue: &str) -> Result<Option<Taken>, BrokerError> {
         // Unlike a consumer, this is not bounded by a prefetch: whoever looks through a queue has all of it in hand at once.
         let get = self.0.channel.basic_get(queue.into(), BasicGetOptions { no_ack: false });
-        Ok(within_time(TAKE_TIMEOUT, "take a message", get).await?.map(|message| Taken {
+        Ok(within_time(DELIVERY_TIMEOUT, "take a message", get).await?.map(|message| Taken {
             tag: message.delivery.delivery_tag,
             body: message.delivery.data,
             routing_key: message.delivery.routing_key.into(),

@@ -62,6 +62,9 @@ impl Fault {
             "NOAUTH" | "WRONGPASS" => {
                 Self::Unusable(format!("{text} (check user and password in --redis-url, REDIS_PASSWORD)"))
             }
+            "ERR" if text.contains("DB index") => Self::Unusable(format!(
+                "{text} (the number behind the host in --redis-url, REDIS_URL, must be below its setting databases, 16 unless changed)"
+            )),
             "ERR" if text.contains("max number of clients") => Self::ServerAway(text),
             "ERR" | "CROSSSLOT" | "NOPROTO" | "EXECABORT" => Self::Misconfigured(text),
             // A code we do not know: let it be tried a bounded number of times and then looked at by a person.

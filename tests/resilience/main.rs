@@ -8,6 +8,7 @@ mod duplicates;
 mod github;
 mod limits;
 mod network;
+mod poison;
 mod quorum;
 mod redis_refuses;
 mod redis_restarts;

@@ -7,7 +7,7 @@ use std::fmt;
 pub(in crate::broker) const UNREADABLE: &str = "x-etl-unreadable";
 /// Tables and lists in one another beyond this are cut off. lapin's thread, with a stack of 2 MiB, overflowed with 1,500; RabbitMQ's
 /// own headers have 3.
-const DEPTH_MAX: usize = 32;
+const DEPTH_MAX: usize = 128;
 /// Of larger properties that were not readable, only RabbitMQ's own headers are kept, because the note has to fit the frame too.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
 /// RabbitMQ's headers that readers rely on.

@@ -39,7 +39,7 @@ fn hostile_messages() -> Vec<Hostile> {
     let key = "the name of a header is not UTF-8";
     let inner = table(&[(BAD, long(b"x"))]);
     let array = [b"A", &u32::try_from(inner.len()).unwrap().to_be_bytes()[..], &inner].concat();
-    let deep = "headers are nested deeper than 32 levels";
+    let deep = "headers are nested deeper than 128 levels";
     let headers = [
         (vec![(BAD, long(b"x")), (b"x-own", long(b"y"))], key),
         (vec![(b"outer", inner)], key),
