@@ -4,7 +4,7 @@ use futures_util::{FutureExt, StreamExt};
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{FieldTable, ShortString};
 
-use super::session::{Session, within};
+use super::session::{DELIVERY_TIMEOUT, Session, within};
 use super::{Broker, BrokerError, Envelope, Part, envelope};
 
 /// A message from the load queue, not acked yet.
@@ -102,7 +102,7 @@ impl Consumer {
     /// # Errors
     /// [`BrokerError`] when RabbitMQ does not answer, or the queue does not exist.
     pub async fn ready_in(&self, queue: &str) -> Result<u32, BrokerError> {
-        Ok(self.session.depth(queue).await?.ready)
+        Ok(self.session.depth_within(DELIVERY_TIMEOUT, queue).await?.ready)
     }
 
     /// Checks that the session is alive, for callers that are not waiting for a delivery.

@@ -15,7 +15,7 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
-use super::session::{Session, within};
+use super::session::{DELIVERY_TIMEOUT, Session, within};
 use super::{Broker, BrokerError, Depth, Envelope};
 
 /// Messages that are on their way to us at once: few until it is known how large they are.
@@ -26,8 +26,6 @@ const BYTES_AT_ONCE: usize = 8 * 1024 * 1024;
 const ACKS_AT_ONCE: usize = 24;
 /// A message that is ready comes within this time, unless a program that is not ours has taken it.
 const QUIET: Duration = Duration::from_secs(1);
-/// RabbitMQ 3.10 needs 5 s and more for a single message whose headers fill a frame with tables in tables.
-const FIRST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A message in hand, not acked yet.
 #[derive(Debug)]
@@ -118,7 +116,7 @@ impl QueueReader {
         let mut consumer = within(OPERATION, subscribe).await?;
         let mut taken = Vec::new();
         while taken.len() < usize::from(prefetch)
-            && let patience = if taken.is_empty() { FIRST_TIMEOUT } else { QUIET }
+            && let patience = if taken.is_empty() { DELIVERY_TIMEOUT } else { QUIET }
             && let Ok(Some(delivery)) = tokio::time::timeout(patience, consumer.next()).await
         {
             taken.push(Taken::from(delivery.map_err(|error| BrokerError::from_lapin(OPERATION, &error))?));

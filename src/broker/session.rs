@@ -15,6 +15,9 @@ use crate::config::{AmqpUrl, UsageError};
 
 /// How long a single answer from RabbitMQ may take. lapin itself waits for ever.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same for what comes behind or with a delivery: RabbitMQ needs 5 s and more for a single message whose headers fill a frame
+/// with tables in tables.
+pub(super) const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Declaring a dozen quorum queues on a fresh node takes a second or two; a busy machine needs more.
 const DECLARE_TIMEOUT: Duration = Duration::from_secs(30);
 /// A silent connection is given up after twice this.
@@ -87,9 +90,14 @@ impl Session {
 
     /// What `queue` holds now; an error when it does not exist.
     pub(super) async fn depth(&self, queue: &str) -> Result<Depth, BrokerError> {
+        self.depth_within(ANSWER_TIMEOUT, queue).await
+    }
+
+    /// The same, for sessions on which the answer may come behind deliveries.
+    pub(super) async fn depth_within(&self, limit: Duration, queue: &str) -> Result<Depth, BrokerError> {
         let look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
         let declare = self.channel.queue_declare(queue.into(), look, FieldTable::default());
-        let found = within("look for a queue", declare).await?;
+        let found = within_time(limit, "look for a queue", declare).await?;
         Ok(Depth { ready: found.message_count(), consumers: found.consumer_count() })
     }
 

@@ -52,9 +52,9 @@ impl RedisUrl {
     pub fn parse(text: &SecretString, password: Option<&SecretString>) -> Result<Self, UsageError> {
         let mut url = parse_url(text, "--redis-url (REDIS_URL)", &["redis", "rediss"], REDIS_EXAMPLE)?;
         let database = url.path().trim_start_matches('/');
-        if !database.is_empty() && database.parse::<u32>().is_err() {
+        if !database.is_empty() && !database.parse::<i32>().is_ok_and(|number| number >= 0) {
             return Err(UsageError(format!(
-                "--redis-url (REDIS_URL): the path must be a database number, as in {REDIS_EXAMPLE}0"
+                "--redis-url (REDIS_URL): the path must be the number of a database, below 16 unless Redis is set otherwise, as in {REDIS_EXAMPLE}0"
             )));
         }
         if let (None, Some(password)) = (url.password(), password) {

@@ -14,7 +14,7 @@ mod rebuilt;
 
 use std::borrow::Cow;
 
-use chrono::{DateTime, Datelike, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::value::RawValue;
 
 use fields::RawFields;
@@ -34,7 +34,7 @@ pub struct Event<'a> {
     pub id: Cow<'a, str>,
     /// The event's type, such as `PushEvent`; never empty.
     pub kind: Cow<'a, str>,
-    /// When it happened, as `2015-01-01T12:00:01Z`: UTC, a fraction only if it has one.
+    /// When it happened, as `2015-01-01T12:00:01Z`: UTC, a fraction only if it has one, and at most a day from now.
     pub created_at: Cow<'a, str>,
     created: DateTime<Utc>,
     size: usize,
@@ -160,12 +160,18 @@ fn parse_kind(text: &str) -> Result<Cow<'_, str>, NotAnEvent> {
         .ok_or(NotAnEvent::Invalid("type", "must be a string that is not empty"))
 }
 
+/// How far an event may be ahead of our clock. Clocks differ by seconds; a time beyond is an error or a hoax, and its hour would
+/// lead the board for as long as hours are kept.
+const AHEAD_MAX: TimeDelta = TimeDelta::days(1);
+
 fn parse_created_at(text: &str) -> Result<(Cow<'_, str>, DateTime<Utc>), NotAnEvent> {
-    const EXPECTED: NotAnEvent =
-        NotAnEvent::Invalid("created_at", "must be an RFC 3339 time of the years 1970 to 9999");
+    const EXPECTED: NotAnEvent = NotAnEvent::Invalid(
+        "created_at",
+        "must be an RFC 3339 time from 1970 to a day from now, by the clock of this machine",
+    );
     let sent = fields::unquote(text).ok_or(EXPECTED)?;
     let time = DateTime::parse_from_rfc3339(&sent).map_err(|_| EXPECTED)?.to_utc();
-    if !(1970..=9999).contains(&time.year()) {
+    if time < DateTime::UNIX_EPOCH || time > Utc::now() + AHEAD_MAX {
         return Err(EXPECTED);
     }
     // GitHub's own form needs no rewriting; any other is brought to it, so that the same instant has one spelling.

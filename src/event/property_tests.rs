@@ -128,6 +128,9 @@ fn check(body: &[u8]) -> Result<(), TestCaseError> {
     prop_assert!(!event.id.contains(char::is_control));
     prop_assert_eq!(event.hour(), event.created().format("%Y-%m-%d-%H").to_string());
     prop_assert!(event.actor_login().is_none_or(|login| login.len() <= body.len()));
+    prop_assert!(
+        event.created() >= DateTime::UNIX_EPOCH && event.created() <= Utc::now() + TimeDelta::days(1)
+    );
     // The normal form of a time is its own normal form.
     let again = format!(r#"{{"id":"1","type":"x","created_at":"{}"}}"#, event.created_at);
     let same = Event::parse(again.as_bytes()).unwrap().created_at.into_owned();

@@ -222,3 +222,15 @@ fn bodies_are_the_bytes_that_came_and_the_etag_is_the_first_pages() {
     assert_eq!(found.elements[1].body, body);
     assert_eq!(found.etag.as_deref(), Some("\"e\""));
 }
+
+#[test]
+fn an_event_of_the_year_9999_is_passed_on_and_hides_no_gap() {
+    let mut memory = Memory::default();
+    let hoax = br#"{"id":"hoax","type":"PushEvent","created_at":"9999-12-31T23:59:59Z"}"#.to_vec();
+    let mut first = last(page(0..10));
+    first.elements.insert(0, hoax);
+    let published = poll(&mut memory, [first]);
+    assert_eq!(published.len(), 11, "the loaders say why it is no event");
+    let (walked, _) = walk(&memory, [last(page(20..30))]);
+    assert_eq!(walked.gaps(&memory).len(), 1, "up to 9 s and from 20 s on is known");
+}

@@ -75,7 +75,7 @@ impl Session<'_> {
     /// Gathers until RabbitMQ may send no more, or has no more.
     async fn fill_up(&mut self) -> Result<(), BrokerError> {
         self.gather_arrived();
-        while self.acks.unacked() < usize::from(self.loader.prefetch) {
+        while self.acks.unacked() < usize::from(self.prefetch) {
             if self.consumer.ready_in(self.loader.broker.names().load()).await? == 0 {
                 break;
             }

@@ -12,6 +12,7 @@ mod batch;
 mod counts;
 mod ending;
 mod failures;
+mod history;
 mod pace;
 mod patience;
 mod progress;
@@ -36,6 +37,7 @@ use crate::status::Board;
 use crate::store::{LoadPolicy, Store, Suspect};
 use counts::Counts;
 use failures::FailureLane;
+use history::History;
 use pace::Pace;
 use refusals::Refusals;
 use rules::Rules;
@@ -120,11 +122,12 @@ async fn consume_until_done(
 ) -> anyhow::Result<()> {
     let mut backoff = Backoff::for_server();
     let mut was_open = false;
+    let mut history = History::default();
     let mut fruitless = Backoff::between(Duration::from_secs(1), Duration::from_secs(3600));
     let mut settled_before = 0;
     readiness::meet_redis(loader, shutdown).await?;
     while readiness::wait_until_redis_loads(loader, shutdown).await.is_ok() {
-        match session::run(loader, lane, shutdown, &mut backoff, &mut was_open).await {
+        match session::run(loader, lane, shutdown, &mut backoff, &mut was_open, &mut history).await {
             Ok(End::Drained | End::Stopped) => return Ok(()),
             Ok(End::Unfinished) => continue,
             Ok(End::Released) => {

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::config::{Bots, LoadArgs};
+use crate::config::{Bots, LoadArgs, undocumented};
 use crate::event::{Event, is_bot};
 use crate::store::Score;
 
@@ -16,6 +16,12 @@ pub(super) struct Rules {
 
 impl Rules {
     pub(super) fn new(args: &LoadArgs) -> Self {
+        let chosen = args.types.iter().chain(args.scores.iter().map(|score| &score.kind));
+        for kind in undocumented(chosen.map(String::as_str)) {
+            tracing::warn!(
+                "GitHub does not document events of type {kind}: nothing is loaded or scored for them unless some come"
+            );
+        }
         Self {
             types: args.types.iter().cloned().collect(),
             weights: args.scores.iter().map(|score| (score.kind.clone(), score.weight)).collect(),

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::acks::AckTracker;
 use super::batch::{self, Outcome};
 use super::failures::{FailureLane, Fate, Leaving, Told};
+use super::history::History;
 use super::patience::Patience;
 use super::progress::DrainBar;
 use super::waiting::{Waiting, Work};
@@ -47,25 +48,24 @@ pub(super) async fn run(
     shutdown: &CancellationToken,
     backoff: &mut Backoff,
     was_open: &mut bool,
+    history: &mut History,
 ) -> Result<End, BrokerError> {
+    let prefetch = history.prefetch(loader.prefetch);
     let opened = tokio::select! {
-        opened = loader.broker.consume(loader.prefetch) => opened?,
+        opened = loader.broker.consume(prefetch) => opened?,
         () = shutdown.cancelled() => return Ok(End::Stopped),
     };
     *was_open = true;
     backoff.reset();
     loader.rabbitmq.up();
     let queue = loader.broker.names().load();
-    tracing::info!(
-        queue,
-        prefetch = loader.prefetch,
-        "consuming {queue} from RabbitMQ at {}",
-        loader.broker.address()
-    );
+    tracing::info!(queue, prefetch, "consuming {queue} from RabbitMQ at {}", loader.broker.address());
     let (told_sender, told) = mpsc::channel(usize::from(loader.prefetch));
+    let opened_at = Instant::now();
     let mut session = Session {
         loader,
         lane,
+        prefetch,
         consumer: opened,
         acks: AckTracker::default(),
         waiting: Waiting::new(loader.batch_size, loader.concurrency),
@@ -76,7 +76,9 @@ pub(super) async fn run(
         in_lane: 0,
         before_lane: VecDeque::new(),
     };
-    let end = session.pump(shutdown).await?;
+    let ended = session.pump(shutdown, history).await;
+    history.session_ended(opened_at.elapsed(), ended.is_err());
+    let end = ended?;
     // One that hangs does not answer; then closing the socket has to do.
     let _ = tokio::time::timeout(CLOSE_MAX, session.consumer.close()).await;
     Ok(end)
@@ -85,6 +87,8 @@ pub(super) async fn run(
 pub(super) struct Session<'a> {
     pub(super) loader: &'a Loader,
     pub(super) lane: &'a FailureLane,
+    /// Deliveries that may be unacked at once.
+    pub(super) prefetch: u16,
     pub(super) consumer: Consumer,
     pub(super) acks: AckTracker,
     pub(super) waiting: Waiting,
@@ -105,13 +109,13 @@ pub(super) struct Session<'a> {
 pub(super) type Done = (Vec<Delivery>, Vec<Outcome>);
 
 impl Session<'_> {
-    async fn pump(&mut self, shutdown: &CancellationToken) -> Result<End, BrokerError> {
+    async fn pump(&mut self, shutdown: &CancellationToken, history: &History) -> Result<End, BrokerError> {
         let loader = self.loader;
         let patience = Patience::until(shutdown);
         let begin = |work: Work| work.run(loader, &patience);
         let mut working = FuturesUnordered::new();
         let mut look = tokio::time::interval(LOOK_EVERY);
-        let mut watch = Watch::new(loader, &self.consumer).await?;
+        let mut watch = Watch::new(loader, &self.consumer, history).await?;
         let end = loop {
             tokio::select! {
                 biased;
@@ -140,7 +144,7 @@ impl Session<'_> {
 
     /// Acks when nothing else is in flight, or when the ack covers many deliveries.
     pub(super) async fn ack_if_worth_it(&mut self, nothing_is_in_flight: bool) -> Result<(), BrokerError> {
-        let long_run = ACK_RUN.min(usize::from(self.loader.prefetch) / 4);
+        let long_run = ACK_RUN.min(usize::from(self.prefetch) / 4);
         if nothing_is_in_flight || self.acks.run_length() >= long_run {
             return self.ack_run().await;
         }
@@ -238,7 +242,7 @@ impl Session<'_> {
 
     /// The regular look: is the connection alive, is the lane free again, does a hole hold up acks or has it for too long, is
     /// everything drained?
-    async fn look(&mut self, watch: &mut Watch, idle: bool) -> Result<Option<End>, BrokerError> {
+    async fn look(&mut self, watch: &mut Watch<'_>, idle: bool) -> Result<Option<End>, BrokerError> {
         self.consumer.check()?;
         watch.bar.update(self.loader);
         self.fill_lane();
@@ -253,6 +257,9 @@ impl Session<'_> {
         }
         if watch.hole_stays() {
             self.ack_beyond_hole().await?;
+        }
+        if watch.history.is_over(watch.since.elapsed()) {
+            return Ok(Some(End::Unfinished));
         }
         let is_drained = self.loader.drain && watch.seems_drained(idle && self.queues_are_empty().await?);
         Ok(is_drained.then_some(End::Drained))
@@ -288,17 +295,21 @@ impl Work {
 }
 
 /// What a session remembers from look to look.
-struct Watch {
+struct Watch<'a> {
+    history: &'a History,
+    since: Instant,
     bar: DrainBar,
     /// The oldest delivery that has not settled, and since when it has been that.
     oldest_open: (Option<u64>, Instant),
     seemed_drained: bool,
 }
 
-impl Watch {
-    async fn new(loader: &Loader, consumer: &Consumer) -> Result<Self, BrokerError> {
+impl<'a> Watch<'a> {
+    async fn new(loader: &Loader, consumer: &Consumer, history: &'a History) -> Result<Self, BrokerError> {
         let ready = if loader.drain { consumer.ready_in(loader.broker.names().load()).await? } else { 0 };
         Ok(Self {
+            history,
+            since: Instant::now(),
             bar: DrainBar::start(loader, ready.into()),
             oldest_open: (None, Instant::now()),
             seemed_drained: false,
@@ -318,8 +329,9 @@ impl Watch {
         self.oldest_open.1.elapsed() >= HOLE_MAX
     }
 
-    /// True when two looks in a row saw nothing: deliveries on their way to us are not counted as ready any more.
+    /// True when two looks in a row saw nothing: deliveries on their way to us, or to a session that has failed, are not counted
+    /// as ready any more.
     fn seems_drained(&mut self, empty: bool) -> bool {
-        std::mem::replace(&mut self.seemed_drained, empty) && empty
+        std::mem::replace(&mut self.seemed_drained, empty) && empty && self.history.can_count()
     }
 }

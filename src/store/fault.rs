@@ -77,6 +77,9 @@ impl Fault {
             "NOAUTH" | "WRONGPASS" => {
                 Self::Unusable(format!("{text} (check user and password in --redis-url, REDIS_PASSWORD)"))
             }
+            "ERR" if text.contains("DB index") => Self::Unusable(format!(
+                "{text} (the number behind the host in --redis-url, REDIS_URL, must be below its setting databases, 16 unless changed)"
+            )),
             "ERR" if text.contains("max number of clients") => Self::ServerAway(text),
             "ERR" | "CROSSSLOT" | "NOPROTO" | "EXECABORT" => Self::Misconfigured(text),
             _ => Self::Unknown(text),

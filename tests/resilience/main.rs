@@ -9,6 +9,7 @@ mod github;
 mod limits;
 mod looking;
 mod network;
+mod poison;
 mod quorum;
 mod redis_refuses;
 mod redis_restarts;

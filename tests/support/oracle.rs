@@ -75,6 +75,9 @@ impl Oracle {
             created_at.len() == 20 && created_at.ends_with('Z'),
             "the model knows GitHub's own form only"
         );
+        let created: chrono::DateTime<chrono::Utc> = created_at.parse().unwrap();
+        let latest = chrono::Utc::now() + chrono::TimeDelta::days(1);
+        assert!(created <= latest, "what is that far in the future is no event");
         let hour = format!("{}-{}", &created_at[..10], &created_at[11..13]);
         if !self.marks.insert((text(&event["id"]), created_at)) {
             return false;

@@ -35,6 +35,8 @@ struct Shared {
     slice: Mutex<(usize, Duration)>,
     /// The link to the server that all connections share.
     uplink: Mutex<Option<Uplink>>,
+    /// What breaks a connection when the server sends it.
+    deadly: Mutex<Option<Vec<u8>>>,
     links: Mutex<Vec<Arc<Link>>>,
     /// Bytes taken and not forwarded.
     swallowed: AtomicU64,
@@ -141,6 +143,11 @@ impl Proxy {
         self.shared.next_may_send.load(Ordering::SeqCst) == u64::MAX
     }
 
+    /// Breaks every connection on which the server sends these bytes, before they arrive.
+    pub fn cut_at(&self, bytes: &[u8]) {
+        *self.shared.deadly.lock().unwrap() = Some(bytes.to_vec());
+    }
+
     /// Forwards so many bytes at once, and pauses so long after each; 0 bytes end that.
     pub fn slow(&self, slice: usize, pause: Duration) {
         *self.shared.slice.lock().unwrap() = (slice, pause);
@@ -170,6 +177,7 @@ impl Default for Shared {
             next_may_send: AtomicU64::new(u64::MAX),
             slice: Mutex::default(),
             uplink: Mutex::default(),
+            deadly: Mutex::default(),
             links: Mutex::default(),
             swallowed: AtomicU64::new(0),
         }
@@ -207,6 +215,17 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// True when what came before and `bytes` hold what breaks a connection.
+    fn is_deadly(&self, seen: &mut Vec<u8>, bytes: &[u8]) -> bool {
+        let Some(deadly) = self.deadly.lock().unwrap().clone() else { return false };
+        seen.extend_from_slice(bytes);
+        let is_deadly = memchr::memmem::find(seen, &deadly).is_some();
+        seen.drain(..seen.len().saturating_sub(deadly.len() - 1));
+        is_deadly
+    }
+}
+
 impl Link {
     fn pump(&self, way: Way, shared: &Shared) {
         let (mut from, mut to) = match way {
@@ -215,7 +234,11 @@ impl Link {
         };
         // Small, so that connections share a slow link fairly.
         let mut buffer = [0; 16 * 1024];
+        let mut seen = Vec::new();
         while let Ok(count @ 1..) = from.read(&mut buffer) {
+            if way == Way::ToClient && shared.is_deadly(&mut seen, &buffer[..count]) {
+                return;
+            }
             let allowed = if way == Way::ToServer { self.allow(count) } else { count };
             if way == Way::ToServer {
                 shared.take_uplink(count);

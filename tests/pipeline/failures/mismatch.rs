@@ -4,6 +4,7 @@ use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 
 use crate::support::corner::Corner;
+use crate::support::program::Program;
 use crate::support::redis_server::RedisServer;
 use crate::support::stranger::web_server;
 use crate::support::wait::block_on;
@@ -96,5 +97,20 @@ fn a_redis_that_refuses_our_login_ends_the_program_with_the_remedy_and_without_t
             assert!(ended.stderr.contains(text), "'{text}' is not in\n{}", ended.stderr);
         }
         assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_database_that_redis_does_not_have_ends_the_program_with_the_remedy() {
+    let corner = Corner::undeclared("redisdb", &[]);
+    for program in ["loader", "standalone"] {
+        for number in ["99", "2147483647", "4294967295"] {
+            let url = format!("{}{number}", corner.redis_url);
+            let variables = [("AMQP_URL", corner.amqp_url.as_str()), ("REDIS_URL", &url)];
+            let off: &[&str] = if program == "standalone" { &["--dashboard-listen", "off"] } else { &[] };
+            let ended = Program::start(program, &variables, off).wait();
+            assert!(matches!(ended.code, Some(1 | 2)), "{program} {number}: {}", ended.stderr);
+            assert!(ended.stderr.contains("--redis-url"), "{program} {number}: {}", ended.stderr);
+        }
     }
 }
