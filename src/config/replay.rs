@@ -140,7 +140,7 @@ pub struct GapsArgs {
     pub every: Duration,
 
     /// How long after its hour a file of GH Archive may still appear; a gap is then filled without it and says so
-    #[arg(long, default_value = "3d", value_parser = duration(Duration::ZERO, 3660 * DAY, "3d"), value_name = "DURATION")]
+    #[arg(long, default_value = "3d", value_parser = duration(Duration::ZERO, 365_250 * DAY, "3d"), value_name = "DURATION")]
     pub patience: Duration,
     #[command(flatten)]
     pub mirror: MirrorArgs,

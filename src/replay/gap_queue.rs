@@ -153,9 +153,8 @@ impl GapQueue {
             })
             .unzip();
         let too_large = self.publisher.publish_all(&copies, &self.shutdown).await?;
-        let is_stored =
-            |copy: &Outgoing| !too_large.iter().any(|refused| std::ptr::eq(refused.message, copy));
-        Ok(tags.into_iter().zip(&copies).filter(|(_, copy)| is_stored(copy)).map(|(tag, _)| tag).collect())
+        let is_kept = |copy: &Outgoing| !too_large.iter().any(|refused| std::ptr::eq(refused.message, copy));
+        Ok(tags.into_iter().zip(&copies).filter(|(_, copy)| is_kept(copy)).map(|(tag, _)| tag).collect())
     }
 
     /// Says goodbye to RabbitMQ.
