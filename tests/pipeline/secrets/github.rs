@@ -20,8 +20,9 @@ fn parrot(status: &'static str) -> u16 {
 
 #[test]
 fn no_answer_of_github_shows_the_token() {
-    let corner = Corner::new("parrot");
-    let (statuses, mut suspects) = (
+    // A namespace for each: of several fetchers in one, only one asks GitHub.
+    let (mut corners, statuses, mut suspects) = (
+        Vec::new(),
         [
             "401 Unauthorized",
             "403 Forbidden",
@@ -37,6 +38,7 @@ fn no_answer_of_github_shows_the_token() {
     for program in ["fetcher", "standalone"] {
         let addresses = statuses.map(|status| (status, parrot(status)));
         for (what, port) in addresses.into_iter().chain([("nothing listens", free_port())]) {
+            let corner = Corner::undeclared("parrot", &["load"]);
             let variables = [
                 ("AMQP_URL", corner.amqp_url.as_str()),
                 ("REDIS_URL", &redis_url()),
@@ -45,6 +47,7 @@ fn no_answer_of_github_shows_the_token() {
                 ("GITHUB_TOKEN", GITHUB_TOKEN),
             ];
             suspects.push(Suspect::start(what, program, &variables, &[]));
+            corners.push(corner);
         }
     }
     suspects.into_iter().for_each(|suspect| suspect.shows_nothing_after(" WARN "));
