@@ -65,7 +65,7 @@ impl Names {
         format!("{}.replay", self.load)
     }
 
-    /// The stream of every event published.
+    /// The stream of events that the fetcher published, and `replay --archive`.
     pub fn archive(&self) -> String {
         format!("{}.archive", self.namespace)
     }

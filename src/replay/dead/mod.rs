@@ -1,6 +1,5 @@
 //! `replay dead`: dead letters listed, sent back to their load queue, saved to a file, or discarded.
 
-mod ask;
 mod destination;
 mod letters;
 mod list;
@@ -10,8 +9,8 @@ mod senders;
 use anyhow::bail;
 use tokio_util::sync::CancellationToken;
 
-use super::say;
 use super::tally::thousands;
+use super::{ask, say};
 use crate::broker::Broker;
 use crate::config::{DeadAction, DeadArgs, ListFormat};
 use crate::health::Health;
@@ -82,7 +81,7 @@ async fn discard(
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     if !args.yes {
-        ask::check()?;
+        ask::check("--discard")?;
         let groups = letters.look().await?;
         let count = groups.iter().map(|group| group.count).sum();
         say(&list::show(&groups, ListFormat::Table));
