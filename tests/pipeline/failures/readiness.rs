@@ -113,11 +113,12 @@ fn a_few_that_are_settled_are_acked_while_redis_refuses_others() {
 #[test]
 fn an_idle_loader_notices_that_redis_has_gone_and_that_it_is_back() {
     let mut scene = Scene::start("idleready", &[]);
+    let redis = format!("Redis at 127.0.0.1:{}", scene.redis.port);
     scene.redis.kill();
-    scene.loader.wait_for("is away");
+    scene.loader.wait_for(&format!("{redis} is away"));
     assert!(!scene.status.is_ready());
     scene.redis.restart();
-    scene.loader.wait_for("is back after");
+    scene.loader.wait_for(&format!("{redis} is back after"));
     let bodies = bodies(0..5);
     scene.corner.publish(&bodies);
     scene.ends_well(&bodies);
