@@ -50,6 +50,18 @@ impl Broker {
     }
 }
 
+impl From<lapin::message::Delivery> for Delivery {
+    fn from(delivery: lapin::message::Delivery) -> Self {
+        Self {
+            tag: delivery.delivery_tag,
+            deliveries_before: deliveries_before(&delivery),
+            body: delivery.data,
+            routing_key: delivery.routing_key.into(),
+            envelope: Envelope(delivery.properties),
+        }
+    }
+}
+
 /// Quorum queues count in a header (<https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling>).
 fn deliveries_before(delivery: &lapin::message::Delivery) -> u32 {
     let at_least = u32::from(delivery.redelivered);
@@ -64,13 +76,7 @@ impl Consumer {
     /// [`BrokerError`] when the session has ended; nothing that is unacked is lost, RabbitMQ redelivers it.
     pub async fn next(&mut self) -> Result<Delivery, BrokerError> {
         match self.deliveries.next().await {
-            Some(Ok(delivery)) => Ok(Delivery {
-                tag: delivery.delivery_tag,
-                deliveries_before: deliveries_before(&delivery),
-                body: delivery.data,
-                routing_key: delivery.routing_key.into(),
-                envelope: Envelope(delivery.properties),
-            }),
+            Some(Ok(delivery)) => Ok(delivery.into()),
             Some(Err(error)) => Err(BrokerError::from_lapin("consume", &error)),
             None => Err(BrokerError::Cancelled { queue: self.queue.clone() }),
         }
@@ -97,12 +103,30 @@ impl Consumer {
         within("ack", self.session.channel.basic_ack(tag, BasicAckOptions { multiple: false })).await
     }
 
-    /// Messages ready in `queue` (not those unacked).
+    /// Messages ready in `queue` (not those unacked). 0 may also mean that the queue is slow to answer: see [`Self::get`] and
+    /// [`Self::is_empty`].
     ///
     /// # Errors
     /// [`BrokerError`] when RabbitMQ does not answer, or the queue does not exist.
     pub async fn ready_in(&self, queue: &str) -> Result<u32, BrokerError> {
         Ok(self.session.depth_within(DELIVERY_TIMEOUT, queue).await?.ready)
+    }
+
+    /// Takes one ready message of the consumed queue, beyond the prefetch. None: the queue is empty.
+    ///
+    /// # Errors
+    /// As [`Self::ready_in`].
+    pub async fn get(&self) -> Result<Option<Delivery>, BrokerError> {
+        let message = self.session.get(&self.queue).await?;
+        Ok(message.map(|message| message.delivery.into()))
+    }
+
+    /// Whether no message of `queue` is ready.
+    ///
+    /// # Errors
+    /// As [`Self::ready_in`].
+    pub async fn is_empty(&self, queue: &str) -> Result<bool, BrokerError> {
+        self.session.is_empty(queue).await
     }
 
     /// Checks that the session is alive, for callers that are not waiting for a delivery.

@@ -7,16 +7,16 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use lapin::message::Delivery;
 use lapin::options::{
-    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicNackOptions,
-    BasicQosOptions, QueueDeclareOptions, QueueDeleteOptions,
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
+    QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use super::session::{DELIVERY_TIMEOUT, Session, within};
-use super::{Broker, BrokerError, Depth, Envelope};
+use super::{Broker, BrokerError, Envelope};
 
 /// Messages that are on their way to us at once: few until it is known how large they are.
 const AT_ONCE: std::ops::RangeInclusive<usize> = 16..=256;
@@ -25,7 +25,7 @@ const BYTES_AT_ONCE: usize = 8 * 1024 * 1024;
 /// Acks that RabbitMQ may have to pass on to the queue at once. Beyond 32 a channel keeps them back, and loses them when it is closed.
 const ACKS_AT_ONCE: usize = 24;
 /// A message that is ready comes within this time, unless a program that is not ours has taken it.
-const QUIET: Duration = Duration::from_secs(1);
+const QUIET: Duration = Duration::from_secs(5);
 
 /// A message in hand, not acked yet.
 #[derive(Debug)]
@@ -50,6 +50,8 @@ pub struct QueueReader {
     at_once: usize,
     /// Bytes of the largest message so far.
     largest: usize,
+    /// Messages that this session has received. RabbitMQ numbers them from 1.
+    received: u64,
     /// Messages that were taken and not acked, and those of them that nobody has got from us yet.
     in_hand: usize,
     ahead: Vec<Taken>,
@@ -72,7 +74,16 @@ impl Broker {
         match within("take messages", declare).await {
             Ok(_) => {
                 let (queue, at_once) = (queue.to_owned(), *AT_ONCE.start());
-                Ok(QueueReader { session, queue, lock, at_once, largest: 0, in_hand: 0, ahead: Vec::new() })
+                Ok(QueueReader {
+                    session,
+                    queue,
+                    lock,
+                    at_once,
+                    largest: 0,
+                    received: 0,
+                    in_hand: 0,
+                    ahead: Vec::new(),
+                })
             }
             Err(error) => {
                 session.close().await;
@@ -83,12 +94,18 @@ impl Broker {
 }
 
 impl QueueReader {
-    /// What the queue holds beside the messages that we have in hand.
+    /// How many messages [`Self::take`] can give beyond those that it has given. 0: the queue itself says that it is empty.
     ///
     /// # Errors
     /// As [`super::Taker::depth`].
-    pub async fn depth(&self) -> Result<Depth, BrokerError> {
-        self.session.depth(&self.queue).await
+    pub async fn ready(&mut self) -> Result<u32, BrokerError> {
+        let mut in_queue = self.session.depth(&self.queue).await?.ready;
+        if in_queue == 0 && self.ahead.is_empty() {
+            // The queue may only have been slow to tell its depth.
+            self.wait_for_queue().await?;
+            in_queue = self.session.depth(&self.queue).await?.ready;
+        }
+        Ok(in_queue.saturating_add(u32::try_from(self.ahead.len()).unwrap_or(u32::MAX)))
     }
 
     /// The messages at the head of the queue, `most` at most; none only when none is ready.
@@ -97,10 +114,10 @@ impl QueueReader {
     /// [`BrokerError`] when RabbitMQ does not answer, or the queue does not exist.
     pub async fn take(&mut self, most: usize) -> Result<Vec<Taken>, BrokerError> {
         const OPERATION: &str = "take messages";
+        let ready = if self.ahead.is_empty() { self.ready().await? as usize } else { 0 };
         if !self.ahead.is_empty() {
             return Ok(self.ahead.drain(..most.min(self.ahead.len())).collect());
         }
-        let ready = self.depth().await?.ready as usize;
         let Some(prefetch @ 1..) = u16::try_from(most.min(ready).min(self.at_once)).ok() else {
             return Ok(Vec::new());
         };
@@ -114,18 +131,33 @@ impl QueueReader {
             FieldTable::default(),
         );
         let mut consumer = within(OPERATION, subscribe).await?;
-        let mut taken = Vec::new();
-        while taken.len() < usize::from(prefetch)
-            && let patience = if taken.is_empty() { DELIVERY_TIMEOUT } else { QUIET }
+        let mut deliveries = Vec::new();
+        while deliveries.len() < usize::from(prefetch)
+            && let patience = if deliveries.is_empty() { DELIVERY_TIMEOUT } else { QUIET }
             && let Ok(Some(delivery)) = tokio::time::timeout(patience, consumer.next()).await
         {
-            taken.push(Taken::from(delivery.map_err(|error| BrokerError::from_lapin(OPERATION, &error))?));
+            deliveries.push(delivery);
         }
         let tag = consumer.tag();
         within(OPERATION, channel.basic_cancel(tag, BasicCancelOptions::default())).await?;
+        while let Some(Some(delivery)) = consumer.next().now_or_never() {
+            deliveries.push(delivery);
+        }
+        let from_lapin = |error| BrokerError::from_lapin(OPERATION, &error);
+        let taken = deliveries
+            .into_iter()
+            .map(|delivery| Ok(self.received(delivery.map_err(from_lapin)?)))
+            .collect::<Result<Vec<_>, BrokerError>>()?;
         self.at_once =
             (self.at_once * 2).min(*AT_ONCE.end()).min((BYTES_AT_ONCE / self.largest.max(1)).max(1));
         Ok(taken)
+    }
+
+    fn received(&mut self, delivery: Delivery) -> Taken {
+        self.received += 1;
+        self.in_hand += 1;
+        self.largest = self.largest.max(delivery.data.len());
+        delivery.into()
     }
 
     /// Removes messages from the queue.
@@ -134,7 +166,8 @@ impl QueueReader {
     /// [`BrokerError`] when an ack could not be sent; messages that are not acked stay.
     pub async fn ack(&mut self, tags: &[u64]) -> Result<(), BrokerError> {
         let Some(last) = tags.iter().max() else { return Ok(()) };
-        if tags.len() == self.in_hand {
+        // One ack for all of them, if it cannot cover a message that we have kept or never seen.
+        if tags.len() == self.in_hand && self.received == *last {
             self.in_hand = 0;
             return self.ack_one(*last, true).await;
         }
@@ -154,10 +187,9 @@ impl QueueReader {
 
     /// Waits until the queue has done all that we asked for so far: `basic.get` is answered in its turn. It may bring a message.
     async fn wait_for_queue(&mut self) -> Result<(), BrokerError> {
-        let get = self.session.channel.basic_get(self.queue.as_str().into(), BasicGetOptions::default());
-        if let Some(message) = within("take messages", get).await? {
-            self.in_hand += 1;
-            self.ahead.push(message.delivery.into());
+        if let Some(message) = self.session.get(&self.queue).await? {
+            let taken = self.received(message.delivery);
+            self.ahead.push(taken);
         }
         Ok(())
     }

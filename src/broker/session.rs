@@ -3,7 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
-use lapin::options::QueueDeclareOptions;
+use lapin::message::BasicGetMessage;
+use lapin::options::{BasicGetOptions, BasicNackOptions, QueueDeclareOptions};
 use lapin::tcp::OwnedTLSConfig;
 use lapin::types::{FieldTable, LongString};
 use lapin::uri::AMQPUri;
@@ -88,7 +89,9 @@ impl Session {
         Ok(())
     }
 
-    /// What `queue` holds now; an error when it does not exist.
+    /// What `queue` holds now; an error when it does not exist. A `ready` of 0 is no proof that the queue is empty: RabbitMQ also
+    /// answers 0 when the queue does not answer RabbitMQ within 250 ms (`stat/2` in its `rabbit_quorum_queue.erl`).
+    /// [`Self::get`] and [`Self::is_empty`] ask the queue itself.
     pub(super) async fn depth(&self, queue: &str) -> Result<Depth, BrokerError> {
         self.depth_within(ANSWER_TIMEOUT, queue).await
     }
@@ -101,6 +104,29 @@ impl Session {
         Ok(Depth { ready: found.message_count(), consumers: found.consumer_count() })
     }
 
+    /// Takes one ready message of `queue`. None: the queue is empty.
+    pub(super) async fn get(&self, queue: &str) -> Result<Option<BasicGetMessage>, BrokerError> {
+        get_on(&self.channel, queue).await
+    }
+
+    /// Whether no message of `queue` is ready. A message that is ready although the queue's depth is 0 is taken and given back;
+    /// before 4.3 RabbitMQ counts that as a delivery.
+    pub(super) async fn is_empty(&self, queue: &str) -> Result<bool, BrokerError> {
+        if self.depth_within(DELIVERY_TIMEOUT, queue).await?.ready > 0 {
+            return Ok(false);
+        }
+        // A channel of its own: the session's owner counts the delivery tags of the other.
+        let channel = within("open a channel", self.connection.create_channel()).await?;
+        let found = get_on(&channel, queue).await?;
+        if let Some(message) = &found {
+            let give_back = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
+            within("give a message back", channel.basic_nack(message.delivery.delivery_tag, give_back))
+                .await?;
+        }
+        within("close a channel", channel.close(200, "done".into())).await?;
+        Ok(found.is_none())
+    }
+
     /// Says goodbye, if RabbitMQ answers in time; a blocked one does not, and dropping the connection has to do.
     pub(super) async fn close(self) {
         let goodbye = self.connection.close(200, "done".into());
@@ -108,6 +134,11 @@ impl Session {
             tracing::debug!("closing the connection to RabbitMQ: {error}");
         }
     }
+}
+
+async fn get_on(channel: &Channel, queue: &str) -> Result<Option<BasicGetMessage>, BrokerError> {
+    let get = channel.basic_get(queue.into(), BasicGetOptions::default());
+    within_time(DELIVERY_TIMEOUT, "take a message", get).await
 }
 
 /// Waits for one answer from RabbitMQ, for [`ANSWER_TIMEOUT`] at most.

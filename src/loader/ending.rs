@@ -76,7 +76,7 @@ impl Session<'_> {
     async fn fill_up(&mut self) -> Result<(), BrokerError> {
         self.gather_arrived();
         while self.acks.unacked() < usize::from(self.prefetch) {
-            if self.consumer.ready_in(self.loader.broker.names().load()).await? == 0 {
+            if self.load_queue_is_empty().await? {
                 break;
             }
             if let Ok(next) = timeout(LOOK_EVERY, self.consumer.next()).await {

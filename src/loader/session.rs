@@ -272,15 +272,27 @@ impl Session<'_> {
         Ok(())
     }
 
-    async fn queues_are_empty(&self) -> Result<bool, BrokerError> {
-        let names = self.loader.broker.names();
-        let retries = names.retries().map(|(name, _)| name);
-        for queue in std::iter::once(names.load().to_owned()).chain(retries) {
-            if self.consumer.ready_in(&queue).await? > 0 {
+    async fn queues_are_empty(&mut self) -> Result<bool, BrokerError> {
+        if !self.load_queue_is_empty().await? {
+            return Ok(false);
+        }
+        for (queue, _) in self.loader.broker.names().retries() {
+            if !self.consumer.is_empty(&queue).await? {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// Whether RabbitMQ has nothing more to deliver. Takes a message that its count has missed.
+    pub(super) async fn load_queue_is_empty(&mut self) -> Result<bool, BrokerError> {
+        if self.consumer.ready_in(self.loader.broker.names().load()).await? > 0 {
+            return Ok(false);
+        }
+        let missed = self.consumer.get().await?;
+        let is_empty = missed.is_none();
+        missed.into_iter().for_each(|delivery| self.add(delivery));
+        Ok(is_empty)
     }
 }
 

@@ -115,13 +115,13 @@ impl QueueAccess {
     }
 
     async fn try_open(&self) -> Result<Found, BrokerError> {
-        let reader = self.broker.read_queue(&self.queue).await?;
+        let mut reader = self.broker.read_queue(&self.queue).await?;
         let started = Instant::now();
         let mut has_told = self.looks_again_for.is_zero();
         loop {
-            match reader.depth().await {
-                Ok(depth) if depth.ready > 0 || started.elapsed() >= self.looks_again_for => {
-                    return Ok(Found::Ready(Box::new(reader), depth.ready));
+            match reader.ready().await {
+                Ok(ready) if ready > 0 || started.elapsed() >= self.looks_again_for => {
+                    return Ok(Found::Ready(Box::new(reader), ready));
                 }
                 Ok(_) => {
                     if !std::mem::replace(&mut has_told, true) {

@@ -83,6 +83,15 @@ impl RabbitNode {
         self.ctl(&["eval", "[dets:sync(Table) || Table <- dets:all()]."]);
     }
 
+    /// Stops the process of a quorum queue. RabbitMQ then says that the queue holds nothing.
+    pub fn suspend_queue(&self, queue: &str) {
+        self.ctl(&["eval", &format!("sys:suspend('%2F_{queue}').")]);
+    }
+
+    pub fn resume_queue(&self, queue: &str) {
+        self.ctl(&["eval", &format!("sys:resume('%2F_{queue}').")]);
+    }
+
     /// Stops the writers of all streams, as a full disk would: nothing published to a stream is confirmed.
     pub fn suspend_streams(&self) {
         self.tell_streams("suspend");

@@ -8,6 +8,7 @@ mod probes;
 mod publishing;
 mod queue;
 mod redis;
+mod slow_queue;
 mod strangers;
 mod too_large;
 mod upgrade;

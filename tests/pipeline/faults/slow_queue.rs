@@ -1,0 +1,42 @@
+//! A queue whose process does not answer RabbitMQ for a while: to whoever asks, RabbitMQ says that the queue is empty.
+
+use std::time::Duration;
+
+use crate::support::corner::{Corner, redis_url};
+use crate::support::dump::assert_same;
+use crate::support::events::event;
+use crate::support::letters::failed;
+use crate::support::oracle::Oracle;
+use crate::support::program::{Ended, Program};
+use crate::support::rabbitmq::RabbitNode;
+
+/// Longer than any program takes to start, to look at an empty queue and to end.
+const SILENCE: Duration = Duration::from_secs(6);
+
+/// Lets `program` look at the queue while the queue is silent.
+fn silent(node: &RabbitNode, queue: &str, program: impl FnOnce() -> Program) -> Ended {
+    node.suspend_queue(queue);
+    let program = program();
+    std::thread::sleep(SILENCE);
+    node.resume_queue(queue);
+    program.succeed()
+}
+
+#[test]
+fn a_queue_that_is_slow_to_answer_is_not_taken_for_empty() {
+    let node = RabbitNode::start();
+    let corner = Corner::at("slow-queue", &node.url(), &redis_url());
+    let bodies: Vec<_> = (0..20).map(|id| event(id).bytes()).collect();
+    let (retried, dead) = bodies.split_at(1);
+    let failure = failed("event-count is not a hash");
+
+    corner.publish_to("load.dead", &failure, dead);
+    let state = tempfile::tempdir().unwrap();
+    let replay = || corner.replay(state.path(), &["dead"]);
+    let ended = silent(&node, &corner.queue("load.dead"), replay);
+    assert!(ended.stdout.contains("sent 19 dead letters back"), "{}", ended.stdout);
+
+    corner.publish_to("load.retry.9s", &failure, retried);
+    silent(&node, &corner.queue("load.retry.9s"), || corner.loader(&["--drain"]));
+    assert_same("Redis", &corner.dump(), &Oracle::of(&bodies).lines());
+}
