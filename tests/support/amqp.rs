@@ -6,8 +6,8 @@ use futures_util::StreamExt as _;
 use lapin::message::Delivery;
 use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions,
-    BasicQosOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
-    QueueDeleteOptions,
+    BasicQosOptions, BasicRejectOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions,
+    QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
@@ -161,6 +161,14 @@ impl Amqp {
     pub fn peek(&self, queue: &str) -> Option<Message> {
         let got = block_on(self.channel.basic_get(queue.into(), BasicGetOptions::default())).unwrap()?;
         Some(got.delivery.into())
+    }
+
+    /// Puts the first message back as one that was rejected.
+    pub fn reject_first(&self, queue: &str) {
+        let got = block_on(self.channel.basic_get(queue.into(), BasicGetOptions::default())).unwrap();
+        let Some(message) = got else { return };
+        let requeue = BasicRejectOptions { requeue: true };
+        block_on(self.channel.basic_reject(message.delivery.delivery_tag, requeue)).unwrap();
     }
 
     /// Takes the first `count` messages, many times faster than one by one.

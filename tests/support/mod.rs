@@ -25,4 +25,5 @@ pub mod redis_server;
 pub mod run;
 pub mod status;
 pub mod stranger;
+pub mod terminal;
 pub mod wait;

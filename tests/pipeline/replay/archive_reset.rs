@@ -1,8 +1,6 @@
 //! An archive that RabbitMQ has lost is told, and made anew.
 
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use github_event_etl::broker::Part;
@@ -12,6 +10,7 @@ use crate::support::archive_files::{hour, write};
 use crate::support::corner::Corner;
 use crate::support::rabbitmq::RabbitNode;
 use crate::support::redis_server::RedisServer;
+use crate::support::terminal::{self, replay_on_a_terminal};
 
 const CORE: &[Part] = &[Part::Exchange, Part::LoadQueue, Part::Replay];
 
@@ -95,39 +94,19 @@ fn a_reset_of_a_healthy_archive_deletes_it_and_the_positions_in_it() {
     assert_eq!(published(&corner.replay(state.path(), &["archive"]).succeed().stdout), 12);
 }
 
-#[cfg(target_os = "linux")]
 #[test]
 fn a_reset_asks_on_the_terminal() {
-    if !Path::new("/dev/pts/ptmx").exists() {
-        eprintln!("no terminals can be made here, as in a root without /dev/pts: nothing is tested");
+    if !terminal::can_be_made() {
         return;
     }
     let corner = Corner::new("reset-ask");
     let (state, events) = (tempfile::tempdir().unwrap(), hour(12, 0..10, 5));
     corner.archive(&events);
-    for (answer, words, left) in [("n\n", "nothing is changed", true), ("y\n", "is new", false)] {
-        let shown = on_a_terminal(&corner, state.path(), answer);
+    for (answer, words, left) in [("n", "nothing is changed", true), ("y", "is new", false)] {
+        let shown = replay_on_a_terminal(&corner, state.path(), &["archive", "--reset"], answer);
         assert!(shown.contains(" messages, as RabbitMQ says. "), "{shown}");
         assert!(shown.contains("and declare it anew? [y/N]") && shown.contains(words), "{shown}");
         let replayed = corner.replay(state.path(), &["archive"]).succeed().stdout;
         assert_eq!(replayed == "the archive is empty\n", !left, "{replayed}");
     }
-}
-
-/// Runs a reset on a terminal, answers it, and gives what was shown.
-fn on_a_terminal(corner: &Corner, state: &Path, answer: &str) -> String {
-    let command = format!("{} archive --reset", env!("CARGO_BIN_EXE_replay"));
-    let mut script = Command::new("script")
-        .args(["-qec", &command, "/dev/null"])
-        .env("AMQP_URL", &corner.amqp_url)
-        .env("ETL_NAMESPACE", &corner.namespace)
-        .env("REPLAY_STATE_DIR", state)
-        .current_dir(state)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("script is missing: it is in Debian's bsdutils");
-    script.stdin.as_mut().unwrap().write_all(answer.as_bytes()).unwrap();
-    let output = script.wait_with_output().unwrap();
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }

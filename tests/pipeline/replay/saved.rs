@@ -1,8 +1,6 @@
 //! Dead letters that can never load leave their queue: into a file, or for good.
 
-use std::io::{Read as _, Write as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -10,6 +8,7 @@ use crate::support::corner::{Corner, properties};
 use crate::support::events::event;
 use crate::support::letters::failed;
 use crate::support::program::Ended;
+use crate::support::terminal::{self, replay_on_a_terminal};
 use crate::support::wait::eventually;
 
 fn dead(corner: &Corner, flags: &[&str]) -> Ended {
@@ -120,35 +119,19 @@ fn letters_are_discarded_only_by_who_says_so() {
     assert_eq!(corner.ready("load"), 0);
 }
 
-/// Answers a question that is asked on a terminal; gives what was said there.
-fn on_a_terminal(corner: &Corner, arguments: &str, answer: &str) -> String {
-    let replay = env!("CARGO_BIN_EXE_replay");
-    let mut terminal = Command::new("script")
-        .args(["--quiet", "--return", "--command", &format!("{replay} {arguments}"), "/dev/null"])
-        .env("AMQP_URL", &corner.amqp_url)
-        .env("ETL_NAMESPACE", &corner.namespace)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("script, of util-linux");
-    // It ends with its input, so that stays open.
-    let mut typing = terminal.stdin.take().unwrap();
-    writeln!(typing, "{answer}").unwrap();
-    let mut said = String::new();
-    terminal.stdout.take().unwrap().read_to_string(&mut said).unwrap();
-    terminal.wait().unwrap();
-    said
-}
-
 #[test]
 fn on_a_terminal_it_shows_what_is_discarded_and_asks() {
+    if !terminal::can_be_made() {
+        return;
+    }
     let corner = Corner::new("discard-ask");
+    let state = tempfile::tempdir().unwrap();
     corner.publish_to("load.dead", &failed("not-json"), &[event(1).bytes(), event(2).bytes()]);
-    let said = on_a_terminal(&corner, "dead --discard", "n");
+    let said = replay_on_a_terminal(&corner, state.path(), &["dead", "--discard"], "n");
     assert!(said.contains("not-json") && said.contains("delete 2 messages of"), "{said}");
     assert!(said.contains("nothing is deleted"), "{said}");
     corner.wait_until_ready("load.dead", 2);
-    let said = on_a_terminal(&corner, "dead --discard", "y");
+    let said = replay_on_a_terminal(&corner, state.path(), &["dead", "--discard"], "y");
     assert!(said.contains("discarded 2 dead letters"), "{said}");
     corner.wait_until_ready("load.dead", 0);
 }

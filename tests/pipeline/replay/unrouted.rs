@@ -122,11 +122,9 @@ fn letters_and_records_that_a_policy_moved_come_home() {
     let body = event(1).bytes();
     corner.publish_to("load.dead", &failed("bad"), std::slice::from_ref(&body));
     corner.publish_to("gaps", &properties("gap"), &[GAP.to_vec()]);
-    let state = tempfile::tempdir().unwrap();
-    eventually("both were looked at too often", || {
-        corner.replay(state.path(), &["dead", "--list"]).succeed();
-        let list = ["gaps", "--list", "--base-url", state.path().to_str().unwrap()];
-        corner.replay(state.path(), &list).succeed();
+    // A tool that is not ours: our programs give messages back in a way that RabbitMQ 4.3 does not count.
+    eventually("both were rejected too often", || {
+        ["load.dead", "gaps"].iter().for_each(|queue| corner.amqp().reject_first(&corner.queue(queue)));
         corner.ready("unrouted") == 2
     });
     let ended = unrouted(&corner, &[]);
