@@ -5,9 +5,27 @@ use std::collections::BTreeSet;
 use super::{all_flags, documents, is_code, programs, quoted, read};
 
 /// Flags of other programs that documents name: docker, cargo, redis-cli, promtool, rabbitmqctl.
-const OF_OTHERS: &[&str] =
-    &["--askpass", "--bench", "--build", "--check", "--events", "--lib", "--locked", "--no-deps", "--pattern",
-      "--profile", "--release", "--rm", "--rounds", "--scale", "--scan", "--test", "--all-targets", "--volumes", "--help"];
+const OF_OTHERS: &[&str] = &[
+    "--askpass",
+    "--bench",
+    "--build",
+    "--check",
+    "--events",
+    "--lib",
+    "--locked",
+    "--no-deps",
+    "--pattern",
+    "--profile",
+    "--release",
+    "--rm",
+    "--rounds",
+    "--scale",
+    "--scan",
+    "--test",
+    "--all-targets",
+    "--volumes",
+    "--help",
+];
 
 /// The code blocks of a document, each as its lines without the indent.
 fn code_blocks(text: &str) -> Vec<Vec<&str>> {
@@ -51,7 +69,9 @@ fn words(line: &str) -> Vec<String> {
 /// The program and its arguments, where a command runs one of ours.
 fn ours(line: &str) -> Option<Vec<String>> {
     let mut words = words(line);
-    let is_variable = |word: &String| word.split_once('=').is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'));
+    let is_variable = |word: &String| {
+        word.split_once('=').is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
+    };
     words.drain(..words.iter().take_while(|word| is_variable(word)).count());
     if words.starts_with(&["docker".into(), "compose".into(), "run".into()]) {
         let program = words.iter().position(|word| word == "replay")?;
@@ -100,7 +120,8 @@ fn every_flag_and_target_that_a_document_names_exists() {
                     .filter(|word| !flags.contains(*word) && !OF_OTHERS.contains(word))
                     .map(|word| format!("{document}: {word} in `{quote}`")),
             );
-            if let Some(target) = quote.strip_prefix("make ").and_then(|rest| rest.split_whitespace().next()) {
+            if let Some(target) = quote.strip_prefix("make ").and_then(|rest| rest.split_whitespace().next())
+            {
                 if !makefile.contains(&format!("\n{target}:")) {
                     missing.push(format!("{document}: make {target}"));
                 }

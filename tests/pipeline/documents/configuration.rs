@@ -33,7 +33,9 @@ fn in_backticks(text: &str) -> Vec<String> {
 /// The commands that a heading names: `Every program`, less those in backticks, or those in backticks.
 fn commands_of(heading: &str, all: &[String]) -> Vec<String> {
     let named = in_backticks(heading);
-    let is_named = |command: &String| named.iter().any(|name| command == name || command.starts_with(&format!("{name} ")));
+    let is_named = |command: &String| {
+        named.iter().any(|name| command == name || command.starts_with(&format!("{name} ")))
+    };
     let every = heading.starts_with("Every program");
     all.iter().filter(|command| is_named(command) != every).cloned().collect()
 }
@@ -53,14 +55,19 @@ fn documented(all: &[String]) -> Vec<Row> {
         if line.starts_with('#') {
             heading_commands = commands_of(line.trim_start_matches('#').trim(), all);
         } else if line.starts_with("All flags of ") {
-            let (others, without): (Vec<_>, Vec<_>) = in_backticks(line).into_iter().partition(|word| !word.starts_with("--"));
+            let (others, without): (Vec<_>, Vec<_>) =
+                in_backticks(line).into_iter().partition(|word| !word.starts_with("--"));
             let inherited: Vec<Row> = rows
                 .iter()
                 .filter(|row| row.commands.iter().any(|command| others.contains(command)))
                 .filter(|row| !row.flags.iter().any(|flag| without.contains(flag)))
                 // What every program has, it has from the table of every program.
                 .filter(|row| row.commands.len() == 1)
-                .map(|row| Row { commands: heading_commands.clone(), flags: row.flags.clone(), described: row.described.clone() })
+                .map(|row| Row {
+                    commands: heading_commands.clone(),
+                    flags: row.flags.clone(),
+                    described: row.described.clone(),
+                })
                 .collect();
             assert!(inherited.len() > 5, "{line}");
             rows.extend(inherited);
@@ -78,7 +85,9 @@ fn documented(all: &[String]) -> Vec<Row> {
 
 fn row(columns: &[String], cells: &[String], commands: &[String]) -> Row {
     assert_eq!(columns.len(), cells.len(), "{cells:?}");
-    let cell = |name: &str| columns.iter().position(|column| column == name).map_or("", |place| cells[place].as_str());
+    let cell = |name: &str| {
+        columns.iter().position(|column| column == name).map_or("", |place| cells[place].as_str())
+    };
     let subcommands = in_backticks(cell("of"));
     let is_meant = |command: &&String| {
         let last = command.split(' ').next_back().unwrap();
@@ -96,7 +105,8 @@ fn row(columns: &[String], cells: &[String], commands: &[String]) -> Row {
 }
 
 fn described(arg: &Arg) -> Described {
-    let values = |arg: &Arg| arg.get_default_values().iter().map(|value| value.to_str().unwrap().to_owned()).collect();
+    let values =
+        |arg: &Arg| arg.get_default_values().iter().map(|value| value.to_str().unwrap().to_owned()).collect();
     Described {
         variable: arg.get_env().map(|variable| variable.to_str().unwrap().to_owned()),
         defaults: if arg.get_action().takes_values() { values(arg) } else { Vec::new() },
@@ -136,7 +146,10 @@ fn every_flag_variable_and_default_of_every_program_is_in_the_document_and_no_ot
             // What holds without a value stands in brackets in the help, in the same words.
             let mut brackets = help.split('[').skip(1).filter_map(|rest| rest.split(']').next());
             if !written.without.is_empty() && !brackets.any(|inside| inside.contains(&written.without)) {
-                wrong.push(format!("{name} {flag}: '{}' is not in brackets in its help: {help}", written.without));
+                wrong.push(format!(
+                    "{name} {flag}: '{}' is not in brackets in its help: {help}",
+                    written.without
+                ));
             }
         }
         wrong.extend(in_document.keys().map(|flag| format!("{name} {flag}: no such flag")));
@@ -170,7 +183,8 @@ fn every_variable_of_the_example_is_in_the_document() {
     let document = read(PATH);
     let example = read(".env.example");
     let variables = example.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name);
-    let variables: Vec<_> = variables.filter(|name| name.chars().all(|c| c.is_ascii_uppercase() || c == '_')).collect();
+    let variables: Vec<_> =
+        variables.filter(|name| name.chars().all(|c| c.is_ascii_uppercase() || c == '_')).collect();
     assert!(variables.len() > 20, "{variables:?}");
     for variable in variables {
         assert!(document.contains(&format!("`{variable}`")), "{variable} is not in {PATH}");

@@ -51,11 +51,13 @@ fn every_link_between_documents_leads_to_a_file_and_a_heading() {
 #[test]
 fn every_document_that_a_source_names_exists() {
     let sources = text_below(&["src", "tests", "benches"]);
-    let others = ["docker-compose.yml", ".env.example", "Makefile", "Dockerfile", "lua/load_event.lua"].map(read);
+    let others =
+        ["docker-compose.yml", ".env.example", "Makefile", "Dockerfile", "lua/load_event.lua"].map(read);
     let mut named = 0;
     for text in others.iter().chain([&sources]) {
         for rest in text.split("docs/").skip(1) {
-            let name: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).collect();
+            let name: String =
+                rest.chars().take_while(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).collect();
             if let Some(end) = name.find(".md") {
                 named += 1;
                 let path = format!("docs/{}", &name[..end + 3]);

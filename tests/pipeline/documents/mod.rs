@@ -81,7 +81,9 @@ fn commands() -> Vec<(String, Command)> {
 
 /// The options of a command, without `--help` and `--version`.
 fn options(command: &Command) -> impl Iterator<Item = &Arg> {
-    command.get_arguments().filter(|arg| arg.get_long().is_some_and(|long| !["help", "version"].contains(&long)))
+    command
+        .get_arguments()
+        .filter(|arg| arg.get_long().is_some_and(|long| !["help", "version"].contains(&long)))
 }
 
 /// The flags of every command together.
