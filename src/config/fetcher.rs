@@ -42,7 +42,7 @@ pub struct FetchArgs {
     #[arg(long = "source", default_value = "events", value_name = "SOURCE")]
     pub sources: Vec<Source>,
 
-    /// Poll each source at this interval, such as 10s, whatever GitHub asks for, until its quota is used up [when not
+    /// Poll each source at this interval (100ms to 1day), whatever GitHub asks for, until its quota is used up [when not
     /// given: GitHub's X-Poll-Interval, or longer where that would use up the quota before its time]
     #[arg(long, value_parser = duration(POLL_INTERVAL_MIN, DAY, "30s"), value_name = "DURATION")]
     pub poll_interval: Option<Duration>,

@@ -135,7 +135,7 @@ pub struct GapsArgs {
     #[arg(long, conflicts_with_all = ["list", "dry_run", "queue"])]
     pub watch: bool,
 
-    /// How often --watch looks
+    /// How often --watch looks (1s to 1day)
     #[arg(long, default_value = "10m", value_parser = duration(Duration::from_secs(1), DAY, "10m"), value_name = "DURATION")]
     pub every: Duration,
 

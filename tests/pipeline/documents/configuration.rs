@@ -1,4 +1,4 @@
-//! docs/CONFIGURATION.md against the programs' own definitions: flags, variables, defaults, both ways.
+//! docs/CONFIGURATION.md against the programs' own definitions: flags, variables, defaults and limits, both ways.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +17,20 @@ struct Described {
     defaults: Vec<String>,
     /// What happens without a value, in words.
     without: String,
+    /// Limits, such as `1 to 64`.
+    limits: BTreeSet<String>,
+}
+
+/// Every `<number> to <number>` of a text.
+fn limits(text: &str) -> BTreeSet<String> {
+    let is_number = |word: &str| word.starts_with(|c: char| c.is_ascii_digit());
+    let words: Vec<&str> = text
+        .split(|c: char| c.is_whitespace() || "(),.;".contains(c))
+        .filter(|word| !word.is_empty())
+        .collect();
+    let ranges =
+        words.windows(3).filter(|range| range[1] == "to" && is_number(range[0]) && is_number(range[2]));
+    ranges.map(|range| range.join(" ")).collect()
 }
 
 /// A table's row: the commands that it is about, the flags, and what is said of them.
@@ -100,7 +114,7 @@ fn row(columns: &[String], cells: &[String], commands: &[String]) -> Row {
     Row {
         commands: commands.iter().filter(is_meant).cloned().collect(),
         flags: in_backticks(cell("flag")),
-        described: Described { variable, defaults, without },
+        described: Described { variable, defaults, without, limits: limits(cell("meaning")) },
     }
 }
 
@@ -111,6 +125,7 @@ fn described(arg: &Arg) -> Described {
         variable: arg.get_env().map(|variable| variable.to_str().unwrap().to_owned()),
         defaults: if arg.get_action().takes_values() { values(arg) } else { Vec::new() },
         without: String::new(),
+        limits: limits(&help_of(arg)),
     }
 }
 
@@ -140,8 +155,13 @@ fn every_flag_variable_and_default_of_every_program_is_in_the_document_and_no_ot
                 continue;
             };
             let (is, help) = (described(arg), help_of(arg));
-            if (&written.variable, &written.defaults) != (&is.variable, &is.defaults) {
+            if (&written.variable, &written.defaults, &written.limits)
+                != (&is.variable, &is.defaults, &is.limits)
+            {
                 wrong.push(format!("{name} {flag}: the document says {written:?}, the program {is:?}"));
+            }
+            if help.contains("when not given") && written.defaults.is_empty() && written.without.is_empty() {
+                wrong.push(format!("{name} {flag}: the document does not say what holds without it: {help}"));
             }
             // What holds without a value stands in brackets in the help, in the same words.
             let mut brackets = help.split('[').skip(1).filter_map(|rest| rest.split(']').next());
