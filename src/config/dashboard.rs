@@ -64,15 +64,15 @@ pub struct TailArgs {
     #[arg(long)]
     pub tail: bool,
 
-    /// Only events of this type, or of one of these
+    /// Only events of this type, or of one of these [all types when not given]
     #[arg(long = "type", requires = "tail", value_name = "TYPE,…")]
     pub kinds: Option<TypeFilter>,
 
-    /// Only events in this repository; a * at the end stands for anything
+    /// Only events in this repository; a * at the end stands for anything [all repositories when not given]
     #[arg(long, requires = "tail", value_name = "OWNER/NAME")]
     pub repo: Option<NamePattern>,
 
-    /// Only events of this account; a * at the end stands for anything
+    /// Only events of this account; a * at the end stands for anything [all accounts when not given]
     #[arg(long, requires = "tail", value_name = "LOGIN")]
     pub actor: Option<NamePattern>,
 

@@ -42,13 +42,13 @@ pub struct FetchArgs {
     #[arg(long = "source", default_value = "events", value_name = "SOURCE")]
     pub sources: Vec<Source>,
 
-    /// Poll each source at this interval, such as 10s, whatever GitHub asks for, until its quota is used up [when not
+    /// Poll each source at this interval (100ms to 1day), whatever GitHub asks for, until its quota is used up [when not
     /// given: GitHub's X-Poll-Interval, or longer where that would use up the quota before its time]
     #[arg(long, value_parser = duration(POLL_INTERVAL_MIN, DAY, "30s"), value_name = "DURATION")]
     pub poll_interval: Option<Duration>,
 
-    /// How often a poll of a source takes all that GitHub shows, and not only what is new on top: events that GitHub shows
-    /// late are found below. Such as 10m; at most so often, and only while more than half of the quota is left
+    /// How often a poll of a source reads all pages, to find events that GitHub shows late (1s to 1day). It happens only
+    /// while more than half of the quota is left
     #[arg(long, default_value = "10m", value_parser = duration(SWEEP_EVERY_MIN, DAY, "10m"), value_name = "DURATION")]
     pub sweep_every: Duration,
 }

@@ -115,7 +115,7 @@ pub struct ArchiveArgs {
     #[arg(long, conflicts_with_all = ["since", "until", "queue", "rate", "max_queue", "types", "limit", "dry_run", "anew", "keep_going"])]
     pub reset: bool,
 
-    /// Do not ask
+    /// Do not ask before --reset; needed where there is no terminal
     #[arg(long, requires = "reset")]
     pub yes: bool,
 }
@@ -135,7 +135,7 @@ pub struct GapsArgs {
     #[arg(long, conflicts_with_all = ["list", "dry_run", "queue"])]
     pub watch: bool,
 
-    /// How often --watch looks
+    /// How often --watch looks (1s to 1day)
     #[arg(long, default_value = "10m", value_parser = duration(Duration::from_secs(1), DAY, "10m"), value_name = "DURATION")]
     pub every: Duration,
 
@@ -173,7 +173,7 @@ impl GapsArgs {
 /// Where to publish, and how fast.
 #[derive(clap::Args, Clone)]
 pub struct PublishArgs {
-    /// Publish to this load queue only [gharchive and gaps: to the exchange, and so to every load queue; archive: load]
+    /// Publish to this load queue only [when not given: gharchive and gaps publish to every load queue, archive to load]
     #[arg(long, value_parser = queue_name, value_name = "NAME")]
     pub queue: Option<String>,
     #[command(flatten)]

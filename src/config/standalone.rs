@@ -7,6 +7,8 @@ use super::values::number;
 use super::{AccessArgs, FetchArgs, LoadArgs, ServerArgs, TelemetryArgs};
 
 /// The whole pipeline in one process: fetcher, loaders and dashboard, for one machine.
+///
+/// GITHUB_TOKEN (or GITHUB_TOKEN_FILE) raises GitHub's limit from 60 to 5,000 requests an hour.
 #[derive(clap::Parser)]
 #[command(name = "standalone", version)]
 pub struct StandaloneArgs {

@@ -42,13 +42,18 @@ fn walk(folder: &Path, paths: &mut Vec<PathBuf>) {
     }
 }
 
-/// The text of every source file below these folders.
-pub fn text_below(folders: &[&str]) -> String {
+/// The paths of every source file below these folders.
+pub fn files_below(folders: &[&str]) -> Vec<PathBuf> {
     let mut paths = Vec::new();
     for folder in folders {
         walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut paths);
     }
-    paths.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
+    paths
+}
+
+/// The text of every source file below these folders.
+pub fn text_below(folders: &[&str]) -> String {
+    files_below(folders).iter().map(|path| fs::read_to_string(path).unwrap()).collect()
 }
 
 /// Asserts that `words` stand only in files whose path begins with one of `homes`.

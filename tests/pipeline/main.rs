@@ -6,6 +6,7 @@ mod support;
 mod browser;
 mod core;
 mod dashboard;
+mod documents;
 mod end_to_end;
 mod failures;
 mod faults;

@@ -1,4 +1,4 @@
-//! Metrics: what the rules, the Grafana dashboard and README name exists, and promtool has nothing to say against it.
+//! Metrics: the rules, the Grafana dashboard and docs/OBSERVABILITY.md name only metrics that exist, and promtool has nothing to say against it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -104,14 +104,14 @@ fn metrics_of_a_working_pipeline() -> Vec<(&'static str, String)> {
 fn every_metric_that_is_named_exists_and_every_one_that_exists_is_documented() {
     let metrics = metrics_of_a_working_pipeline();
     let all: BTreeSet<_> = metrics.iter().flat_map(|(_, text)| exposed(text)).collect();
-    let readme = named_in(&read("README.md"));
+    let documented = named_in(&read("docs/OBSERVABILITY.md"));
     let used = named_in(&[read("deploy/prometheus/alerts.yml"), queries().join("\n")].concat());
     let used: BTreeSet<_> = used.iter().map(|name| family(name)).collect();
     assert!(used.len() > 10 && all.len() > 10, "{used:?} {all:?}");
-    let missing: Vec<_> = used.union(&readme).filter(|name| !all.contains(*name)).collect();
-    assert!(missing.is_empty(), "named in deploy/ or README, told by no program: {missing:?}");
-    let untold: Vec<_> = all.difference(&readme).collect();
-    assert!(untold.is_empty(), "not in README: {untold:?}");
+    let missing: Vec<_> = used.union(&documented).filter(|name| !all.contains(*name)).collect();
+    assert!(missing.is_empty(), "named in deploy/ or docs/OBSERVABILITY.md, told by no program: {missing:?}");
+    let untold: Vec<_> = all.difference(&documented).collect();
+    assert!(untold.is_empty(), "not in docs/OBSERVABILITY.md: {untold:?}");
     for (program, text) in &metrics {
         promtool(&["check", "metrics"], text);
         let labels = format!(r#"program="{program}",version="{}""#, env!("CARGO_PKG_VERSION"));
