@@ -15,7 +15,8 @@ use super::{Broker, BrokerError, Envelope, Part, Route, envelope};
 const PREFETCH: u16 = 512;
 /// At the end of a stream nothing comes any more, and RabbitMQ says nothing about it.
 const QUIET: Duration = Duration::from_secs(1);
-/// A stream that is not empty has something to send; a busy RabbitMQ may take a while.
+/// A stream that is not empty has something to send; a busy RabbitMQ may take a while. RabbitMQ counts what a stream holds some
+/// seconds late, so the count of an empty stream alone proves nothing.
 const FIRST_TIMEOUT: Duration = Duration::from_secs(5);
 /// The last chunk of a busy stream grows while it is read. Stop reading after this time; any end seen by then will do.
 const END_TIMEOUT: Duration = Duration::from_secs(10);
@@ -182,14 +183,13 @@ impl ArchiveReader {
     /// it would pass a whole archive over.
     async fn first(&mut self, start: ArchiveStart) -> Result<Option<Archived>, BrokerError> {
         let is_empty = self.session.depth(&self.queue).await?.ready == 0;
-        let patience = if is_empty { QUIET } else { FIRST_TIMEOUT };
-        match tokio::time::timeout(patience, self.next()).await {
+        match tokio::time::timeout(FIRST_TIMEOUT, self.next()).await {
             Ok(first) => first.map(Some),
             // Behind a time or an offset there may be nothing.
             Err(_) if is_empty || matches!(start, ArchiveStart::Time(_) | ArchiveStart::Offset(_)) => {
                 Ok(None)
             }
-            Err(_) => Err(BrokerError::Timeout { operation: READ, after: patience }),
+            Err(_) => Err(BrokerError::Timeout { operation: READ, after: FIRST_TIMEOUT }),
         }
     }
 

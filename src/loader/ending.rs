@@ -14,8 +14,8 @@ use super::suspect;
 use super::waiting::Work;
 use crate::broker::BrokerError;
 
-/// How long RabbitMQ may take to send all that it may send ahead of our acks.
-const FILL_MAX: Duration = Duration::from_millis(500);
+/// How long RabbitMQ may take to send all that it may send ahead of our acks. It needs milliseconds, and more on a busy machine.
+const FILL_MAX: Duration = Duration::from_millis(1500);
 /// How long RabbitMQ may take to answer that it sends no more. One that does not will take no copies either.
 const CANCEL_MAX: Duration = Duration::from_secs(3);
 /// Counted from the beginning of the end: until then, what was delivered is loaded. Redis's answer may take almost as long.
