@@ -7,6 +7,8 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 
+use crate::duration::Rounded;
+
 /// The state of everything a program depends on. Cheap to clone; all clones share the state.
 #[derive(Clone, Debug, Default)]
 pub struct Health {
@@ -170,8 +172,13 @@ impl Dependency {
             return;
         }
         if let Some(since) = group.told_away.take() {
-            let away_s = since.elapsed().as_secs();
-            tracing::info!(dependency = name, away_s, "{name} is back after {away_s} s");
+            let away = since.elapsed();
+            tracing::info!(
+                dependency = name,
+                away_s = away.as_secs(),
+                "{name} is back after {}",
+                Rounded(away)
+            );
         }
     }
 

@@ -18,6 +18,7 @@ pub mod broker;
 pub mod config;
 pub mod dashboard;
 mod dead_letters;
+mod duration;
 pub mod event;
 pub mod fetcher;
 pub mod gap;

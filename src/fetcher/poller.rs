@@ -16,6 +16,7 @@ use super::report::{self, Counts, Quota, Report};
 use super::{publish, walk::Element};
 use crate::broker::{Broker, BrokerError, Outgoing, Part, PublishError, Publisher};
 use crate::config::{FetchArgs, Source};
+use crate::duration::Rounded;
 use crate::github::Client;
 use crate::retry;
 use crate::status::{Board, FetcherFigures, PollFigures};
@@ -192,8 +193,8 @@ impl Poller {
             self.has_warned_of_interval = true;
             tracing::warn!(
                 "--poll-interval {} is below the {} that GitHub asks for; it may limit or block us",
-                humantime::format_duration(interval),
-                humantime::format_duration(asked)
+                Rounded(interval),
+                Rounded(asked)
             );
         }
         self.feeds[index].schedule(end, interval, now);

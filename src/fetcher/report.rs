@@ -10,6 +10,7 @@ use super::feed::End;
 use super::trouble::News;
 use super::walk::Walk;
 use crate::config::Source;
+use crate::duration::Rounded;
 
 /// One poll, told when it is published and remembered.
 pub(super) struct Report<'a> {
@@ -71,7 +72,7 @@ impl Report<'_> {
         if let End::Limited { .. } = self.end {
             let wait_s = self.next_poll_in.as_secs_f64().ceil();
             let why = self.end.fault().unwrap_or_default();
-            tracing::warn!(source = %self.source, wait_s, "{why}: no source is polled for {wait_s} s");
+            tracing::warn!(source = %self.source, wait_s, "{why}: no source is polled for {}", Rounded(Duration::from_secs_f64(wait_s)));
         }
         // Polls that brought nothing but trouble are told by the feed's `Trouble`: once, and once when it is over.
         if self.counts.pages > 0 || *self.end == End::NotModified {
@@ -84,6 +85,7 @@ impl Report<'_> {
         let quota = self.quota.left.map_or_else(|| "unknown".to_owned(), |left| left.to_string());
         let coverage_percent = (self.coverage * 1000.0).floor() / 10.0;
         let next_poll_s = (self.next_poll_in.as_secs_f64() * 10.0).round() / 10.0;
+        let next_poll = Rounded(self.next_poll_in);
         let what = match self.end {
             End::NotModified => "not modified".to_owned(),
             End::Whole => format!("{published} new, {already_seen} already seen, pages: {pages}"),
@@ -98,7 +100,7 @@ impl Report<'_> {
             quota_left = self.quota.left,
             coverage_percent,
             next_poll_s,
-            "{}: {what}; quota left: {quota}, coverage {coverage_percent} %, next poll in {next_poll_s} s",
+            "{}: {what}; quota left: {quota}, coverage {coverage_percent} %, next poll in {next_poll}",
             self.source
         );
     }
@@ -107,7 +109,8 @@ impl Report<'_> {
         let seconds = gap.seconds();
         tracing::warn!(
             source = %self.source, from = %gap.from, to = %gap.to, seconds,
-            "{}: more happened than GitHub shows; a gap of {seconds} s is recorded for replay", self.source
+            "{}: more happened than GitHub shows; a gap of {} ({} to {}) is recorded for replay",
+            self.source, Rounded(Duration::from_secs(seconds)), gap.from, gap.to
         );
     }
 

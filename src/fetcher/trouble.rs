@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::feed::End;
+use crate::duration::Rounded;
 
 /// One source's trouble.
 pub(super) struct Trouble {
@@ -64,13 +65,13 @@ impl Trouble {
 
     fn over(&mut self, now: Instant) -> Option<News> {
         let told = self.told.take()?;
-        let away_s = (now - told.since).as_secs();
-        Some(News::Over(format!("{} gives events again after {away_s} s", self.name)))
+        let away = Rounded(now - told.since);
+        Some(News::Over(format!("{} gives events again after {away}", self.name)))
     }
 }
 
-fn whole_seconds(duration: Duration) -> humantime::FormattedDuration {
-    humantime::format_duration(Duration::from_secs(duration.as_millis().div_ceil(1000) as u64))
+fn whole_seconds(duration: Duration) -> Rounded {
+    Rounded(Duration::from_secs(duration.as_millis().div_ceil(1000) as u64))
 }
 
 #[cfg(test)]
@@ -93,7 +94,7 @@ mod tests {
         let failed = |reason: &str| End::Failed { reason: reason.into() };
         assert_eq!(note(End::Whole, 0), "");
         let line = note(refused(), 1);
-        for words in ["orgs/o", "403", "SAML", "blocked", "GITHUB_TOKEN", "asked again in 59s"] {
+        for words in ["orgs/o", "403", "SAML", "blocked", "GITHUB_TOKEN", "asked again in 59 s"] {
             assert!(line.contains(words), "no {words} in {line}");
         }
         assert_eq!((note(refused(), 2), note(End::Limited { status: Some(429) }, 3)), Default::default());

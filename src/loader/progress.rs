@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Loader;
 use super::counts::{Counts, Totals};
+use crate::duration::Rounded;
 
 /// How often a working loader says what it has done.
 const SUMMARY_EVERY: Duration = Duration::from_secs(5);
@@ -35,7 +36,7 @@ pub(super) fn report(counts: &Counts, why: &str) {
 
 fn summarize(totals: &Totals, rate: &str) {
     let Totals { loaded, duplicates, unwanted, retried, dead, lag_ms } = *totals;
-    let lag = humantime::format_duration(Duration::from_secs(u64::try_from(lag_ms / 1000).unwrap_or(0)));
+    let lag = Rounded(Duration::from_millis(u64::try_from(lag_ms).unwrap_or(0)));
     tracing::info!(
         loaded,
         duplicates,

@@ -15,6 +15,7 @@ use super::tally::{Size, thousands};
 use super::{Ended, archive_lack, archive_reset, say};
 use crate::broker::{ArchiveReader, ArchiveStart, Archived, Broker, BrokerError};
 use crate::config::ArchiveArgs;
+use crate::duration::Rounded;
 use crate::health::Health;
 use crate::lack::Lack;
 use crate::retry::{Backoff, Interrupted};
@@ -226,7 +227,7 @@ impl Job<'_> {
 
     /// Says what was done, and remembers or forgets the position.
     fn end(mut self, ended: anyhow::Result<()>) -> anyhow::Result<()> {
-        let took = humantime::format_duration(self.progress.finish());
+        let took = Rounded(self.progress.finish());
         let Stretch { next, removed, ref lack, ref tally, .. } = self.position;
         let is_dry = self.args.select.dry_run;
         let verb = if is_dry { "would publish" } else { "published" };

@@ -18,6 +18,7 @@ use super::tally::{Size, Tally, thousands};
 use super::{Ended, say};
 use crate::broker::{Broker, Outgoing};
 use crate::config::GhArchiveArgs;
+use crate::duration::Rounded;
 use crate::gharchive::{Batch, Fetched, Mirror, Reject};
 use crate::health::Health;
 
@@ -266,7 +267,7 @@ impl<'a> Job<'a> {
             "{verb} {} events ({}) in {} ({rate}/s), inputs done: {} of {}\n{}",
             thousands(events),
             Size(bytes),
-            humantime::format_duration(took),
+            Rounded(took),
             self.position.input,
             self.inputs.len(),
             self.position.tally.table()

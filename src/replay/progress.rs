@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::tally::{Size, Tally, thousands};
+use crate::duration::Rounded;
 
 /// How often a line is logged.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -44,8 +45,7 @@ impl Progress {
         let message = || {
             let (events, bytes) = (thousands(tally.events), Size(tally.bytes));
             let eta = fraction.and_then(|fraction| self.eta(fraction));
-            let eta =
-                eta.map(|eta| format!(", {} to go", humantime::format_duration(eta))).unwrap_or_default();
+            let eta = eta.map(|eta| format!(", {} to go", Rounded(eta))).unwrap_or_default();
             format!("{events} events, {bytes}, {}/s, in {place}{eta}", thousands(self.rate(tally)))
         };
         if !self.bar.is_hidden() {

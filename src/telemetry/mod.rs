@@ -19,6 +19,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::fmt::{FormatFields, format};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -74,11 +75,20 @@ pub fn install_log(format: LogFormat, environment: &Environment) -> anyhow::Resu
     match format {
         LogFormat::Text => {
             let lines = lines.with_target(false).with_ansi(std::io::stderr().is_terminal());
-            lines.finish().with(discreet).init();
+            lines.fmt_fields(sentence_alone()).finish().with(discreet).init();
         }
         LogFormat::Json => lines.json().flatten_event(true).finish().with(discreet).init(),
     }
     Ok(LogGuard { worker: Some(guard), dropped })
+}
+
+/// Writes the sentence of an event and leaves its fields to the other format: the sentence says all that a person needs.
+fn sentence_alone() -> impl for<'writer> FormatFields<'writer> + 'static {
+    format::debug_fn(
+        |line, field, value| {
+            if field.name() == "message" { write!(line, "{value:?}") } else { Ok(()) }
+        },
+    )
 }
 
 /// Writes the lines that wait when it is dropped.

@@ -26,7 +26,7 @@ fn a_source_that_is_always_refused_holds_up_no_other() {
     let log = fetcher.stop().stderr;
     let told: Vec<_> = log.lines().filter(|line| line.contains("403")).collect();
     assert_eq!(told.len(), 1, "{log}");
-    for word in ["orgs/o", "SAML", "blocked", "GITHUB_TOKEN", "asked again in 1m"] {
+    for word in ["orgs/o", "SAML", "blocked", "GITHUB_TOKEN", "asked again in 1 min"] {
         assert!(told[0].contains(word), "no {word} in {}", told[0]);
     }
     assert_eq!(corner.ready("load") as usize, recording.len());
@@ -49,7 +49,7 @@ fn three_sources_refused_in_a_row_are_taken_for_a_limit_of_all() {
     let github = GitHub::recorded(&recording(50), &["--per-poll", "100", "--fault", "forbidden"]);
     let sources = ["--source", "orgs/a", "--source", "orgs/b", "--source", "orgs/c", "--source", "events"];
     let fetcher = corner.fetcher(&github.url, &sources);
-    fetcher.wait_for("no source is polled for 60 s");
+    fetcher.wait_for("no source is polled for 1 min");
     assert_eq!(github.served().requests, 3, "the fourth source is not asked");
     fetcher.stop();
 }
