@@ -130,7 +130,11 @@ fn with_environment(mut command: Command, environment: &Environment) -> anyhow::
         let value = environment.lookup(&variable)?;
         command = command.mut_arg(id, |arg| match value {
             // Clap would take the process's empty variable for a value, and print a default that may be a secret.
-            Some(value) => arg.env(None::<&str>).default_value(value).hide_default_value(true),
+            Some(value) => {
+                let takes_values = arg.get_action().takes_values();
+                let arg = arg.env(None::<&str>).default_value(value);
+                if takes_values { arg.hide_default_value(true) } else { arg }
+            }
             None if std::env::var_os(&variable).is_some() => arg.env(None::<&str>),
             None => arg,
         });
