@@ -23,7 +23,7 @@ use super::tally::{Size, Tally, thousands};
 use super::{Ended, gap_list, reading, say};
 use crate::broker::{Broker, Outgoing};
 use crate::config::GapsArgs;
-use crate::gharchive::{Fetched, Hour, Mirror, Reject};
+use crate::gharchive::{Fetched, Hour, Mark, Mirror, Reject};
 use crate::health::Health;
 use crate::retry::{self, Interrupted};
 
@@ -274,8 +274,9 @@ impl Filler<'_> {
         let input = Input::Hour(hour);
         self.rejects.begin();
         let mut is_whole = true;
-        let mut batches =
-            reading::start(&input, path, 0, move |event| gaps.iter().any(|gap| gap.wants(event)));
+        let mut batches = reading::start(&input, path, Mark::default(), move |event| {
+            gaps.iter().any(|gap| gap.wants(event))
+        });
         loop {
             let batch = tokio::select! {
                 batch = batches.recv() => batch,
