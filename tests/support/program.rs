@@ -225,7 +225,8 @@ impl Log {
     }
 }
 
-fn path(name: &str) -> &'static str {
+/// Where a built program is.
+pub fn path(name: &str) -> &'static str {
     match name {
         "dashboard" => env!("CARGO_BIN_EXE_dashboard"),
         "fetcher" => env!("CARGO_BIN_EXE_fetcher"),

@@ -139,6 +139,7 @@ const REPLAYS: &[Mistake] = &[
     (&["dead", "--queue", "gaps"], &[], &["--queue", "archive"]),
     (&["dead", "--format", "xml"], &[], &["--format", "json"]),
     (&["dead", "--format", "json"], &[], &["--list --format"]),
+    (&["dead", "--limit", "all"], &[], &["--limit", "a whole number from 0"]),
     (&["dead", "--match", ""], &[], &["--match", "leave --match out"]),
     (&["dead", "--list", "--discard"], &[], &["--list", "--discard"]),
     (&["dead", "--list", "--save", "x"], &[], &["--list", "--save"]),
