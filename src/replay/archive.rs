@@ -52,7 +52,8 @@ pub(super) async fn run(
     stretch::check(args)?;
     let folder = open_folder(args, broker)?;
     let last = LastReplay::of(args, broker);
-    let mut feeder = Feeder::new(broker, Target::LoadQueue, &args.publish.pace, health, shutdown.clone());
+    let (pace, is_dry_run) = (&args.publish.pace, args.select.dry_run);
+    let mut feeder = Feeder::new(broker, Target::LoadQueue, pace, is_dry_run, health, shutdown.clone());
     // First, and in a dry run too, because only the first session tells what waiting cannot mend.
     feeder.open().await?;
     let mut source = Source::new(broker, health, shutdown.clone());

@@ -89,7 +89,7 @@ pub(super) async fn run(
         args,
         mirror,
         queue,
-        feeder: Feeder::new(broker, target, &args.publish.pace, health, shutdown.clone())
+        feeder: Feeder::new(broker, target, &args.publish.pace, args.dry_run, health, shutdown.clone())
             .with_copies(args.copies.archive && !args.dry_run, health),
         folder: StateFolder::open(&args.state.state_dir, "gaps", &identity)?,
         rejects: Rejects::into(&args.state.state_dir, &Rejects::new_name()),

@@ -124,7 +124,7 @@ impl<'a> Job<'a> {
         let fraction = position.input as f64 / inputs.len() as f64;
         Ok(Self {
             feeder: (!args.select.dry_run).then(|| {
-                Feeder::new(broker, target, &args.publish.pace, health, shutdown.clone())
+                Feeder::new(broker, target, &args.publish.pace, false, health, shutdown.clone())
                     .with_copies(args.copies.archive, health)
             }),
             rejects: Rejects::into(&args.state.state_dir, &position.rejects),

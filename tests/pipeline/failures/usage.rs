@@ -1,6 +1,10 @@
 //! The user's mistakes: exit code 2, the flag or variable named, what it may be, and never a password.
 
-use crate::support::program::{Launch, Program};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::Command;
+
+use crate::support::program::{Launch, Program, path};
 
 /// Arguments, variables, and what the message must hold.
 type Mistake<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a [&'a str]);
@@ -73,6 +77,7 @@ const FETCHERS: &[Mistake] = &[
 
 const DASHBOARDS: &[Mistake] = &[
     (&["--listen", "everywhere"], &[], &["--listen", "127.0.0.1:9100"]),
+    (&["--tail", "--type", "PushEvent,nosuch"], &[], &["--type", "WatchEvent"]),
     (&[], &[("AMQP_URL", LONG_VHOST)], &["--amqp-url (AMQP_URL)", "255"]),
     (&[], &[("DASHBOARD_TOKEN_FILE", "/dev/null")], &["DASHBOARD_TOKEN_FILE", "/dev/null is empty"]),
     (&[], &[("DASHBOARD_TOKEN_FILE", "")], &["DASHBOARD_TOKEN_FILE: it is empty"]),
@@ -201,6 +206,28 @@ fn a_mistake_in_dotenv_is_named_with_its_line_or_its_flag_and_without_its_value(
             assert!(ended.stderr.contains(text), "'{text}' is not in what is said for {case}");
         }
         assert!(!ended.stderr.contains("hunter2"), "a secret is shown for {case}");
+    }
+}
+
+#[test]
+fn a_value_that_is_not_utf_8_is_named_and_not_shown() {
+    let bad = OsStr::from_bytes(b"hunter2\xff");
+    let joined = OsStr::from_bytes(b"--amqp-url=hunter2\xff");
+    let start = || {
+        let mut command = Command::new(path("replay"));
+        command.env_clear().current_dir(std::env::temp_dir());
+        command
+    };
+    for (mut command, named) in [(start(), "--amqp-url: "), (start(), "--queue: "), (start(), "AMQP_URL: ")] {
+        match named {
+            "--amqp-url: " => command.args([joined, OsStr::new("archive")]),
+            "--queue: " => command.args(["archive", "--queue"]).arg(bad),
+            _ => command.arg("archive").env("AMQP_URL", bad),
+        };
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(named) && said.contains("not UTF-8") && !said.contains("hunter2"), "{said}");
     }
 }
 
