@@ -93,6 +93,11 @@ impl DeadArgs {
                     .into(),
             ));
         }
+        if self.pace.rate.is_some() && (self.save.is_some() || self.discard || self.list) {
+            return Err(UsageError(
+                "--rate limits how fast dead letters are sent back: leave it out with --list, --save and --discard".into(),
+            ));
+        }
         Ok(())
     }
 }

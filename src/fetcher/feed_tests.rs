@@ -54,7 +54,7 @@ fn good_polls_keep_the_interval_and_bad_ones_back_off() {
     let answered = feed.answered;
     let now = answered + s(3);
     let due = |feed: &mut Feed, end: End| {
-        feed.schedule(&end, s(60), now);
+        feed.schedule(&end, s(60), false, now);
         feed.due
     };
     assert_eq!(due(&mut feed, End::Whole), answered + s(60));
@@ -63,7 +63,7 @@ fn good_polls_keep_the_interval_and_bad_ones_back_off() {
     assert_eq!(due(&mut feed, End::Missing { status: 404 }), now + s(300));
     let delays: Vec<_> = (0..12).map(|_| due(&mut feed, failed()) - now).collect();
     assert!(delays[0] <= s(4) && delays[11] >= s(60) && delays[11] <= s(181), "{delays:?}");
-    feed.schedule(&End::Whole, s(60), now);
+    feed.schedule(&End::Whole, s(60), false, now);
     assert!(due(&mut feed, failed()) <= now + s(4), "a good poll starts the delays over");
     feed.requests = 2;
     assert!(
@@ -78,7 +78,7 @@ fn a_source_that_is_refused_or_missing_is_asked_less_and_less_often_until_it_ans
     let now = feed.answered;
     let mut waits = |end: End, times: usize| -> Vec<u64> {
         let mut wait = |_| {
-            feed.schedule(&end, s(30), now);
+            feed.schedule(&end, s(30), false, now);
             (feed.due - now).as_secs()
         };
         (0..times).map(&mut wait).collect()
@@ -88,7 +88,7 @@ fn a_source_that_is_refused_or_missing_is_asked_less_and_less_often_until_it_ans
     assert_eq!(waits(End::Missing { status: 404 }, 6), [300, 600, 1200, 2400, 3600, 3600]);
     assert_eq!(waits(End::Whole, 1), [30]);
     assert_eq!(waits(refused(), 1), [60], "a good poll starts the waits over");
-    feed.schedule(&refused(), s(7200), now);
+    feed.schedule(&refused(), s(7200), false, now);
     assert_eq!(feed.due, now + s(7200), "not sooner than a source that gives events");
 }
 
@@ -137,4 +137,22 @@ fn every_fault_says_what_to_do() {
     assert!(refused().fault().unwrap().contains("SAML"));
     assert!(End::Limited { status: Some(403) }.fault().unwrap().contains("403"));
     assert!(failed().fault().unwrap().contains("502"));
+}
+
+#[test]
+fn a_source_that_keeps_others_waiting_for_its_failures_is_asked_less_and_less_often() {
+    let mut feed = feed();
+    let failed = || End::Failed { reason: "no answer within 30 s".into() };
+    let mut waits = |took: u64, others_answer: bool, times: usize| -> Vec<u64> {
+        (0..times)
+            .map(|_| {
+                let now = feed.asked + s(took);
+                feed.schedule(&failed(), s(60), others_answer, now);
+                (feed.due - now).as_secs()
+            })
+            .collect()
+    };
+    assert_eq!(waits(30, true, 8), [60, 120, 240, 480, 960, 1920, 3600, 3600]);
+    assert!(waits(30, false, 8).iter().all(|wait| *wait <= 180), "nobody else waits");
+    assert!(waits(1, true, 8).iter().all(|wait| *wait <= 180), "it fails at once");
 }

@@ -51,10 +51,7 @@ pub(super) async fn run(
     history: &mut History,
 ) -> Result<End, BrokerError> {
     let prefetch = history.prefetch(loader.prefetch);
-    let opened = tokio::select! {
-        opened = loader.broker.consume(prefetch) => opened?,
-        () = shutdown.cancelled() => return Ok(End::Stopped),
-    };
+    let Some(consumer) = loader.broker.consume(prefetch, shutdown).await? else { return Ok(End::Stopped) };
     *was_open = true;
     backoff.reset();
     loader.rabbitmq.up();
@@ -66,7 +63,7 @@ pub(super) async fn run(
         loader,
         lane,
         prefetch,
-        consumer: opened,
+        consumer,
         acks: AckTracker::default(),
         waiting: Waiting::new(loader.batch_size, loader.concurrency),
         not_loaded: Vec::new(),
