@@ -44,6 +44,17 @@ impl Lack {
         }
     }
 
+    /// The part from `start` on, with a share of the events; nothing when all were published before.
+    pub fn since(self, start: DateTime<Utc>) -> Option<Self> {
+        if start <= self.from {
+            return Some(self);
+        }
+        let (whole, part) = ((self.to - self.from).num_seconds(), (self.to - start).num_seconds());
+        let share =
+            u128::from(self.events) * u128::try_from(part).ok()? / u128::try_from(whole.max(1)).ok()?;
+        Some(Self { from: start, events: u64::try_from(share).unwrap_or(u64::MAX), ..self })
+    }
+
     /// Reads a record.
     ///
     /// # Errors

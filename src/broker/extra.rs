@@ -16,12 +16,14 @@ pub struct ExtraPublisher {
     /// Declared when a session is opened.
     parts: &'static [Part],
     session: Option<Session>,
+    /// A session has declared the archive anew since [`ExtraPublisher::has_renewed_archive`] was asked.
+    archive_is_new: bool,
 }
 
 impl Broker {
     /// A publisher to `parts` that is not connected yet.
     pub fn extra_publisher(&self, parts: &'static [Part]) -> ExtraPublisher {
-        ExtraPublisher { broker: self.clone(), parts, session: None }
+        ExtraPublisher { broker: self.clone(), parts, session: None, archive_is_new: false }
     }
 }
 
@@ -47,10 +49,11 @@ impl ExtraPublisher {
 
     /// False when there was nothing left to publish. Keeps the session only after a success.
     async fn publish_window(&mut self, batch: &mut Batch<'_>) -> Result<bool, BrokerError> {
-        let session = match self.session.take() {
+        let mut session = match self.session.take() {
             Some(session) if session.connection.status().connected() => session,
             _ => window::open(&self.broker, self.parts).await?,
         };
+        self.archive_is_new |= std::mem::take(&mut session.archive_is_new);
         let next = batch.window();
         let is_more = !next.is_empty();
         if is_more {
@@ -64,6 +67,11 @@ impl ExtraPublisher {
         }
         self.session = Some(session);
         Ok(is_more)
+    }
+
+    /// Whether the archive did not exist and was declared, since this was asked last.
+    pub fn has_renewed_archive(&mut self) -> bool {
+        std::mem::take(&mut self.archive_is_new)
     }
 
     /// Ends the session, if there is one.

@@ -11,6 +11,7 @@ use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties};
 
 use super::error::{BrokerError, DECLARE};
+use super::topology::Declared;
 use super::{Broker, Depth, Part, identify, topology, wire};
 use crate::config::{AmqpUrl, UsageError};
 
@@ -53,6 +54,8 @@ impl Uri {
 pub(super) struct Session {
     pub(super) connection: Connection,
     pub(super) channel: Channel,
+    /// The session has declared the archive, which did not exist before.
+    pub(super) archive_is_new: bool,
 }
 
 impl Session {
@@ -69,11 +72,11 @@ impl Session {
         let properties = ConnectionProperties::default().with_connection_name(name);
         let connect = wire::connect(broker.uri.0.clone(), properties, OwnedTLSConfig::default());
         let connection = within("connect", connect).await?;
-        let channel =
+        let Declared { channel, archive_is_new } =
             tokio::time::timeout(DECLARE_TIMEOUT, topology::declare(&connection, &broker.names, parts))
                 .await
                 .map_err(|_| BrokerError::Timeout { operation: DECLARE, after: DECLARE_TIMEOUT })??;
-        Ok(Self { connection, channel })
+        Ok(Self { connection, channel, archive_is_new })
     }
 
     /// Checks that the session is alive, for owners that are not waiting for an answer.

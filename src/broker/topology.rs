@@ -42,17 +42,26 @@ pub enum Part {
     Status,
 }
 
-/// Declares `parts` in this order, and gives a channel that is open.
+/// What [`declare`] gives.
+pub(super) struct Declared {
+    /// A channel that is open.
+    pub(super) channel: Channel,
+    /// The archive did not exist before.
+    pub(super) archive_is_new: bool,
+}
+
+/// Declares `parts` in this order.
 pub(super) async fn declare(
     connection: &Connection,
     names: &Names,
     parts: &[Part],
-) -> Result<Channel, BrokerError> {
-    let mut declaring = Declaring { connection, names, channel: open_channel(connection).await? };
+) -> Result<Declared, BrokerError> {
+    let channel = open_channel(connection).await?;
+    let mut declaring = Declaring { connection, names, channel, archive_is_new: false };
     for part in parts {
         declaring.declare(*part).await?;
     }
-    Ok(declaring.channel)
+    Ok(Declared { channel: declaring.channel, archive_is_new: declaring.archive_is_new })
 }
 
 async fn open_channel(connection: &Connection) -> Result<Channel, BrokerError> {
@@ -85,6 +94,7 @@ struct Declaring<'a> {
     connection: &'a Connection,
     names: &'a Names,
     channel: Channel,
+    archive_is_new: bool,
 }
 
 impl Declaring<'_> {
@@ -98,6 +108,7 @@ impl Declaring<'_> {
                 self.bind(names.load(), &names.replay(), "").await
             }
             Part::Archive => {
+                self.archive_is_new = self.is_missing(&names.archive()).await?;
                 self.queue(&names.archive(), archive()).await?;
                 unbind_archive(self.connection, names).await
             }
@@ -165,6 +176,16 @@ impl Declaring<'_> {
         let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
         let declared = self.channel.exchange_declare(name.into(), kind, options, arguments).await;
         declared.map_err(|error| BrokerError::declaring(&format!("exchange {name}"), &error))
+    }
+
+    /// Whether RabbitMQ says that it has no such queue.
+    async fn is_missing(&self, name: &str) -> Result<bool, BrokerError> {
+        // A channel of its own, because RabbitMQ closes it then.
+        let channel = open_channel(self.connection).await?;
+        let look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+        let found =
+            within("look for a queue", channel.queue_declare(name.into(), look, FieldTable::default()));
+        Ok(matches!(found.await, Err(BrokerError::NoSuchQueue { .. })))
     }
 
     async fn queue(&self, name: &str, arguments: FieldTable) -> Result<(), BrokerError> {

@@ -17,6 +17,8 @@ pub(super) struct Backlog {
     messages_max: usize,
     dropped: Option<Lack>,
     in_flight: InFlight,
+    /// What the destination has got, as if it lacked that.
+    stored: Option<Lack>,
 }
 
 /// A message, and the time at which it was published to where it must be.
@@ -30,9 +32,10 @@ struct InFlight {
 }
 
 impl Backlog {
-    /// Nothing waits yet; `dropped` is what an earlier process could not publish.
-    pub(super) fn new(messages_max: usize, dropped: Option<Lack>) -> Self {
-        Self { waiting: VecDeque::new(), bytes: 0, messages_max, dropped, in_flight: InFlight::default() }
+    /// Nothing waits yet; `dropped` is what an earlier process could not publish, `stored` what it has published.
+    pub(super) fn new(messages_max: usize, dropped: Option<Lack>, stored: Option<Lack>) -> Self {
+        let in_flight = InFlight::default();
+        Self { waiting: VecDeque::new(), bytes: 0, messages_max, dropped, in_flight, stored }
     }
 
     /// Adds a message at the end; drops the oldest where there are too many.
@@ -61,7 +64,20 @@ impl Backlog {
 
     /// What was taken is stored at its destination.
     pub(super) fn published(&mut self) {
-        self.in_flight = InFlight::default();
+        let published = std::mem::take(&mut self.in_flight).messages;
+        let stored = published.into_iter().map(|(_, published)| Lack::of_one(published));
+        self.stored = stored.fold(self.stored.take(), |stored, one| join(stored, Some(one)));
+    }
+
+    /// The destination has lost all that it had, of which it would still keep what was published after `kept_from`.
+    pub(super) fn lost(&mut self, kept_from: DateTime<Utc>) {
+        let lost = self.stored.take().and_then(|stored| stored.since(kept_from));
+        self.note(lost);
+    }
+
+    /// What the destination has got, as if it lacked that; for the fetcher's memory.
+    pub(super) fn stored(&self) -> Option<Lack> {
+        self.stored.clone()
     }
 
     /// What was taken is not, or not surely, stored: it is the oldest that waits.
@@ -130,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_oldest_messages_are_dropped_and_counted_with_the_times_they_span() {
-        let mut backlog = Backlog::new(2, None);
+        let mut backlog = Backlog::new(2, None, None);
         (1..=5).for_each(|n| backlog.push(message(n), at(i64::try_from(n).unwrap())));
         let (dropped, batch) = backlog.take(10);
         assert_eq!(dropped, Some(Lack { from: at(1), to: at(3), events: 3 }));
@@ -142,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_batch_that_is_put_back_stands_before_what_came_meanwhile() {
-        let mut backlog = Backlog::new(3, Some(Lack::of_one(at(0))));
+        let mut backlog = Backlog::new(3, Some(Lack::of_one(at(0))), None);
         backlog.push(message(1), at(1));
         backlog.push(message(2), at(2));
         assert_eq!(sizes(&backlog.take(1).1), [1]);
@@ -156,9 +172,23 @@ mod tests {
 
     #[test]
     fn bytes_are_bounded_too() {
-        let mut backlog = Backlog::new(1000, None);
+        let mut backlog = Backlog::new(1000, None, None);
         (0..5).for_each(|second| backlog.push(message(BYTES_MAX / 3), at(second)));
         let (dropped, batch) = backlog.take(1000);
         assert_eq!((dropped.map(|lack| lack.events), batch.len()), (Some(2), 3));
+    }
+
+    #[test]
+    fn a_destination_that_was_deleted_lacks_what_it_had_and_would_still_keep() {
+        let mut backlog = Backlog::new(10, None, Some(Lack { from: at(0), to: at(99), events: 100 }));
+        backlog.push(message(1), at(100));
+        backlog.take(10);
+        backlog.published();
+        backlog.lost(at(50));
+        assert_eq!(backlog.lack(), Some(Lack { from: at(50), to: at(100), events: 50 }));
+        backlog.take(10);
+        backlog.published();
+        backlog.lost(at(0));
+        assert_eq!(backlog.lack(), None, "it was recorded once");
     }
 }

@@ -29,9 +29,9 @@ pub(super) struct Extras {
 impl Extras {
     /// Goes on with what an earlier fetcher could not publish.
     pub(super) fn start(broker: &Broker, health: &Health, before: &mut Remembered) -> Self {
-        let lane = |destination, lack| Lane::start(destination, broker, health, lack);
-        let archive = lane(archive(broker), before.archive_lack.take());
-        let extras = Self { broker: broker.clone(), archive, gaps: lane(gaps(broker), None) };
+        let lane = |destination, lack, stored| Lane::start(destination, broker, health, lack, stored);
+        let archive = lane(archive(broker), before.archive_lack.take(), before.archived.take());
+        let extras = Self { broker: broker.clone(), archive, gaps: lane(gaps(broker), None, None) };
         extras.record(std::mem::take(&mut before.gaps));
         extras
     }
@@ -66,6 +66,7 @@ impl Extras {
     /// Writes into `memory` what is not confirmed.
     pub(super) fn remember(&self, memory: &mut Remembered) {
         memory.archive_lack = self.archive.lack();
+        memory.archived = self.archive.stored();
         let records = self.gaps.unpublished();
         memory.gaps = records.iter().filter_map(|body| GapRecord::parse(body).ok()).collect();
     }

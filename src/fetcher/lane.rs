@@ -9,7 +9,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use super::backlog::Backlog;
-use crate::broker::{Broker, ExtraPublisher, Outgoing, Part};
+use crate::broker::{ARCHIVE_RETENTION, Broker, ExtraPublisher, Outgoing, Part};
 use crate::health::{Dependency, Health};
 use crate::lack::Lack;
 use crate::retry::Backoff;
@@ -50,15 +50,16 @@ struct Shared {
 }
 
 impl Lane {
-    /// A lane that goes on where an earlier process stopped: `lack` is what that one could not publish.
+    /// A lane that goes on where an earlier process stopped: `lack` is what that one could not publish, `stored` what it published.
     pub(super) fn start(
         destination: Destination,
         broker: &Broker,
         health: &Health,
         lack: Option<Lack>,
+        stored: Option<Lack>,
     ) -> Self {
         let shared = Arc::new(Shared {
-            backlog: Backlog::new(destination.messages_max, lack).into(),
+            backlog: Backlog::new(destination.messages_max, lack, stored).into(),
             news: Notify::new(),
             dependency: health.extra(&destination.name),
         });
@@ -103,6 +104,11 @@ impl Lane {
     /// Everything that is not published, whether it waits or was dropped; for the fetcher's memory.
     pub(super) fn lack(&self) -> Option<Lack> {
         self.shared.backlog.lock().lack()
+    }
+
+    /// What the destination has got; for the fetcher's memory.
+    pub(super) fn stored(&self) -> Option<Lack> {
+        self.shared.backlog.lock().stored()
     }
 
     /// The bodies that are not published, oldest first, but for those that were dropped; for the fetcher's memory.
@@ -152,6 +158,9 @@ impl Worker {
                     tracing::error!("{}: {error}; it is left out there", self.destination.name);
                 }
                 self.shared.dependency.up();
+                if self.publisher.has_renewed_archive() {
+                    self.shared.backlog.lock().lost(Utc::now() - ARCHIVE_RETENTION);
+                }
                 self.finish(record);
             }
             Err(error) => {

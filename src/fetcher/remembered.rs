@@ -29,6 +29,9 @@ pub(super) struct Remembered {
     /// Events that the archive lacks and does not have on record yet.
     #[serde(default)]
     pub(super) archive_lack: Option<Lack>,
+    /// Events that the archive has got, in the same form: if somebody deletes it, it lacks them.
+    #[serde(default)]
+    pub(super) archived: Option<Lack>,
     /// Gaps that are not recorded in their queue yet.
     #[serde(default)]
     pub(super) gaps: Vec<GapRecord>,

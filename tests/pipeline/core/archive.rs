@@ -55,11 +55,18 @@ fn an_archive_deleted_by_hand_is_declared_again_and_gets_what_comes() {
     let github = GitHub::recorded(&recording, &PAGES);
     let fetcher = corner.fetcher(&github.url, &[]);
     github.until("some are fetched", |served| served.events.fetched >= 200);
+    eventually("some are stored", || corner.ready("archive") > 0);
     corner.amqp().delete(&corner.queue("archive"));
     github.until_all_fetched(recording.len());
     // The last page at the latest came after the deletion, or was not confirmed before it.
     eventually("the archive has messages", || corner.try_ready("archive").is_some_and(|count| count > 0));
+    let told = fetcher.wait_for("it has a record of them");
+    assert!(told.contains(".archive in RabbitMQ") && told.contains("lacks"), "{told}");
     fetcher.stop();
+    let state = tempfile::tempdir().unwrap();
+    let replayed = corner.replay(state.path(), &["archive"]).wait();
+    assert_eq!(replayed.code, Some(1), "what was deleted cannot be replayed: {}", replayed.stdout);
+    assert!(replayed.stderr.contains("the archive lacks"), "{}", replayed.stderr);
     corner.drain();
     assert_eq!(corner.loaded(), recording.len());
 }
