@@ -11,7 +11,6 @@ mod mirror;
 mod position;
 mod replay;
 mod shared;
-mod simulator;
 mod standalone;
 mod values;
 
@@ -29,8 +28,8 @@ pub use replay::{
     SelectArgs, StateArgs,
 };
 pub use shared::{LogFormat, ServerArgs, TelemetryArgs};
-pub use simulator::{SimulateArgs, SimulatorArgs};
 pub use standalone::{DashboardListen, StandaloneArgs};
+pub use values::{address, number};
 
 /// The user's mistake: the program ends with exit code 2 and this text.
 ///

@@ -7,6 +7,7 @@ pub mod amqp;
 pub mod archive_files;
 pub mod archive_host;
 pub mod browser;
+pub mod canary;
 pub mod corner;
 pub mod dashboard;
 pub mod dump;
