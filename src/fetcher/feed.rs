@@ -284,5 +284,4 @@ impl End {
 }
 
 #[cfg(test)]
-#[path = "feed_tests.rs"]
 mod tests;
