@@ -13,6 +13,7 @@ mod replay;
 mod shared;
 mod standalone;
 mod values;
+mod what;
 
 pub use address::{AmqpUrl, Namespace, RedisUrl};
 pub use dashboard::{Access, AccessArgs, DashboardArgs, ServeArgs, TailArgs, TailFormat};
@@ -30,6 +31,7 @@ pub use replay::{
 pub use shared::{LogFormat, ServerArgs, TelemetryArgs};
 pub use standalone::{DashboardListen, StandaloneArgs};
 pub use values::{address, number};
+pub use what::What;
 
 /// The user's mistake: the program ends with exit code 2 and this text.
 ///

@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, broadcast};
 
-use super::filter::Filter;
-use crate::event::{Headline, Rebuilt};
+use crate::event::{Filter, Headline, Rebuilt};
 use crate::store::StreamEntry;
 
 /// Events kept for those who come later, and their bytes.

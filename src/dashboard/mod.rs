@@ -11,7 +11,6 @@ mod assets;
 mod boards;
 mod depths;
 mod feed;
-mod filter;
 mod follower;
 mod history;
 mod hours;
@@ -26,8 +25,6 @@ mod shared;
 mod stream;
 mod tail;
 mod workers;
-
-pub use filter::{Filter, NamePattern, TypeFilter};
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

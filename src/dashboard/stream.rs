@@ -19,9 +19,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::answer::{Bad, error};
 use super::feed::{Batch, Live, Subscription};
-use super::filter::Filter;
 use super::query::{Query, is_stream_id};
 use super::{Visit, api};
+use crate::event::Filter;
 
 /// Where a client says what it got last.
 const LAST_EVENT_ID: &str = "last-event-id";

@@ -5,7 +5,9 @@
 //! passes through untouched, so a new payload format needs no change here.
 
 mod fields;
+mod filter;
 mod headline;
+mod hour;
 mod invalid;
 mod kinds;
 mod nesting;
@@ -18,7 +20,10 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::value::RawValue;
 
 use fields::RawFields;
+pub use filter::{Filter, NamePattern, TypeFilter};
 pub use headline::Headline;
+pub use hour::Hour;
+pub(crate) use hour::{parse_day, parse_hour};
 pub use invalid::NotAnEvent;
 pub use kinds::{KINDS, place_of_kind};
 pub use page::{NotAPage, split_page};

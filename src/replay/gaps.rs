@@ -23,7 +23,8 @@ use super::tally::{Size, Tally, thousands};
 use super::{Ended, gap_list, reading, say};
 use crate::broker::{Broker, Outgoing};
 use crate::config::GapsArgs;
-use crate::gharchive::{Fetched, Hour, Mirror, Reject};
+use crate::event::Hour;
+use crate::gharchive::{Fetched, Mirror, Reject};
 use crate::health::Health;
 use crate::retry::{self, Interrupted};
 

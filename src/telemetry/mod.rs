@@ -25,7 +25,6 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::config::{Environment, LogFormat, TelemetryArgs, UsageError};
 use crate::health::Health;
 use crate::http;
-use crate::program::Context;
 
 /// What is logged when `RUST_LOG` says nothing: our own lines; of libraries only warnings, of the AMQP client nothing,
 /// because we report the end of a session ourselves.
@@ -100,13 +99,13 @@ impl Drop for LogGuard {
 ///
 /// # Errors
 /// When the address cannot be bound.
-pub fn serve(args: &TelemetryArgs, program: &str, context: &Context) -> anyhow::Result<()> {
+pub fn serve(args: &TelemetryArgs, program: &str, health: &Health) -> anyhow::Result<()> {
     let Some(address) = args.metrics_listen else { return Ok(()) };
     let metrics = record(program)?;
     let listener = http::listen(address, "--metrics-listen (METRICS_LISTEN)")?;
     let address = listener.local_addr()?;
     tracing::info!(%address, "serving /metrics, /healthz and /readyz at http://{address}");
-    let app = router(metrics, context.health.clone());
+    let app = router(metrics, health.clone());
     tokio::spawn(http::serve(listener, app));
     Ok(())
 }

@@ -2,3 +2,5 @@
 
 mod documents;
 mod invariants;
+#[path = "../support/sources.rs"]
+mod sources;

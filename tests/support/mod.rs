@@ -24,6 +24,7 @@ pub mod rabbitmq;
 pub mod raw_amqp;
 pub mod redis_server;
 pub mod run;
+pub mod sources;
 pub mod status;
 pub mod stranger;
 pub mod terminal;

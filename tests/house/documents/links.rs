@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::{documents, is_code, read, root};
-use crate::invariants::text_below;
+use crate::sources::text_below;
 
 /// The targets of a document's links and images.
 fn targets(text: &str) -> Vec<String> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{documents, quoted, read, root};
-use crate::invariants::{files_below, text_below};
+use crate::sources::{files_below, text_below};
 
 /// True for a path of the project as documents write it: from the project's folder, or from `src`.
 fn exists(path: &str) -> bool {

@@ -1,9 +1,12 @@
 //! The walls of the house, held by reading the sources. ARCHITECTURE.md states them.
 
 mod manifests;
+mod rooms;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use crate::sources::files_below;
 
 /// A source file: its path below `src` (or `simulator/…` for the simulator's), and its lines without tests and comments.
 struct Source {
@@ -40,30 +43,6 @@ fn sources() -> Vec<Source> {
             }
         })
         .collect()
-}
-
-fn walk(folder: &Path, paths: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-        if entry.is_dir() {
-            walk(&entry, paths);
-        } else if entry.extension().is_some_and(|extension| extension == "rs") {
-            paths.push(entry);
-        }
-    }
-}
-
-/// The paths of every source file below these folders.
-pub fn files_below(folders: &[&str]) -> Vec<PathBuf> {
-    let mut paths = Vec::new();
-    for folder in folders {
-        walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut paths);
-    }
-    paths
-}
-
-/// The text of every source file below these folders.
-pub fn text_below(folders: &[&str]) -> String {
-    files_below(folders).iter().map(|path| fs::read_to_string(path).unwrap()).collect()
 }
 
 /// Asserts that `words` stand only in files whose path begins with one of `homes`.
