@@ -114,6 +114,19 @@ fn everything_that_waits_is_bounded() {
 }
 
 #[test]
+fn one_type_of_lock_serves_all() {
+    // `parking_lot` has no poison to ignore. Locks that are held across an await are tokio's.
+    for name in ["Mutex", "RwLock", "Condvar"] {
+        let sources = sources();
+        let lines =
+            sources.iter().flat_map(|source| source.code.iter().map(move |line| (&source.file, line)));
+        let found: Vec<_> =
+            lines.filter(|(_, (_, line))| line.contains("std::sync") && line.contains(name)).collect();
+        assert!(found.is_empty(), "use parking_lot::{name}: {found:?}");
+    }
+}
+
+#[test]
 fn no_body_is_serialised_again() {
     // Reading is `serde_json::from_`; writing is for what we make ourselves: the dashboard, the simulator, our records.
     absent(&["serde_json::to_"], |path| {
