@@ -3,6 +3,8 @@
 //! An event is what <https://docs.github.com/en/rest/using-the-rest-api/github-event-types> describes: an object with
 //! `id`, `type`, `created_at`, `actor`, `repo`, `payload` and more. We ask only for the first three; everything else
 //! passes through untouched, so a new payload format needs no change here.
+//!
+//! A [`Filter`] says which events somebody wants to see. An [`Hour`] is what counts, scores and GH Archive's files are cut by.
 
 mod fields;
 mod filter;

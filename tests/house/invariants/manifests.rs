@@ -55,6 +55,18 @@ fn every_dependency_of_a_manifest_is_used() {
 }
 
 #[test]
+fn every_package_comes_from_crates_io_or_is_ours() {
+    let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    let sources: Vec<&str> = lock.lines().filter_map(|line| line.strip_prefix("source = ")).collect();
+    assert!(sources.len() > 100, "{}", sources.len());
+    let crates_io = "\"registry+https://github.com/rust-lang/crates.io-index\"";
+    assert!(
+        sources.iter().all(|source| *source == crates_io),
+        "Cargo.lock has another source than {crates_io}"
+    );
+}
+
+#[test]
 fn a_dependency_is_told_from_other_words() {
     for (code, name) in
         [("url::Url", "url"), ("use url;", "url"), ("&url::Url", "url"), ("use rand as r;", "rand")]
