@@ -3,20 +3,25 @@
 FROM rust:1-bookworm AS build
 WORKDIR /src
 
-# The dependencies in a layer of their own, which stands until Cargo.toml or Cargo.lock change: they are built for an empty
-# library and an empty program (which keeps them right under LTO, too); the benchmark and two tests are there because the manifest
+# The dependencies in a layer of their own. It is built again when a Cargo.toml or Cargo.lock changes. The dependencies are built for
+# empty libraries and programs, which keeps them right under LTO, too. The benchmark and two tests are there because the manifest
 # names them.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src/bin benches tests/resilience tests/soak \
- && touch src/lib.rs \
- && echo 'fn main() {}' | tee src/bin/empty.rs benches/pipeline.rs tests/resilience/main.rs tests/soak/main.rs >/dev/null \
+COPY simulator/Cargo.toml simulator/
+RUN mkdir -p src/bin simulator/src benches tests/resilience tests/soak \
+ && touch src/lib.rs simulator/src/lib.rs \
+ && echo 'fn main() {}' | tee src/bin/empty.rs simulator/src/main.rs benches/pipeline.rs tests/resilience/main.rs tests/soak/main.rs >/dev/null \
  && cargo build --release --locked --bins \
- && rm -r src
+ && rm -r src simulator/src
 
-# The touch makes the library newer than the empty one; by the file times of a checkout, cargo would take that for current.
+# The touch makes the sources newer than the empty ones. By the file times of a checkout, cargo would take the empty ones for current.
+# Both packages are built together: alone, each would want some dependencies with other features.
 COPY . .
-RUN touch src/lib.rs \
- && cargo install --locked --path . --root /out
+RUN touch src/lib.rs simulator/src/lib.rs simulator/src/main.rs \
+ && cargo build --release --locked --bins \
+ && mkdir -p /out/bin \
+ && cd target/release \
+ && cp dashboard fetcher loader replay simulator standalone /out/bin/
 
 FROM debian:bookworm-slim
 RUN apt-get update \

@@ -1,7 +1,7 @@
 # The two that matter: `make run` and `make test`. Each recipe is one script or one cargo command.
 .DEFAULT_GOAL := help
 
-.PHONY: help run demo down clean-data test test-faults servers servers-down bench soak build fmt lint doc deny
+.PHONY: help run demo down clean-data check test test-faults servers servers-down bench soak build fmt lint doc deny
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -18,7 +18,10 @@ down: ## stop whatever of it still runs
 clean-data: down ## forget what was loaded: delete .data
 	rm -rf .data
 
-test: ## every check: format, clippy, docs, licences, unit, integration and end-to-end tests
+check: ## what needs no server: format, clippy, docs, unit tests, sources, documents
+	@exec scripts/check.sh
+
+test: ## `make check`, then the integration and end-to-end tests on servers of their own
 	@exec scripts/test.sh
 
 test-faults: ## servers broken in more ways; takes minutes, and `make test` leaves it out
@@ -49,8 +52,8 @@ lint: ## clippy, warnings are errors
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --test resilience --test soak -- -D warnings
 
-doc: ## the library's documentation in target/doc
-	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
+doc: ## the documentation of both packages in target/doc
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --lib --bins --examples
 
-deny: ## licences, advisories and sources of the dependencies
+deny: ## licences, advisories and sources of the dependencies; builds cargo-deny if needed
 	@exec scripts/deny.sh

@@ -17,7 +17,7 @@ use clap::Parser;
 use github_event_etl::broker::{Broker, Envelope, Names, Outgoing, Part, Route};
 use github_event_etl::config::AmqpUrl;
 use github_event_etl::health::Health;
-use github_event_etl::simulator::Generator;
+use github_event_etl_simulator::Generator;
 use secrecy::SecretString;
 use support::process;
 use support::rabbitmq::RabbitNode;

@@ -11,6 +11,15 @@ warn() { printf 'warning: %s\n' "$*" >&2; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
+# step NAME COMMAND…: says what runs and how long it took.
+step() {
+  local name=$1 start=$SECONDS
+  shift
+  say "$name"
+  "$@"
+  say "$name: $((SECONDS - start)) s"
+}
+
 # answers PORT: something accepts connections there.
 answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 

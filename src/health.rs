@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::duration::Rounded;
 
@@ -115,8 +116,7 @@ impl Health {
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
-        // A panic while holding the lock leaves a valid map: every operation is a single insert or read.
-        self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.known.lock()
     }
 }
 

@@ -11,8 +11,8 @@
 //! least once; the script's mark makes the effects exactly once per retention.
 //!
 //! Modules in reading order: [`event`] (the shape of GitHub's JSON), [`github`] (polling it), [`broker`]
-//! (RabbitMQ), [`store`] (Redis), then the stages [`fetcher`], [`loader`], [`replay`] (with [`gharchive`]), [`watch`] and [`standalone`]. [`program`], [`config`],
-//! [`health`], [`retry`] and [`telemetry`] carry them. [`simulator`] stands in for GitHub.
+//! (RabbitMQ), [`store`] (Redis), then the stages [`fetcher`], [`loader`], [`replay`] (with [`gharchive`]), [`dashboard`], [`watch`] and
+//! [`standalone`]. [`program`], [`config`], [`health`], [`retry`] and [`telemetry`] carry them. The package `github-event-etl-simulator` stands in for GitHub.
 
 pub mod broker;
 pub mod config;
@@ -31,7 +31,6 @@ pub mod loader;
 pub mod program;
 pub mod replay;
 pub mod retry;
-pub mod simulator;
 pub mod standalone;
 pub mod status;
 pub mod store;

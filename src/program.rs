@@ -80,7 +80,7 @@ where
         let board = Board::new(health.clone());
         let context = Context { environment, health, board, shutdown: CancellationToken::new() };
         stop_on_signal(context.shutdown.clone())?;
-        telemetry::serve(telemetry_args(&args), A::command().get_name(), &context)?;
+        telemetry::serve(telemetry_args(&args), A::command().get_name(), &context.health)?;
         let overdue = overdue(context.shutdown.clone());
         tokio::select! {
             biased;

@@ -323,9 +323,7 @@ fn truncated(text: &str, bytes_max: usize) -> &str {
 }
 
 #[cfg(test)]
-#[path = "envelope_unit_tests.rs"]
 mod tests;
 
 #[cfg(test)]
-#[path = "envelope_tests.rs"]
 mod property_tests;

@@ -8,7 +8,7 @@ use super::kind::event_type;
 use super::loader::queue_name;
 use super::values::{address, yes_or_no};
 use super::{Environment, ServerArgs, TelemetryArgs, UsageError};
-use crate::dashboard::{Filter, NamePattern, TypeFilter};
+use crate::event::{Filter, NamePattern, TypeFilter};
 
 /// A web page, a JSON API and live events for whoever runs the pipeline or watches it.
 ///

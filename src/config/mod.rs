@@ -11,9 +11,9 @@ mod mirror;
 mod position;
 mod replay;
 mod shared;
-mod simulator;
 mod standalone;
 mod values;
+mod what;
 
 pub use address::{AmqpUrl, Namespace, RedisUrl};
 pub use dashboard::{Access, AccessArgs, DashboardArgs, ServeArgs, TailArgs, TailFormat};
@@ -29,8 +29,9 @@ pub use replay::{
     SelectArgs, StateArgs,
 };
 pub use shared::{LogFormat, ServerArgs, TelemetryArgs};
-pub use simulator::{SimulateArgs, SimulatorArgs};
 pub use standalone::{DashboardListen, StandaloneArgs};
+pub use values::{address, number};
+pub use what::What;
 
 /// The user's mistake: the program ends with exit code 2 and this text.
 ///

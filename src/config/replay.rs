@@ -7,8 +7,7 @@ use std::time::Duration;
 use super::kind::event_type;
 use super::loader::queue_name;
 use super::values::{DAY, duration, number};
-use super::{DeadArgs, MirrorArgs, Position, ServerArgs, TelemetryArgs, UsageError};
-use crate::gharchive::What;
+use super::{DeadArgs, MirrorArgs, Position, ServerArgs, TelemetryArgs, UsageError, What};
 
 /// Publishes old events again: from GH Archive, the archive stream, the dead letters, or to fill gaps.
 ///

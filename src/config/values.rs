@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// A whole number from `min` to `max`.
-pub(super) fn number<T>(min: T, max: T) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static
+pub fn number<T>(min: T, max: T) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static
 where
     T: FromStr + PartialOrd + Display + Copy + Send + Sync + 'static,
 {
@@ -32,7 +32,7 @@ pub(super) fn duration(
 pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// An address to listen at.
-pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+pub fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| "must be IP:PORT, such as 127.0.0.1:9100 or [::1]:9100; a host name is none".into())
 }

@@ -16,7 +16,7 @@ use super::boards::{Board, DEVELOPERS_MAX};
 use super::feed::Live;
 use super::looker::{DeadLetters, Gaps};
 use super::query::Query;
-use super::shared::{Dated, lock};
+use super::shared::Dated;
 
 /// How long an answer may wait for the first look at a server after a pause.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
@@ -48,7 +48,7 @@ pub(super) async fn leaderboard(State(visit): State<Arc<Visit>>, RawQuery(query)
 
 /// The newest hour that has counts, or the current one.
 async fn newest_hour(visit: &Visit) -> String {
-    let newest = || lock(&visit.shared.hours).all().pop();
+    let newest = || visit.shared.hours.lock().all().pop();
     if newest().is_none() && !visit.shared.redis.is_away() {
         wait_until(|| newest().is_some()).await;
     }
@@ -107,8 +107,8 @@ pub(super) async fn queues(State(visit): State<Arc<Visit>>, RawQuery(query): Raw
     Query::parse(&query.unwrap_or_default(), &[])?;
     let shared = &visit.shared;
     shared.ask();
-    wait_until(|| shared.rabbitmq.is_away() || lock(&shared.looks).queues.is_some()).await;
-    let (as_of, queues) = parts(lock(&shared.looks).queues.clone());
+    wait_until(|| shared.rabbitmq.is_away() || shared.looks.lock().queues.is_some()).await;
+    let (as_of, queues) = parts(shared.looks.lock().queues.clone());
     Ok(ok(json!({ "queues": queues, "as_of": as_of })))
 }
 
@@ -116,8 +116,8 @@ pub(super) async fn dead_letters(State(visit): State<Arc<Visit>>, RawQuery(query
     Query::parse(&query.unwrap_or_default(), &[])?;
     let shared = &visit.shared;
     shared.ask();
-    wait_until(|| shared.rabbitmq.is_away() || lock(&shared.looks).dead.is_some()).await;
-    let (as_of, DeadLetters { total, looked_at, groups }) = parts(lock(&shared.looks).dead.clone());
+    wait_until(|| shared.rabbitmq.is_away() || shared.looks.lock().dead.is_some()).await;
+    let (as_of, DeadLetters { total, looked_at, groups }) = parts(shared.looks.lock().dead.clone());
     Ok(ok(json!({ "total": total, "looked_at": looked_at, "groups": groups, "as_of": as_of })))
 }
 
@@ -125,14 +125,14 @@ pub(super) async fn gaps(State(visit): State<Arc<Visit>>, RawQuery(query): RawQu
     Query::parse(&query.unwrap_or_default(), &[])?;
     let shared = &visit.shared;
     shared.ask();
-    wait_until(|| shared.rabbitmq.is_away() || lock(&shared.looks).gaps.is_some()).await;
-    let (as_of, Gaps { total, gaps }) = parts(lock(&shared.looks).gaps.clone());
+    wait_until(|| shared.rabbitmq.is_away() || shared.looks.lock().gaps.is_some()).await;
+    let (as_of, Gaps { total, gaps }) = parts(shared.looks.lock().gaps.clone());
     Ok(ok(json!({ "total": total, "gaps": gaps, "as_of": as_of })))
 }
 
 pub(super) async fn workers(State(visit): State<Arc<Visit>>, RawQuery(query): RawQuery) -> Answer {
     Query::parse(&query.unwrap_or_default(), &[])?;
-    let workers = lock(&visit.shared.workers);
+    let workers = visit.shared.workers.lock();
     let as_of = workers.heard_at();
     Ok(ok(json!({ "workers": workers.list(), "as_of": as_of })))
 }

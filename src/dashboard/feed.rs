@@ -1,13 +1,13 @@
 //! Events as they load: the newest thousand, and a channel to whoever watches. One follower fills it, however many watch.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, broadcast};
 
-use super::filter::Filter;
-use crate::event::{Headline, Rebuilt};
+use crate::event::{Filter, Headline, Rebuilt};
 use crate::store::StreamEntry;
 
 /// Events kept for those who come later, and their bytes.
@@ -71,7 +71,7 @@ impl Feed {
 
     /// Forgets what is kept and keeps `entries` (oldest first) in its place, without telling anyone.
     pub(super) fn refill(&self, entries: Vec<StreamEntry>) {
-        let mut ring = self.lock();
+        let mut ring = self.ring.lock();
         ring.events.clear();
         ring.bytes = 0;
         // Nobody is waiting for these: the next that comes has the number it would have had.
@@ -83,7 +83,7 @@ impl Feed {
 
     /// Adds what came.
     pub(super) fn add(&self, entries: &[StreamEntry]) {
-        let mut ring = self.lock();
+        let mut ring = self.ring.lock();
         let events = entries.iter().map(|entry| ring.push(entry)).collect();
         ring.as_of = Some(Utc::now());
         if !entries.is_empty() {
@@ -94,7 +94,7 @@ impl Feed {
 
     /// So many events have come and gone unseen.
     pub(super) fn skip(&self, count: u64) {
-        let mut ring = self.lock();
+        let mut ring = self.ring.lock();
         ring.next += count;
         if count > 0 {
             let _ = self.live.send(Batch { events: Arc::default(), next: ring.next });
@@ -108,25 +108,25 @@ impl Feed {
 
     /// When the kept events were the newest.
     pub(super) fn as_of(&self) -> Option<DateTime<Utc>> {
-        self.lock().as_of
+        self.ring.lock().as_of
     }
 
     /// The newest events that `filter` takes, newest first.
     pub(super) fn newest(&self, filter: &Filter, limit: usize) -> Vec<Arc<Live>> {
-        let ring = self.lock();
+        let ring = self.ring.lock();
         ring.events.iter().rev().filter(|event| filter.takes(&event.headline)).take(limit).cloned().collect()
     }
 
     /// The hour of the newest event's creation, such as `2015-01-01-12`.
     pub(super) fn newest_hour(&self) -> Option<String> {
-        let ring = self.lock();
+        let ring = self.ring.lock();
         let created_at = ring.events.back()?.headline.created_at.get(..13)?;
         Some(created_at.replace('T', "-"))
     }
 
     /// All that comes from now on, after what came behind the event `after`.
     pub(super) fn subscribe(&self, after: Option<&str>) -> Subscription {
-        let ring = self.lock();
+        let ring = self.ring.lock();
         let (kept, has_missed) = match after.map(stream_order) {
             None => (Vec::new(), false),
             Some(after) => {
@@ -138,10 +138,6 @@ impl Feed {
             }
         };
         Subscription { kept, next: ring.next, has_missed, live: self.live.subscribe() }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Ring> {
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,7 +7,7 @@ use chrono::Utc;
 use tokio::time::Instant;
 
 use super::feed::{EVENTS_MAX, Feed};
-use super::shared::{Shared, lock};
+use super::shared::Shared;
 use crate::retry::Backoff;
 use crate::store::{Fault, Store, StreamEntry, StreamPosition};
 
@@ -46,7 +46,7 @@ pub(super) async fn run(shared: Arc<Shared>, store: Store) {
 fn report<T>(shared: &Shared, answer: &Result<T, Fault>) {
     match answer {
         Ok(_) => {
-            *lock(&shared.redis_seen_at) = Some(Utc::now());
+            *shared.redis_seen_at.lock() = Some(Utc::now());
             shared.redis.up();
         }
         Err(fault) => shared.redis.away(fault),

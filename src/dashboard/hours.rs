@@ -8,7 +8,7 @@ use chrono::{TimeDelta, Utc};
 use tokio::time::{Instant, sleep};
 
 use super::query::is_hour;
-use super::shared::{Shared, lock};
+use super::shared::Shared;
 use crate::store::{Fault, Store};
 
 /// Hours shown; beyond, the oldest are left out.
@@ -65,7 +65,7 @@ async fn look_at_recent(shared: &Shared, store: &Store) -> Result<(), Fault> {
     // GitHub's clock may be ahead of ours.
     let hours: Vec<String> = (-1..RECENT).map(hour).collect();
     let exist = store.hours_among(&hours).await?;
-    lock(&shared.hours).recent = exist.into_iter().collect();
+    shared.hours.lock().recent = exist.into_iter().collect();
     Ok(())
 }
 
@@ -78,7 +78,7 @@ async fn scan(shared: &Shared, store: &Store) -> Result<(), Fault> {
         if found.len() > HOURS_MAX {
             found.pop_first();
         }
-        lock(&shared.hours).found.extend(found.iter().cloned());
+        shared.hours.lock().found.extend(found.iter().cloned());
         cursor = more.cursor;
         if cursor == 0 {
             break;
@@ -91,7 +91,7 @@ async fn scan(shared: &Shared, store: &Store) -> Result<(), Fault> {
         }
     }
     // Those that have expired are gone now.
-    lock(&shared.hours).found = found;
+    shared.hours.lock().found = found;
     Ok(())
 }
 

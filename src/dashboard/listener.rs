@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::moment::Moment;
-use super::shared::{Shared, lock};
+use super::shared::Shared;
 use crate::broker::{Broker, BrokerError};
 use crate::retry::Backoff;
 
@@ -31,13 +31,13 @@ async fn listen(
     let mut listener = broker.listen_to_status().await?;
     shared.rabbitmq.up();
     backoff.reset();
-    lock(&shared.workers).begin_to_listen(Moment::now());
+    shared.workers.lock().begin_to_listen(Moment::now());
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            status = listener.next() => lock(&shared.workers).hear(&status?, Moment::now()),
-            _ = tick.tick() => lock(&shared.workers).tick(Moment::now()),
+            status = listener.next() => shared.workers.lock().hear(&status?, Moment::now()),
+            _ = tick.tick() => shared.workers.lock().tick(Moment::now()),
         }
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use super::depths::{Depths, Queue};
-use super::shared::{Dated, Shared, lock};
+use super::shared::{Dated, Shared};
 use crate::broker::{Broker, BrokerError, Taken};
 use crate::dead_letters::{Group, Groups, reason};
 use crate::gap::GapRecord;
@@ -146,7 +146,7 @@ async fn pause(shared: &Shared) {
     for _ in 0..DEPTHS_EVERY.as_millis() / 100 {
         sleep(Duration::from_millis(100)).await;
         if (shared.is_asked() || shared.is_scraped())
-            && lock(&shared.looks).queues.is_none()
+            && shared.looks.lock().queues.is_none()
             && !shared.rabbitmq.is_away()
         {
             return;
@@ -159,7 +159,7 @@ impl Looker {
         let queues = self.depths.count(&self.broker, &self.shared.names).await?;
         let ready = |kind: &str| queues.iter().find(|queue| queue.kind == kind)?.ready;
         let (dead, gaps) = (ready("dead"), ready("gaps"));
-        lock(&self.shared.looks).take(queues, dead, gaps);
+        self.shared.looks.lock().take(queues, dead, gaps);
         if !self.shared.is_asked() {
             // Metrics need no more than depths.
             return Ok(());
@@ -171,14 +171,14 @@ impl Looker {
     async fn look_at_dead_letters(&mut self, total: u32) -> Result<(), BrokerError> {
         if total == 0 {
             self.dead = Messages::default();
-            lock(&self.shared.looks).dead = Some(Dated::now(DeadLetters::default()));
+            self.shared.looks.lock().dead = Some(Dated::now(DeadLetters::default()));
         } else if self.dead.is_due(total) {
             let mut groups = Groups::default();
             let see = |letter: &Taken| groups.add(reason(letter), letter);
             let looked = self.dead.look(&self.broker, &self.shared.names.dead(), total, see).await?;
             if let Some(looked_at) = looked {
                 let groups = groups.largest_first();
-                lock(&self.shared.looks).dead = Some(Dated::now(DeadLetters { total, looked_at, groups }));
+                self.shared.looks.lock().dead = Some(Dated::now(DeadLetters { total, looked_at, groups }));
             }
         }
         Ok(())
@@ -187,13 +187,13 @@ impl Looker {
     async fn look_at_gaps(&mut self, total: u32) -> Result<(), BrokerError> {
         if total == 0 {
             self.gaps = Messages::default();
-            lock(&self.shared.looks).gaps = Some(Dated::now(Gaps::default()));
+            self.shared.looks.lock().gaps = Some(Dated::now(Gaps::default()));
         } else if self.gaps.is_due(total) {
             let mut gaps = Vec::new();
             let see = |record: &Taken| gaps.extend(GapRecord::parse(&record.body));
             let looked = self.gaps.look(&self.broker, &self.shared.names.gaps(), total, see).await?;
             if looked.is_some() {
-                lock(&self.shared.looks).gaps = Some(Dated::now(Gaps { total, gaps }));
+                self.shared.looks.lock().gaps = Some(Dated::now(Gaps { total, gaps }));
             }
         }
         Ok(())

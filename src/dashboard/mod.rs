@@ -11,7 +11,6 @@ mod assets;
 mod boards;
 mod depths;
 mod feed;
-mod filter;
 mod follower;
 mod history;
 mod hours;
@@ -27,10 +26,8 @@ mod stream;
 mod tail;
 mod workers;
 
-pub use filter::{Filter, NamePattern, TypeFilter};
-
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
@@ -39,6 +36,7 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 

@@ -15,7 +15,7 @@ use super::answer::{Bad, ok, ok_bytes};
 use super::depths::Queue;
 use super::query::Query;
 use super::security::is_admitted;
-use super::shared::{Shared, lock};
+use super::shared::Shared;
 use super::workers::Summary;
 use crate::health::Dependency;
 use crate::telemetry;
@@ -29,7 +29,7 @@ pub(super) async fn overview(
 ) -> Result<Response, Bad> {
     Query::parse(&query.unwrap_or_default(), &[])?;
     visit.shared.ask();
-    let mut latest = lock(&visit.overview);
+    let mut latest = visit.overview.lock();
     if let Some((made_at, body)) = &*latest
         && made_at.elapsed() < FRESH
     {
@@ -44,7 +44,7 @@ pub(super) async fn overview(
 fn look(shared: &Shared) -> Value {
     let now = Utc::now();
     let (summary, history) = {
-        let workers = lock(&shared.workers);
+        let workers = shared.workers.lock();
         (workers.summary(), workers.history())
     };
     let problems = problems(shared, &summary);
@@ -61,7 +61,7 @@ fn look(shared: &Shared) -> Value {
         "version": env!("CARGO_PKG_VERSION"),
         "healthy": problems.is_empty(),
         "problems": problems,
-        "redis": server(&shared.redis, *lock(&shared.redis_seen_at)),
+        "redis": server(&shared.redis, *shared.redis_seen_at.lock()),
         "rabbitmq": server(&shared.rabbitmq, summary.heard_at),
         "loaded": {
             "per_second": summary.loaded_per_second,
@@ -77,7 +77,7 @@ fn look(shared: &Shared) -> Value {
         "gaps": gaps,
         "dead_letters": dead_letters,
         "history": history,
-        "hours": lock(&shared.hours).all(),
+        "hours": shared.hours.lock().all(),
     })
 }
 
@@ -90,7 +90,7 @@ fn problems(shared: &Shared, summary: &Summary) -> Vec<String> {
     if !shared.rabbitmq.is_away() {
         problems.extend(summary.problems.iter().cloned());
         problems
-            .extend(lock(&shared.looks).queues.iter().flat_map(|queues| &queues.value).filter_map(of_queue));
+            .extend(shared.looks.lock().queues.iter().flat_map(|queues| &queues.value).filter_map(of_queue));
     }
     problems
 }
@@ -119,7 +119,7 @@ fn server(server: &Dependency, as_of: Option<DateTime<Utc>>) -> Value {
 
 /// The number of dead letters, and of gaps with their seconds as far as they were looked at.
 fn of_queues(shared: &Shared) -> (Option<u32>, Value) {
-    let looks = lock(&shared.looks);
+    let looks = shared.looks.lock();
     let ready = |kind: &str| {
         let queues = &looks.queues.as_ref()?.value;
         queues.iter().find(|queue| queue.kind == kind)?.ready

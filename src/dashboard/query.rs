@@ -7,7 +7,7 @@ use std::str::FromStr;
 use chrono::NaiveDate;
 use url::form_urlencoded;
 
-use super::filter::Filter;
+use crate::event::Filter;
 
 /// Values are short; a longer one is not worth being told in the answer.
 const VALUE_BYTES_MAX: usize = 300;

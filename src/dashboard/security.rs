@@ -1,4 +1,7 @@
 //! Who is answered, and what every answer says to the browser.
+//!
+//! tower-http has layers for headers and time limits. Its time limit answers without a body, and every answer of ours that is an error
+//! is JSON. Its headers would be eight layers, which are cloned for each request; here they are a loop in the one layer.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,9 +1,9 @@
 //! What the dashboard's tasks and its answers share.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::boards::Boards;
@@ -38,7 +38,7 @@ pub(super) struct Shared {
 impl Shared {
     /// Somebody asks for something that tasks find out.
     pub(super) fn ask(&self) {
-        let before = lock(&self.asked_at).replace(Instant::now());
+        let before = self.asked_at.lock().replace(Instant::now());
         if before.is_none_or(|before| before.elapsed() >= ASKED_FOR) {
             // Else it would come only with the next look.
             self.feed.wake.notify_one();
@@ -47,7 +47,7 @@ impl Shared {
 
     /// True while somebody has asked lately.
     pub(super) fn is_asked(&self) -> bool {
-        lock(&self.asked_at).is_some_and(|at| at.elapsed() < ASKED_FOR)
+        self.asked_at.lock().is_some_and(|at| at.elapsed() < ASKED_FOR)
     }
 
     /// True while somebody asks for metrics, wherever they are served.
@@ -67,9 +67,4 @@ impl<T> Dated<T> {
     pub(super) fn now(value: T) -> Self {
         Self { at: Utc::now(), value }
     }
-}
-
-/// A panic while holding one of these locks leaves values that are still values.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,27 +1,26 @@
 //! Live events over server-sent events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
 //!
-//! A client costs a place in a channel and what it has not read yet, at most [`PIECE_BYTES`] and some pointers. Who is slow misses
-//! events and is told how many; who does not read at all is cut off by the connection (see `stall`).
+//! A client costs a place in a channel, the event that is being sent, and some pointers. A slow client misses events and is told how
+//! many. The web server closes the connection of a client that does not read at all (`http`).
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use super::answer::{Bad, error};
 use super::feed::{Batch, Live, Subscription};
-use super::filter::Filter;
 use super::query::{Query, is_stream_id};
 use super::{Visit, api};
+use crate::event::Filter;
 
 /// Where a client says what it got last.
 const LAST_EVENT_ID: &str = "last-event-id";
@@ -29,8 +28,8 @@ const LAST_EVENT_ID: &str = "last-event-id";
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Then the client is to connect anew: nobody stays for ever.
 const LIFE_MAX: Duration = Duration::from_secs(3600);
-/// Written at once.
-const PIECE_BYTES: usize = 64 * 1024;
+/// A client that loses the connection waits so long before it connects again.
+const RETRY: Duration = Duration::from_secs(5);
 /// Events a second for one client, and of a burst: one poll brings up to 300.
 const SHOWN_PER_SECOND: f64 = 1000.0;
 const BURST: f64 = 5000.0;
@@ -54,17 +53,17 @@ pub(super) async fn stream(
     // What came meanwhile cannot be told while Redis is away.
     subscription.has_missed |= after.is_some() && !is_warm;
     let client = Client::new(subscription, filter, place);
-    let pieces = futures_util::stream::unfold(client, |mut client| async {
-        let piece = client.next().await?;
-        Some((Ok::<_, Infallible>(Bytes::from(piece)), client))
+    let events = futures_util::stream::unfold(client, |mut client| async {
+        let event = client.next().await?;
+        Some((Ok::<_, Infallible>(event), client))
     });
+    let heartbeat = KeepAlive::new().interval(HEARTBEAT).text("still here");
     let headers = [
-        (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),
         // Proxies such as nginx would collect what is meant to be seen at once.
         (header::HeaderName::from_static("x-accel-buffering"), "no"),
     ];
-    Ok((headers, Body::from_stream(pieces)).into_response())
+    Ok((headers, Sse::new(events).keep_alive(heartbeat)).into_response())
 }
 
 /// One client's side of the stream.
@@ -73,8 +72,8 @@ struct Client {
     filter: Filter,
     /// To be written.
     waiting: VecDeque<Arc<Live>>,
-    /// Said first.
-    greeting: Option<String>,
+    /// Sent first.
+    greeting: std::vec::IntoIter<Event>,
     /// Events not written, to be told.
     missed: u64,
     /// The number of the event that comes next, if none is missed.
@@ -90,16 +89,16 @@ struct Client {
 impl Client {
     fn new(subscription: Subscription, filter: Filter, place: OwnedSemaphorePermit) -> Self {
         let Subscription { kept, next, has_missed, live } = subscription;
-        let mut greeting = "retry: 5000\n\n".to_owned();
+        let mut greeting = vec![Event::default().retry(RETRY)];
         if has_missed {
-            greeting.push_str(&missed("null"));
+            greeting.push(missed("null"));
         }
         let now = Instant::now();
         Self {
             live,
             waiting: kept.into_iter().filter(|event| filter.takes(&event.headline)).collect(),
             filter,
-            greeting: Some(greeting),
+            greeting: greeting.into_iter(),
             missed: 0,
             next,
             allowed: BURST,
@@ -110,25 +109,29 @@ impl Client {
         }
     }
 
-    /// What to write next; nothing when it is time to end.
-    async fn next(&mut self) -> Option<String> {
-        if let Some(greeting) = self.greeting.take() {
+    /// What to send next; nothing when it is time to end.
+    async fn next(&mut self) -> Option<Event> {
+        if let Some(greeting) = self.greeting.next() {
             return Some(greeting);
         }
         while self.waiting.is_empty() && self.missed == 0 {
             let received = tokio::select! {
-                received = timeout(HEARTBEAT, self.live.recv()) => received,
+                received = self.live.recv() => received,
                 () = sleep_until(self.ends_at) => return None,
             };
             match received {
-                Err(_) => return Some(": still here\n\n".into()),
-                Ok(Ok(batch)) => self.take(batch),
+                Ok(batch) => self.take(batch),
                 // How many events that were, the next batch's number tells.
-                Ok(Err(RecvError::Lagged(_))) => {}
-                Ok(Err(RecvError::Closed)) => return None,
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return None,
             }
         }
-        Some(self.piece())
+        if self.missed > 0 {
+            return Some(missed(&std::mem::take(&mut self.missed).to_string()));
+        }
+        let event = self.waiting.pop_front()?;
+        // A Redis stream's id is two numbers and a dash: the line breaks at which this would panic are not in it.
+        Some(Event::default().id(&event.id).event("github-event").data(&event.json))
     }
 
     fn take(&mut self, batch: Batch) {
@@ -148,25 +151,10 @@ impl Client {
             }
         }
     }
-
-    fn piece(&mut self) -> String {
-        let mut text = String::new();
-        if self.missed > 0 {
-            text.push_str(&missed(&self.missed.to_string()));
-            self.missed = 0;
-        }
-        while text.len() < PIECE_BYTES
-            && let Some(event) = self.waiting.pop_front()
-        {
-            // Neither the id nor the JSON has a line break.
-            let _ = write!(text, "id: {}\nevent: github-event\ndata: {}\n\n", event.id, event.json);
-        }
-        text
-    }
 }
 
-fn missed(count: &str) -> String {
-    format!("event: missed\ndata: {{\"missed\":{count}}}\n\n")
+fn missed(count: &str) -> Event {
+    Event::default().event("missed").data(format!("{{\"missed\":{count}}}"))
 }
 
 /// Counts the clients for as long as they live.

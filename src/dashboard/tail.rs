@@ -8,9 +8,8 @@ use tokio::io::{AsyncWriteExt as _, Interest, stdout};
 use tokio::net::unix::pipe;
 use tokio_util::sync::CancellationToken;
 
-use super::filter::Filter;
 use crate::config::{TailArgs, TailFormat};
-use crate::event::{Headline, Rebuilt};
+use crate::event::{Filter, Headline, Rebuilt};
 use crate::health::Health;
 use crate::retry::{Backoff, sleep};
 use crate::store::{Fault, Store, StreamEntry, StreamPosition};

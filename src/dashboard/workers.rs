@@ -275,5 +275,4 @@ fn cut(status: &mut Status) {
 }
 
 #[cfg(test)]
-#[path = "workers_tests.rs"]
 mod tests;

@@ -3,9 +3,13 @@
 //! An event is what <https://docs.github.com/en/rest/using-the-rest-api/github-event-types> describes: an object with
 //! `id`, `type`, `created_at`, `actor`, `repo`, `payload` and more. We ask only for the first three; everything else
 //! passes through untouched, so a new payload format needs no change here.
+//!
+//! A [`Filter`] says which events somebody wants to see. An [`Hour`] is what counts, scores and GH Archive's files are cut by.
 
 mod fields;
+mod filter;
 mod headline;
+mod hour;
 mod invalid;
 mod kinds;
 mod nesting;
@@ -18,7 +22,10 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::value::RawValue;
 
 use fields::RawFields;
+pub use filter::{Filter, NamePattern, TypeFilter};
 pub use headline::Headline;
+pub use hour::Hour;
+pub(crate) use hour::{parse_day, parse_hour};
 pub use invalid::NotAnEvent;
 pub use kinds::{KINDS, place_of_kind};
 pub use page::{NotAPage, split_page};

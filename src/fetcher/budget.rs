@@ -154,7 +154,6 @@ fn spread(remaining: u64, resets_in: Duration, round_requests: u32) -> Duration 
 }
 
 #[cfg(test)]
-#[path = "budget_tests.rs"]
 mod property_tests;
 
 #[cfg(test)]

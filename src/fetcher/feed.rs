@@ -297,5 +297,4 @@ impl End {
 }
 
 #[cfg(test)]
-#[path = "feed_tests.rs"]
 mod tests;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
@@ -44,7 +45,7 @@ pub(super) struct Lane {
 }
 
 struct Shared {
-    backlog: parking_lot::Mutex<Backlog>,
+    backlog: Mutex<Backlog>,
     news: Notify,
     dependency: Dependency,
 }

@@ -87,5 +87,4 @@ mod marks {
 }
 
 #[cfg(test)]
-#[path = "snapshot_tests.rs"]
 mod tests;

@@ -212,5 +212,4 @@ impl Named {
 }
 
 #[cfg(test)]
-#[path = "walk_tests.rs"]
 mod tests;

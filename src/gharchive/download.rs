@@ -11,7 +11,8 @@ use tokio::io::AsyncWriteExt as _;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{Fetched, Hour};
+use super::Fetched;
+use crate::event::Hour;
 use crate::health::{Dependency, Health};
 use crate::retry::{self, Backoff, Interrupted};
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Hour;
 use super::download::{Downloader, FetchError};
 use crate::config::BaseUrl;
+use crate::event::Hour;
 use crate::health::Health;
 
 /// GH Archive itself, a mirror of it, or a folder with its files. Cheap to clone.

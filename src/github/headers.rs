@@ -109,5 +109,4 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 #[cfg(test)]
-#[path = "headers_tests.rs"]
 mod tests;

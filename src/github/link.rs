@@ -1,4 +1,6 @@
 //! The `Link` header: where the next page is (<https://www.rfc-editor.org/rfc/rfc8288>).
+//!
+//! It is read here, not by a library, because it is short and decides which server gets the token.
 
 use url::Url;
 

@@ -2,6 +2,7 @@
 //! fires, and it does not limit connections.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +11,10 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::AsyncWrite;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
-
-use super::stall::Stalling;
+use tokio_io_timeout::TimeoutWriter;
 
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 512;
@@ -70,11 +71,53 @@ pub(crate) async fn serve(listener: TcpListener, app: Router) {
     }
 }
 
+/// A connection whose write fails when it waits longer than `patience`. Timeouts inside an answer cannot see a client that does not
+/// read: an answer is asked for more only while the socket takes more.
+fn impatient<T: AsyncWrite>(connection: T, patience: Duration) -> Pin<Box<TimeoutWriter<T>>> {
+    let mut connection = TimeoutWriter::new(connection);
+    connection.set_timeout(Some(patience));
+    Box::pin(connection)
+}
+
 async fn serve_one(http: &http1::Builder, stream: TcpStream, app: Router) {
     // Events are to be seen when they come, not when a packet is full.
     let _ = stream.set_nodelay(true);
-    let io = TokioIo::new(Stalling::new(stream, STALL_MAX));
+    let io = TokioIo::new(impatient(stream, STALL_MAX));
     if let Err(error) = http.serve_connection(io, TowerToHyperService::new(app)).await {
         tracing::debug!("a connection ended: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_millis(200);
+
+    #[tokio::test]
+    async fn a_peer_that_does_not_read_is_given_up() {
+        let (ours, _theirs) = duplex(16);
+        let mut ours = impatient(ours, PATIENCE);
+        let error = ours.write_all(&[0; 100]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_slow_one_is_not() {
+        let (ours, mut theirs) = duplex(16);
+        let mut ours = impatient(ours, PATIENCE);
+        let reading = tokio::spawn(async move {
+            let mut byte = [0; 16];
+            for _ in 0..10 {
+                tokio::time::sleep(PATIENCE / 4).await;
+                theirs.read_exact(&mut byte).await.unwrap();
+            }
+        });
+        ours.write_all(&[0; 160]).await.unwrap();
+        reading.await.unwrap();
     }
 }

@@ -1,9 +1,9 @@
 //! How much goes to Redis at once, and how long its answer may take: learned from its answers, so that events get through a slow
 //! link too.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use crate::store::ANSWER_TIMEOUT;
@@ -78,7 +78,7 @@ impl Pace {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

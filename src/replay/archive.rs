@@ -1,6 +1,7 @@
 //! `replay archive`: a stretch of the archive stream, message by message, to one load queue.
 
 use anyhow::bail;
+use indicatif::HumanCount;
 use tokio_util::sync::CancellationToken;
 
 use super::archive_batch::choose;
@@ -10,7 +11,7 @@ use super::feeder::{Feeder, Target};
 use super::progress::Progress;
 use super::state::StateFolder;
 use super::stretch::{self, Stretch};
-use super::tally::{Size, thousands};
+use super::tally::Size;
 use super::{Ended, archive_lack, archive_reset, say};
 use crate::broker::{ArchiveReader, ArchiveStart, Archived, Broker, BrokerError};
 use crate::config::ArchiveArgs;
@@ -99,7 +100,7 @@ async fn go_on(
     }
     tracing::info!(
         "going on at offset {next} up to {end}, where the archive ended when an earlier run of this command began; {} events are published (--anew begins anew)",
-        thousands(tally.events)
+        HumanCount(tally.events)
     );
     Ok(Some(position))
 }
@@ -194,7 +195,7 @@ impl Job<'_> {
             let gone = first - self.position.next;
             tracing::warn!(
                 "{} messages from offset {} on have been removed by retention",
-                thousands(gone),
+                HumanCount(gone),
                 self.position.next
             );
             self.position.removed += gone;
@@ -229,14 +230,14 @@ impl Job<'_> {
         let Stretch { next, removed, ref lack, ref tally, .. } = self.position;
         let is_dry = self.args.select.dry_run;
         let verb = if is_dry { "would publish" } else { "published" };
-        let rate = thousands(self.progress.rate(tally));
-        let (events, size) = (thousands(tally.events), Size(tally.bytes));
+        let rate = HumanCount(self.progress.rate(tally));
+        let (events, size) = (HumanCount(tally.events), Size(tally.bytes));
         say(&format!(
             "{verb} {events} events ({size}) of the archive up to offset {next} in {took} ({rate}/s)\n{}",
             tally.table()
         ));
         if tally.unwanted > 0 {
-            say(&format!("left out {} of other types\n", thousands(tally.unwanted)));
+            say(&format!("left out {} of other types\n", HumanCount(tally.unwanted)));
         }
         if let Some(lack) = lack {
             say(&archive_lack::summary(lack));

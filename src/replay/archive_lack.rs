@@ -1,7 +1,9 @@
 //! What `replay archive` says of events that the archive lacks. Pure.
 
-use super::tally::thousands;
-use crate::gharchive::{Hour, What};
+use indicatif::HumanCount;
+
+use crate::config::What;
+use crate::event::Hour;
 use crate::lack::Lack;
 
 /// An event can be published so many hours after it was created: GitHub shows some late, and rare sources are polled rarely.
@@ -12,7 +14,7 @@ const AFTER_HOURS: i64 = 1;
 /// Says what is missing, and how to load it into the load queue `queue`.
 pub(super) fn sentence(lack: &Lack, queue: &str) -> String {
     let Lack { from, to, events } = lack;
-    let (events, hours) = (thousands(*events), hours(lack));
+    let (events, hours) = (HumanCount(*events), hours(lack));
     format!(
         "the archive lacks {events} events that were published from {} to {}; `replay gharchive {hours} --queue {queue}` loads them where they are missing, `replay gharchive {hours} --queue {queue} --archive` writes them into the archive as well",
         from.format(TIME),
@@ -22,7 +24,7 @@ pub(super) fn sentence(lack: &Lack, queue: &str) -> String {
 
 /// The line of the summary that counts what is missing.
 pub(super) fn summary(lack: &Lack) -> String {
-    let (events, from, to) = (thousands(lack.events), lack.from.format(TIME), lack.to.format(TIME));
+    let (events, from, to) = (HumanCount(lack.events), lack.from.format(TIME), lack.to.format(TIME));
     format!("the archive lacks {events} events published from {from} to {to}: see the log\n")
 }
 

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use indicatif::HumanCount;
 use tokio_util::sync::CancellationToken;
 
 use super::archive_source::{ArchiveLost, Source};
-use super::tally::thousands;
 use super::{ask, say, state};
 use crate::broker::Broker;
 use crate::config::ArchiveArgs;
@@ -33,7 +33,7 @@ pub(super) async fn run(
     let archive = format!("{} at {}", broker.names().archive(), broker.address());
     let holds = match source.ask(async |broker| broker.archive_size().await).await? {
         Some(messages) => {
-            format!("{archive} holds {} messages, as RabbitMQ says", thousands(messages.into()))
+            format!("{archive} holds {} messages, as RabbitMQ says", HumanCount(messages.into()))
         }
         None => format!("{archive} does not exist, or RabbitMQ has lost it"),
     };

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::{SecondsFormat, Utc};
 use futures_util::stream::{self, StreamExt as _};
+use indicatif::HumanCount;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -14,10 +15,10 @@ use super::gap_queue::{GapQueue, RECORDS_MAX};
 use super::gaps::Planned;
 use super::say;
 use super::table::{aligned, json};
-use super::tally::thousands;
 use crate::config::{GapsArgs, ListFormat};
+use crate::event::Hour;
 use crate::gap::GapRecord;
-use crate::gharchive::{Hour, Mirror};
+use crate::gharchive::Mirror;
 use crate::retry::Interrupted;
 use crate::terminal::Escaped;
 
@@ -46,7 +47,7 @@ pub(super) async fn run(
     let planned: Vec<Planned> = records.gaps.into_iter().map(plan).collect();
     say(&show(&planned, args.format.unwrap_or(ListFormat::Table)));
     if records.behind > 0 {
-        tracing::warn!("{} records more are not shown", thousands(u64::from(records.behind)));
+        tracing::warn!("{} records more are not shown", HumanCount(u64::from(records.behind)));
     }
     Ok(())
 }
@@ -99,7 +100,7 @@ fn show(planned: &[Planned], format: ListFormat) -> String {
                     Escaped(&record.source).to_string(),
                     time(record.from),
                     time(record.to),
-                    thousands(record.seconds),
+                    HumanCount(record.seconds).to_string(),
                     time(record.detected_at),
                     state.clone(),
                 ]

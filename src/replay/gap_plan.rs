@@ -7,9 +7,8 @@ use std::time::Duration;
 use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 
 use crate::config::Source;
-use crate::event::Event;
+use crate::event::{Event, Hour};
 use crate::gap::GapRecord;
-use crate::gharchive::Hour;
 
 /// An event can stand in a file so many hours later than its own.
 const LATE_HOURS: i64 = 6;

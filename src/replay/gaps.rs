@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use chrono::Utc;
+use indicatif::HumanCount;
 use tokio_util::sync::CancellationToken;
 
 use super::feeder::{Feeder, Target};
@@ -19,11 +20,12 @@ use super::inputs::Input;
 use super::progress::Progress;
 use super::rejects::Rejects;
 use super::state::StateFolder;
-use super::tally::{Size, Tally, thousands};
+use super::tally::{Size, Tally};
 use super::{Ended, gap_list, reading, say};
 use crate::broker::{Broker, Outgoing};
 use crate::config::GapsArgs;
-use crate::gharchive::{Fetched, Hour, Mark, Mirror, Reject};
+use crate::event::Hour;
+use crate::gharchive::{Fetched, Mark, Mirror, Reject};
 use crate::health::Health;
 use crate::retry::{self, Interrupted};
 
@@ -155,7 +157,7 @@ impl Filler<'_> {
             rest = rest.saturating_sub(records.messages);
         }
         if self.args.dry_run && rest > 0 {
-            tracing::warn!("{} records more are not looked at in a dry run", thousands(u64::from(rest)));
+            tracing::warn!("{} records more are not looked at in a dry run", HumanCount(u64::from(rest)));
         }
         self.tell(self.tally.events - before, &left);
         Ok(left)
@@ -231,7 +233,7 @@ impl Filler<'_> {
         if more > 0 {
             tracing::warn!(
                 "{} gaps more stay, wholly or in part: replay gaps --list says why",
-                thousands(more)
+                HumanCount(more)
             );
         }
     }
@@ -323,12 +325,12 @@ impl Filler<'_> {
         let size = Size(self.tally.bytes);
         say(&format!(
             "{verb} {filled} gaps ({in_part} of them in part) with {} events ({size} in all); {waiting} wait for files to come, {impossible} cannot be filled\n",
-            thousands(events)
+            HumanCount(events)
         ));
         if self.tally.rejected > 0 {
             say(&format!(
                 "rejected {}: see {}\n",
-                thousands(self.tally.rejected),
+                HumanCount(self.tally.rejected),
                 self.rejects.path().display()
             ));
         }

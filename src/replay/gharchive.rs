@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::bail;
 use chrono::Utc;
 use futures_util::StreamExt as _;
+use indicatif::HumanCount;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +15,7 @@ use super::progress::Progress;
 use super::reading;
 use super::rejects::Rejects;
 use super::state::StateFolder;
-use super::tally::{Size, Tally, thousands};
+use super::tally::{Size, Tally};
 use super::{Ended, say};
 use crate::broker::{Broker, Outgoing};
 use crate::config::GhArchiveArgs;
@@ -112,7 +113,7 @@ impl<'a> Job<'a> {
         let saved = if args.resume.anew || !remembers { None } else { folder.load::<Position>() };
         let position = match saved.filter(|position| position.input < inputs.len()) {
             Some(position) => {
-                let (events, input) = (thousands(position.tally.events), &inputs[position.input]);
+                let (events, input) = (HumanCount(position.tally.events), &inputs[position.input]);
                 tracing::info!(
                     "going on behind line {} of {input}, where an earlier run of this command stopped; {events} events are published (--anew begins anew)",
                     position.done.line
@@ -210,7 +211,7 @@ impl<'a> Job<'a> {
     fn begin_input_anew(&mut self, input: &Input) {
         tracing::warn!(
             "{input} does not begin as the file whose first {} lines an earlier run of this command published: it is another file now, read from its beginning",
-            thousands(self.position.done.line)
+            HumanCount(self.position.done.line)
         );
         self.position.done = Mark::default();
         self.position.tally = self.position.tally_before.clone();
@@ -284,10 +285,10 @@ impl<'a> Job<'a> {
         let is_whole = Ended::of(&ended);
         let Tally { events, bytes, unwanted, rejected, .. } = self.position.tally;
         let verb = if self.feeder.is_some() { "published" } else { "would publish" };
-        let rate = thousands(self.progress.rate(&self.position.tally));
+        let rate = HumanCount(self.progress.rate(&self.position.tally));
         say(&format!(
             "{verb} {} events ({}) in {} ({rate}/s), inputs done: {} of {}\n{}",
-            thousands(events),
+            HumanCount(events),
             Size(bytes),
             Rounded(took),
             self.position.input,
@@ -295,10 +296,10 @@ impl<'a> Job<'a> {
             self.position.tally.table()
         ));
         if unwanted > 0 {
-            say(&format!("left out {} of other types\n", thousands(unwanted)));
+            say(&format!("left out {} of other types\n", HumanCount(unwanted)));
         }
         if rejected > 0 {
-            say(&format!("rejected {}: see {}\n", thousands(rejected), self.rejects.path().display()));
+            say(&format!("rejected {}: see {}\n", HumanCount(rejected), self.rejects.path().display()));
         }
         match is_whole {
             Ended::Whole => self.folder.forget(),
@@ -315,7 +316,7 @@ impl<'a> Job<'a> {
         if rejected > 0 && !self.args.keep_going {
             bail!(
                 "{} were rejected, see {} (--keep-going takes this for success)",
-                thousands(rejected),
+                HumanCount(rejected),
                 self.rejects.path().display()
             );
         }

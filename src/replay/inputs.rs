@@ -9,8 +9,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::stream::{self, Stream, StreamExt as _};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::UsageError;
-use crate::gharchive::{Fetched, Hour, Mirror, What};
+use crate::config::{UsageError, What};
+use crate::event::Hour;
+use crate::gharchive::{Fetched, Mirror};
 use crate::terminal::Escaped;
 
 /// So many inputs are made ready ahead of the one that is read. Each hour of today takes about 0.1 GB of disk.

@@ -3,9 +3,9 @@
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
-use super::tally::{Size, Tally, thousands};
+use super::tally::{Size, Tally};
 use crate::duration::Rounded;
 
 /// How often a line is logged.
@@ -43,10 +43,10 @@ impl Progress {
     /// `place` now.
     pub(super) fn show(&mut self, tally: &Tally, fraction: Option<f64>, place: &str) {
         let message = || {
-            let (events, bytes) = (thousands(tally.events), Size(tally.bytes));
+            let (events, bytes) = (HumanCount(tally.events), Size(tally.bytes));
             let eta = fraction.and_then(|fraction| self.eta(fraction));
             let eta = eta.map(|eta| format!(", {} to go", Rounded(eta))).unwrap_or_default();
-            format!("{events} events, {bytes}, {}/s, in {place}{eta}", thousands(self.rate(tally)))
+            format!("{events} events, {bytes}, {}/s, in {place}{eta}", HumanCount(self.rate(tally)))
         };
         if !self.bar.is_hidden() {
             #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)]

@@ -2,11 +2,12 @@
 
 use anyhow::bail;
 use chrono::{DateTime, TimeDelta, Utc};
+use indicatif::HumanCount;
 use serde::{Deserialize, Serialize};
 
 use super::archive_last::LastReplay;
 use super::archive_source::Source;
-use super::tally::{Tally, thousands};
+use super::tally::Tally;
 use crate::broker::ArchiveStart;
 use crate::config::{ArchiveArgs, Position, UsageError};
 use crate::lack::Lack;
@@ -133,7 +134,7 @@ impl There {
         if removed > 0 {
             tracing::warn!(
                 "{} messages that were asked for have been removed by retention: the archive begins at offset {first}",
-                thousands(removed)
+                HumanCount(removed)
             );
         }
         Begin { next: asked.max(first), removed }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use indicatif::HumanCount;
 use serde::{Deserialize, Serialize};
 
 /// Events by type, and everything else that was met.
@@ -41,23 +42,10 @@ impl Tally {
         let mut kinds: Vec<_> = self.kinds.iter().collect();
         kinds.sort_by_key(|(kind, count)| (std::cmp::Reverse(**count), kind.as_str()));
         let line = |(kind, count): &(&String, &u64)| {
-            format!("{:>12}  {}\n", thousands(**count), crate::terminal::Escaped(kind))
+            format!("{:>12}  {}\n", HumanCount(**count).to_string(), crate::terminal::Escaped(kind))
         };
         kinds.iter().map(line).collect()
     }
-}
-
-/// A number as people read it: `8,273`.
-pub(super) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// Bytes as people read them.
@@ -91,12 +79,5 @@ mod tests {
         let mut tally = Tally::default();
         (0..500).for_each(|n| tally.event(&format!("Type{n}"), 1));
         assert!(tally.table().contains(" 400  (other types)"), "{}", tally.table());
-    }
-
-    #[test]
-    fn numbers_have_their_thousands_apart() {
-        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(thousands(number), text);
-        }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 
 use super::lag::Window;
 use super::{FetcherStatus, LoaderStatus, TYPE_OTHER, TYPES_MAX};
@@ -44,7 +44,7 @@ impl LoaderFigures {
     /// Events that were loaded just now, each by its type and when it was created.
     pub fn loaded<'a>(&self, events: impl Iterator<Item = (&'a str, DateTime<Utc>)>) {
         let now = Utc::now();
-        let mut figures = lock(&self.events);
+        let mut figures = self.events.lock();
         for (kind, created) in events {
             count(&mut figures.types, kind);
             figures.lag.add((now - created).to_std().unwrap_or_default());
@@ -53,7 +53,7 @@ impl LoaderFigures {
 
     /// The figures to tell; the lag's window moves on.
     pub(super) fn take(&self) -> LoaderStatus {
-        let mut events = lock(&self.events);
+        let mut events = self.events.lock();
         events.lag.close_part();
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         LoaderStatus {
@@ -100,13 +100,13 @@ pub struct FetcherFigures(Mutex<FetcherStatus>);
 impl FetcherFigures {
     /// This fetcher polls, or waits for another one to end.
     pub fn on_duty(&self, is_on_duty: bool) {
-        lock(&self.0).on_duty = is_on_duty;
+        self.0.lock().on_duty = is_on_duty;
         metrics::gauge!("github_etl_fetcher_on_duty").set(f64::from(u8::from(is_on_duty)));
     }
 
     /// A poll is over.
     pub fn polled(&self, poll: PollFigures) {
-        let mut status = lock(&self.0);
+        let mut status = self.0.lock();
         status.polls += 1;
         status.events_new += poll.events_new;
         status.gaps += poll.gaps;
@@ -119,13 +119,8 @@ impl FetcherFigures {
     }
 
     pub(super) fn status(&self) -> FetcherStatus {
-        lock(&self.0).clone()
+        self.0.lock().clone()
     }
-}
-
-/// A panic while holding the lock leaves numbers that are still numbers.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ pub mod traces;
 pub use export::{Exporting, export_spans};
 
 use std::io::IsTerminal;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -16,6 +16,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use parking_lot::Mutex;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::filter_fn;
@@ -26,7 +27,6 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::config::{Environment, LogFormat, TelemetryArgs, UsageError};
 use crate::health::Health;
 use crate::http;
-use crate::program::Context;
 use crate::terminal::Escaped;
 
 /// What is logged when `RUST_LOG` says nothing: our own lines; of libraries only warnings, of the AMQP client nothing,
@@ -109,13 +109,13 @@ impl Drop for LogGuard {
 ///
 /// # Errors
 /// When the address cannot be bound.
-pub fn serve(args: &TelemetryArgs, program: &str, context: &Context) -> anyhow::Result<()> {
+pub fn serve(args: &TelemetryArgs, program: &str, health: &Health) -> anyhow::Result<()> {
     let Some(address) = args.metrics_listen else { return Ok(()) };
     let metrics = record(program)?;
     let listener = http::listen(address, "--metrics-listen (METRICS_LISTEN)")?;
     let address = listener.local_addr()?;
     tracing::info!(%address, "serving /metrics, /healthz and /readyz at http://{address}");
-    let app = router(metrics, context.health.clone());
+    let app = router(metrics, health.clone());
     tokio::spawn(http::serve(listener, app));
     Ok(())
 }
@@ -130,20 +130,15 @@ pub struct Metrics {
 impl Metrics {
     /// True when somebody has asked for them in so long: what costs something to measure need not be measured otherwise.
     pub fn are_wanted(&self, lately: Duration) -> bool {
-        lock(&self.rendered_at).is_some_and(|at| at.elapsed() < lately)
+        self.rendered_at.lock().is_some_and(|at| at.elapsed() < lately)
     }
 
     /// The metrics for Prometheus, with what `/readyz` beside them says.
     pub fn render(&self, is_ready: bool) -> String {
         metrics::gauge!(READY).set(f64::from(u8::from(is_ready)));
-        *lock(&self.rendered_at) = Some(Instant::now());
+        *self.rendered_at.lock() = Some(Instant::now());
         self.handle.render()
     }
-}
-
-/// A panic while holding one of these locks leaves values that are still values.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Begins to record metrics, once for the whole process, which is `program`, and gives what renders them.
@@ -152,7 +147,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// When something else records already.
 pub fn record(program: &str) -> anyhow::Result<Metrics> {
     static HANDLE: Mutex<Option<Metrics>> = Mutex::new(None);
-    let mut known = lock(&HANDLE);
+    let mut known = HANDLE.lock();
     if let Some(handle) = &*known {
         return Ok(handle.clone());
     }

@@ -36,6 +36,9 @@ pub fn are_on() -> bool {
 }
 
 /// A place in a trace, as messages carry it: `traceparent` of <https://www.w3.org/TR/trace-context/>, version 00.
+///
+/// `TraceContextPropagator` of `opentelemetry_sdk` is not used: it takes ids of any length and with a sign (`00-1-2-3`), and writes an
+/// empty `tracestate` beside each `traceparent`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceParent {
     trace: TraceId,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use github_event_etl::broker::{Broker, Envelope, Names, Outgoing, Part, Publisher, Route};
 use github_event_etl::config::AmqpUrl;
 use github_event_etl::health::Health;
-use github_event_etl::simulator::Generator;
+use github_event_etl_simulator::Generator;
 use rand::rngs::Xoshiro256PlusPlus as Rng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::time::MissedTickBehavior;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use github_event_etl::simulator::Generator;
+use github_event_etl_simulator::Generator;
 use rand::RngExt as _;
 use rand::rngs::Xoshiro256PlusPlus as Rng;
 use tokio_util::sync::CancellationToken;

@@ -3,8 +3,7 @@
 use std::io::Write;
 
 use clap::Parser;
-use github_event_etl::config::SimulatorArgs;
-use github_event_etl::simulator::{Served, Simulator};
+use github_event_etl_simulator::{Served, Simulator, SimulatorArgs};
 use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;

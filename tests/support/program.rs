@@ -232,7 +232,6 @@ pub fn path(name: &str) -> &'static str {
         "fetcher" => env!("CARGO_BIN_EXE_fetcher"),
         "loader" => env!("CARGO_BIN_EXE_loader"),
         "replay" => env!("CARGO_BIN_EXE_replay"),
-        "simulator" => env!("CARGO_BIN_EXE_simulator"),
         "standalone" => env!("CARGO_BIN_EXE_standalone"),
         _ => panic!("no such program: {name}"),
     }

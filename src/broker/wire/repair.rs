@@ -289,5 +289,4 @@ fn size_of_plain(kind: u8) -> Option<usize> {
 }
 
 #[cfg(test)]
-#[path = "repair_tests.rs"]
 mod tests;

@@ -1,4 +1,5 @@
 // Events a second by type over the last ten minutes: a stacked area, and the same as a table.
+// It is drawn here, not by a library: the page has no build step and loads no code of others.
 
 import { byId, el, foreign, number, row, setText, svg } from "./dom.js";
 import { clock, count, rate, serverNow, short } from "./format.js";

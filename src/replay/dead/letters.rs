@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use anyhow::bail;
+use indicatif::HumanCount;
 use tokio_util::sync::CancellationToken;
 
 use super::super::queue_access::{Broken, Found, QueueAccess};
 use super::super::say;
-use super::super::tally::thousands;
 use super::destination::Destination;
 use crate::broker::{Broker, BrokerError, QueueReader, Taken};
 use crate::config::DeadArgs;
@@ -90,10 +90,10 @@ impl<'a> Letters<'a> {
         };
         let why = match (self.moved, self.seen) {
             (0, 0) => format!(": none was ready in {} for {} s", self.queue(), LOOKS_AGAIN_FOR.as_secs()),
-            (0, seen) if self.args.matching.is_some() => format!(": {} were looked at", thousands(seen)),
+            (0, seen) if self.args.matching.is_some() => format!(": {} were looked at", HumanCount(seen)),
             _ => String::new(),
         };
-        format!("{verb} {} {what} {whereto}{why}\n", thousands(self.moved))
+        format!("{verb} {} {what} {whereto}{why}\n", HumanCount(self.moved))
     }
 
     /// All letters that are wanted, by reason. They are in our hands meanwhile, and back in the end.

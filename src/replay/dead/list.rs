@@ -1,7 +1,8 @@
 //! Dead letters by reason, as a table or as JSON.
 
+use indicatif::HumanCount;
+
 use super::super::table::{aligned, json};
-use super::super::tally::thousands;
 use crate::config::ListFormat;
 use crate::dead_letters::Group;
 use crate::terminal::Escaped;
@@ -22,7 +23,7 @@ fn table(groups: &[Group]) -> String {
         let reason: String = group.reason.chars().take(REASON_CHARS_MAX).collect();
         [
             Escaped(&reason).to_string(),
-            thousands(group.count),
+            HumanCount(group.count).to_string(),
             group.attempts_max.to_string(),
             group.redrives_max.to_string(),
             Escaped(&group.first_failed_at.clone().unwrap_or_else(dash)).to_string(),

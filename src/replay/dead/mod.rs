@@ -7,9 +7,9 @@ mod saved;
 mod senders;
 
 use anyhow::bail;
+use indicatif::HumanCount;
 use tokio_util::sync::CancellationToken;
 
-use super::tally::thousands;
 use super::{ask, say};
 use crate::broker::Broker;
 use crate::config::{DeadAction, DeadArgs, ListFormat};
@@ -69,7 +69,7 @@ async fn send_back(letters: &mut Letters<'_>, senders: Senders<'_>) -> anyhow::R
         0 => Ok(()),
         refused => bail!(
             "{} letters could not be sent back and stay where they are: see the log",
-            thousands(refused)
+            HumanCount(refused)
         ),
     }
 }
@@ -88,7 +88,7 @@ async fn discard(
         if count == 0 {
             return Ok(());
         }
-        let question = format!("delete {} messages of {} for good?", thousands(count), letters.queue());
+        let question = format!("delete {} messages of {} for good?", HumanCount(count), letters.queue());
         if !ask::confirm(&question, shutdown).await? {
             say("nothing is deleted\n");
             return Ok(());

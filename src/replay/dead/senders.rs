@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use indicatif::HumanCount;
 use tokio_util::sync::CancellationToken;
 
 use super::super::feeder::{Feeder, Target};
-use super::super::{patiently, tally::thousands};
+use super::super::patiently;
 use crate::broker::{Broker, BrokerError, Outgoing, Route, Taken};
 use crate::config::DeadArgs;
 use crate::dead_letters::{Home, home, id};
@@ -84,7 +85,7 @@ impl<'a> Senders<'a> {
             return format!("back to {}", names.load());
         }
         let Sent { to_exchange, to_load_queues, to_gaps } = self.sent;
-        let [events, letters, gaps] = [to_exchange, to_load_queues, to_gaps].map(thousands);
+        let [events, letters, gaps] = [to_exchange, to_load_queues, to_gaps].map(HumanCount);
         format!(
             "back where they belong ({events} events to {}, {letters} dead letters to their load queues, {gaps} gap records to {})",
             names.exchange(),

@@ -1,6 +1,6 @@
 //! GitHub on a bad day: the fetcher goes on, and nothing is lost or published twice.
 
-use github_event_etl::simulator::Served;
+use github_event_etl_simulator::Served;
 
 use super::{PAGES, recording};
 use crate::loading::DRAIN;

@@ -1,6 +1,6 @@
 //! GitHub refuses one source: the others keep their pace, and the log says what to check.
 
-use github_event_etl::simulator::Served;
+use github_event_etl_simulator::Served;
 
 use super::{PAGES, recording};
 use crate::support::corner::Corner;

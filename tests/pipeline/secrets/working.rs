@@ -33,7 +33,6 @@ fn a_pipeline_with_passwords_and_a_token_shows_none_and_hands_none_on() {
     let loader = Suspect::start("working", "loader", &variables, &[]);
     let fetcher = Suspect::start("working", "fetcher", &variables, &[]);
     let standalone = Suspect::start("working", "standalone", &variables, &[]);
-    let simulator = Suspect::start("working", "simulator", &variables, &["--listen", "127.0.0.1:0"]);
     loader.program.wait_for("consuming");
     let amqp = Amqp::connect(&node.url());
     let properties = crate::support::corner::properties("m");
@@ -44,7 +43,6 @@ fn a_pipeline_with_passwords_and_a_token_shows_none_and_hands_none_on() {
     loader.shows_nothing_after("loaded ");
     fetcher.shows_nothing_after("INFO");
     standalone.shows_nothing_after("consuming");
-    simulator.shows_nothing_after("INFO");
     dashboard.shows_nothing_after("the dashboard is at");
 }
 

@@ -124,7 +124,7 @@ fn every_row_that_reaches_the_loader_or_the_fetcher_has_a_test() {
     let covered: BTreeSet<u8> = here.chain(ELSEWHERE.map(|(number, _)| number)).collect();
     let missing: Vec<u8> = (1..=38).chain([50, 51]).filter(|number| !covered.contains(number)).collect();
     assert!(missing.is_empty(), "no test for the rows {missing:?}");
-    let sources = crate::invariants::text_below(&["src", "tests"]);
+    let sources = crate::support::sources::text_below(&["src", "tests"]);
     for (number, test) in ELSEWHERE.iter().filter(|(_, test)| !test.starts_with("none")) {
         assert!(sources.contains(&format!("fn {test}()")), "row {number}: there is no test {test}");
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use clap::Arg;
 
 use super::{commands, options, read};
-use crate::invariants::text_below;
+use crate::sources::text_below;
 
 const PATH: &str = "docs/CONFIGURATION.md";
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::{documents, is_code, read, root};
-use crate::invariants::text_below;
+use crate::sources::text_below;
 
 /// The targets of a document's links and images.
 fn targets(text: &str) -> Vec<String> {
@@ -50,7 +50,7 @@ fn every_link_between_documents_leads_to_a_file_and_a_heading() {
 
 #[test]
 fn every_document_that_a_source_names_exists() {
-    let sources = text_below(&["src", "tests", "benches"]);
+    let sources = text_below(&["src", "simulator", "tests", "benches"]);
     let others =
         ["docker-compose.yml", ".env.example", "Makefile", "Dockerfile", "lua/load_event.lua"].map(read);
     let mut named = 0;

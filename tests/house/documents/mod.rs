@@ -10,9 +10,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, Command, CommandFactory as _};
-use github_event_etl::config::{
-    DashboardArgs, FetcherArgs, LoaderArgs, ReplayArgs, SimulatorArgs, StandaloneArgs,
-};
+use github_event_etl::config::{DashboardArgs, FetcherArgs, LoaderArgs, ReplayArgs, StandaloneArgs};
+use github_event_etl_simulator::SimulatorArgs;
 
 pub(super) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()

@@ -1,4 +1,4 @@
-//! The hours by which GH Archive cuts its files.
+//! The hours of UTC, by which GH Archive cuts its files.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,7 +17,7 @@ impl Hour {
     }
 
     /// Hour `hour` (0 to 23) of `day`.
-    pub(super) fn on(day: NaiveDate, hour: u32) -> Option<Self> {
+    pub(crate) fn on(day: NaiveDate, hour: u32) -> Option<Self> {
         Some(Self(day.and_hms_opt(hour, 0, 0)?.and_utc()))
     }
 
@@ -55,13 +55,13 @@ impl FromStr for Hour {
 }
 
 /// A day as `2015-01-01`, every part with all its digits.
-pub(super) fn parse_day(text: &str) -> Result<NaiveDate, ()> {
+pub(crate) fn parse_day(text: &str) -> Result<NaiveDate, ()> {
     let is_whole = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
     if is_whole { text.parse().map_err(|_| ()) } else { Err(()) }
 }
 
 /// An hour as `3` or `03`, up to `23`.
-pub(super) fn parse_hour(text: &str) -> Result<u32, ()> {
+pub(crate) fn parse_hour(text: &str) -> Result<u32, ()> {
     let is_plain = (1..=2).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|hour| is_plain && *hour < 24).ok_or(())
 }

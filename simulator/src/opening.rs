@@ -4,7 +4,9 @@ use chrono::Utc;
 
 use super::feed::{Feed, Pace, Source, before};
 use super::{Generator, recorded};
-use crate::config::{SimulateArgs, UsageError};
+use github_event_etl::config::UsageError;
+
+use super::SimulateArgs;
 
 /// The feed at its start, as told at [`SimulateArgs`].
 pub(super) fn feed(args: &SimulateArgs) -> Result<Feed, UsageError> {

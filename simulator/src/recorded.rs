@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use flate2::read::MultiGzDecoder;
 use serde_json::value::RawValue;
 
-use crate::config::UsageError;
+use github_event_etl::config::UsageError;
 
 /// The largest file after decompression; it is held in memory whole.
 const FILE_BYTES_MAX: u64 = 1 << 30;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::super::Simulator;
 use super::super::answer::Content;
 use super::*;
-use crate::config::SimulateArgs;
+use crate::SimulateArgs;
 
 /// A simulated GitHub with events of its own, at rest.
 struct GitHub(Simulator);
@@ -110,7 +110,7 @@ fn a_used_up_quota_gets_403_until_it_is_reset() {
     assert_eq!(github.get("/events", &[("authorization", "token x")]).status.as_u16(), 200);
     let asked =
         Asked::new(Request::get("/events").header("user-agent", "test").body(()).unwrap().into_parts().0);
-    let later = github.0.lock().answer(&asked, Utc::now() + TimeDelta::seconds(61));
+    let later = github.0.api.lock().answer(&asked, Utc::now() + TimeDelta::seconds(61));
     assert_eq!(later.status.as_u16(), 200);
 }
 
@@ -175,10 +175,7 @@ fn recorded_events_are_all_served_byte_for_byte_whatever_fails() {
         }
     }
     assert_eq!(got, lines.into_iter().collect());
-    assert_eq!(
-        github.0.served().events,
-        crate::simulator::Tally { entered: 1_000, fetched: 1_000, missed: 0 }
-    );
+    assert_eq!(github.0.served().events, crate::Tally { entered: 1_000, fetched: 1_000, missed: 0 });
 }
 
 #[test]

@@ -14,6 +14,7 @@ const OF_OTHERS: &[&str] = &[
     "--lib",
     "--locked",
     "--no-deps",
+    "--package",
     "--pattern",
     "--profile",
     "--release",

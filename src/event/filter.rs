@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::event::Headline;
+use super::Headline;
 
 /// Conditions that an event must all meet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

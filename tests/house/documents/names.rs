@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{documents, quoted, read, root};
-use crate::invariants::{files_below, text_below};
+use crate::sources::{files_below, text_below};
 
 /// True for a path of the project as documents write it: from the project's folder, or from `src`.
 fn exists(path: &str) -> bool {
@@ -30,7 +30,7 @@ fn every_file_that_the_architecture_names_exists() {
 
 #[test]
 fn every_test_that_a_document_names_exists() {
-    let sources = text_below(&["src", "tests"]);
+    let sources = text_below(&["src", "simulator", "tests"]);
     let (mut missing, mut named) = (Vec::new(), 0);
     for document in documents() {
         for word in quoted(&read(&document)) {
@@ -54,7 +54,7 @@ fn every_test_that_a_document_names_exists() {
 
 #[test]
 fn every_module_of_tests_that_a_document_names_exists() {
-    let modules: BTreeSet<String> = files_below(&["src", "tests"])
+    let modules: BTreeSet<String> = files_below(&["src", "simulator", "tests"])
         .iter()
         .flat_map(|path| {
             path.with_extension("").iter().map(|part| part.to_string_lossy().into_owned()).collect::<Vec<_>>()

@@ -7,7 +7,7 @@
 //! A test runs it in its own process:
 //!
 //! ```no_run
-//! # use github_event_etl::{config::SimulateArgs, simulator::Simulator};
+//! # use github_event_etl_simulator::{SimulateArgs, Simulator};
 //! # async fn test() -> anyhow::Result<()> {
 //! let simulator = Simulator::new(SimulateArgs { per_poll: Some(150), ..SimulateArgs::default() })?;
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -24,6 +24,7 @@ mod answer;
 mod api;
 mod asked;
 mod canned;
+mod config;
 mod fault;
 mod feed;
 mod generator;
@@ -35,24 +36,25 @@ mod quota;
 mod recorded;
 mod served;
 
+pub use config::{SimulateArgs, SimulatorArgs};
 pub use fault::Fault;
 pub use feed::Tally;
 pub use generator::Generator;
 pub use served::{Seen, Served};
 
 use std::io::Write as _;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::body::Bytes;
 use axum::http::request::Parts;
 use chrono::{TimeDelta, Utc};
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{SimulateArgs, SimulatorArgs};
 use answer::Answer;
 use api::Api;
 use asked::Asked;
@@ -77,7 +79,7 @@ impl Simulator {
     /// Fills the feed as `args` say, reading recorded events whole.
     ///
     /// # Errors
-    /// [`UsageError`](crate::config::UsageError) for a file of events that cannot be read or is not JSON, and for options that contradict each other.
+    /// [`UsageError`](github_event_etl::config::UsageError) for a file of events that cannot be read or is not JSON, and for options that contradict each other.
     pub fn new(args: SimulateArgs) -> anyhow::Result<Self> {
         let window_s = TimeDelta::seconds(args.rate_limit_window.into());
         let api = Api {
@@ -106,7 +108,7 @@ impl Simulator {
 
     /// What was served so far.
     pub fn served(&self) -> Served {
-        self.lock().served()
+        self.api.lock().served()
     }
 
     /// Waits until what was served satisfies `condition`, which is looked at after each request.
@@ -124,16 +126,16 @@ impl Simulator {
 
     /// Puts an event, or anything else, on top of the feed.
     pub fn publish(&self, raw: impl Into<Bytes>) {
-        self.lock().feed.push(raw.into());
+        self.api.lock().feed.push(raw.into());
     }
 
     /// Replaces the faults; with none, GitHub is well again.
     pub fn set_faults(&self, faults: impl IntoIterator<Item = Fault>) {
-        self.lock().schedule = Schedule::new(faults);
+        self.api.lock().schedule = Schedule::new(faults);
     }
 
     fn answer(&self, parts: Parts) -> Answer {
-        let answer = self.lock().answer(&Asked::new(parts), Utc::now());
+        let answer = self.api.lock().answer(&Asked::new(parts), Utc::now());
         self.changes.send_replace(());
         answer
     }
@@ -142,13 +144,8 @@ impl Simulator {
         let mut ticks = tokio::time::interval(TICK);
         loop {
             ticks.tick().await;
-            self.lock().feed.tick(Utc::now());
+            self.api.lock().feed.tick(Utc::now());
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Api> {
-        // A panic within one answer leaves counters and a feed that are still of use.
-        self.api.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

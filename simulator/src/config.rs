@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::TelemetryArgs;
-use super::values::{address, number};
-use crate::simulator::{Fault, Generator};
+use github_event_etl::config::{TelemetryArgs, address, number};
+
+use super::{Fault, Generator};
 
 /// A stand-in for GitHub's Events API: for demonstrations, tests and benchmarks without internet.
 ///

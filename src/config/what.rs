@@ -4,8 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::Hour;
-use super::hour::{parse_day, parse_hour};
+use crate::event::{Hour, parse_day, parse_hour};
 
 /// Hours of GH Archive, a file, or standard input.
 #[derive(Clone, Debug, PartialEq, Eq)]
