@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::failures::Fate;
+use super::failures::Republish;
 use super::patience::Patience;
 use super::session::{Done, End, Session};
 use super::suspect;
@@ -133,7 +133,7 @@ impl Session<'_> {
             // Whoever takes it next is not to find a note of ours.
             suspect::retract_soon(self.loader).await;
         }
-        rest.into_iter().for_each(|delivery| self.hand_over(delivery, Fate::Back));
+        rest.into_iter().for_each(|delivery| self.hand_over(delivery, Republish::LoadQueue));
         while self.in_lane > 0 || !self.before_lane.is_empty() {
             match timeout(LOOK_EVERY, self.told.recv()).await {
                 Ok(Some(told)) => self.settle_told(told).await?,

@@ -11,23 +11,24 @@ use tokio_util::sync::CancellationToken;
 
 use super::Loader;
 use crate::broker::{Delivery, Failure, Names, Outgoing, PublishError, Publisher, Route, TooLarge};
+use crate::status::LoadOutcome;
 
-/// Where a delivery goes, and why.
-#[derive(Debug)]
-pub(super) enum Fate {
-    /// To a retry queue, in the end to the dead letters.
+/// Where a copy of a delivery is published, and why.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Republish {
+    /// To a retry queue, for this reason; to the dead letters after the last attempt.
     Retry(String),
-    /// To the dead letters: no repetition can load it.
-    Dead(String),
-    /// Back to the load queue, as a copy: RabbitMQ would count the return of the delivery itself as a redelivery, and what comes
-    /// back often is taken for something that kills loaders.
-    Back,
+    /// To the dead letters at once, for this reason: no retry can load it.
+    DeadLetter(String),
+    /// Back to the load queue. RabbitMQ would count the return of the delivery itself as a redelivery, and several redeliveries
+    /// make a crash suspect.
+    LoadQueue,
 }
 
 /// A delivery on its way out, and whom to tell what became of it.
 pub(super) struct Leaving {
     pub(super) delivery: Delivery,
-    pub(super) fate: Fate,
+    pub(super) republish: Republish,
     /// Of a session that has ended, nobody listens: the delivery comes again then.
     pub(super) told: mpsc::Sender<Told>,
 }
@@ -91,9 +92,9 @@ async fn publish_all(
         // Of a session that has ended, the delivery is unacked and comes again, and so would its failure.
         leaving.retain(|one| !one.told.is_closed());
         let (mut messages, mut tags) = (Vec::with_capacity(leaving.len()), Vec::with_capacity(leaving.len()));
-        for Leaving { delivery, fate, told } in leaving.drain(..) {
+        for Leaving { delivery, republish, told } in leaving.drain(..) {
             let tag = delivery.tag;
-            match address(loader.broker.names(), delivery, fate, max_attempts) {
+            match address(loader.broker.names(), delivery, republish, max_attempts) {
                 Some(message) => {
                     messages.push(message);
                     tags.push((told, tag));
@@ -129,7 +130,8 @@ fn settle(loader: &Loader, message: &Outgoing, tag: u64, too_large: Option<&TooL
     if matches!(&message.route, Route::Queue(queue) if queue == names.load()) {
         return Told::Back(tag);
     }
-    loader.counts.failure_stored(message.route == Route::Queue(names.dead()));
+    let is_dead = message.route == Route::Queue(names.dead());
+    loader.ledger.enter_one(if is_dead { LoadOutcome::Dead } else { LoadOutcome::Retried });
     Told::Stored(tag)
 }
 
@@ -139,11 +141,11 @@ async fn tell(told: &mpsc::Sender<Told>, what: Told) {
 }
 
 /// The message to publish; nothing if it cannot be copied.
-fn address(names: &Names, delivery: Delivery, fate: Fate, max_attempts: u32) -> Option<Outgoing> {
-    match fate {
-        Fate::Retry(reason) => Some(failed(names, delivery, reason, max_attempts)),
-        Fate::Dead(reason) => Some(failed(names, delivery, reason, 0)),
-        Fate::Back => {
+fn address(names: &Names, delivery: Delivery, republish: Republish, max_attempts: u32) -> Option<Outgoing> {
+    match republish {
+        Republish::Retry(reason) => Some(failed(names, delivery, reason, max_attempts)),
+        Republish::DeadLetter(reason) => Some(failed(names, delivery, reason, 0)),
+        Republish::LoadQueue => {
             let envelope =
                 delivery.envelope.handed_back(&delivery.routing_key, delivery.deliveries_before)?;
             let route = Route::Queue(names.load().to_owned());

@@ -9,10 +9,10 @@
 mod acks;
 mod attempts;
 mod batch;
-mod counts;
 mod ending;
 mod failures;
 mod history;
+mod ledger;
 mod pace;
 mod patience;
 mod progress;
@@ -35,9 +35,9 @@ use crate::health::Dependency;
 use crate::retry::Backoff;
 use crate::status::Board;
 use crate::store::{LoadPolicy, Store, Suspect};
-use counts::Counts;
 use failures::FailureLane;
 use history::History;
+use ledger::Ledger;
 use pace::Pace;
 use refusals::Refusals;
 use rules::Rules;
@@ -59,7 +59,7 @@ struct Loader {
     policy: LoadPolicy,
     pace: Pace,
     refusals: Refusals,
-    counts: Counts,
+    ledger: Ledger,
     prefetch: u16,
     batch_size: usize,
     concurrency: usize,
@@ -93,7 +93,7 @@ pub async fn run(
         policy: LoadPolicy { stream_maxlen: args.stream_maxlen, retention: args.retention },
         pace: Pace::default(),
         refusals: Refusals::default(),
-        counts: Counts::new(board.loader()),
+        ledger: Ledger::new(board.loader()),
         prefetch: args.prefetch,
         batch_size: usize::from(args.batch_size),
         concurrency: usize::from(args.concurrency),
@@ -110,7 +110,7 @@ pub async fn run(
     reporter.abort();
     watcher.abort();
     let ((), ()) = tokio::join!(lane.finish(), suspect::retract_soon(&loader));
-    progress::report(&loader.counts, "done");
+    progress::report(&loader.ledger, "done");
     result
 }
 
@@ -132,7 +132,7 @@ async fn consume_until_done(
             Ok(End::Unfinished) => continue,
             Ok(End::Released) => {
                 // Each release publishes all that it releases once more: while none helps, they grow rare.
-                let settled = loader.counts.totals().settled();
+                let settled = loader.ledger.totals().settled();
                 if std::mem::replace(&mut settled_before, settled) != settled {
                     fruitless.reset();
                 }

@@ -89,7 +89,7 @@ pub(super) async fn watch_redis(loader: Arc<Loader>) {
     let mut settled_before = 0;
     loop {
         tokio::time::sleep(WATCH_EVERY).await;
-        let settled = loader.counts.totals().settled();
+        let settled = loader.ledger.totals().settled();
         if std::mem::replace(&mut settled_before, settled) != settled {
             continue;
         }

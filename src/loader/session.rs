@@ -9,14 +9,15 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::acks::AckTracker;
-use super::batch::{self, Outcome};
-use super::failures::{FailureLane, Fate, Leaving, Told};
+use super::batch::{self, Disposition};
+use super::failures::{FailureLane, Leaving, Republish, Told};
 use super::history::History;
 use super::patience::Patience;
 use super::progress::DrainBar;
 use super::waiting::{Waiting, Work};
 use super::{Backoff, Loader, suspect};
 use crate::broker::{BrokerError, Consumer, Delivery};
+use crate::status::Totals;
 
 /// Why a session ended without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +107,7 @@ pub(super) struct Session<'a> {
 }
 
 /// A batch that is done: its deliveries and what became of each.
-pub(super) type Done = (Vec<Delivery>, Vec<Outcome>);
+pub(super) type Done = (Vec<Delivery>, Vec<Disposition>);
 
 impl Session<'_> {
     async fn pump(&mut self, shutdown: &CancellationToken, history: &History) -> Result<End, BrokerError> {
@@ -163,42 +164,31 @@ impl Session<'_> {
 
     pub(super) fn add(&mut self, delivery: Delivery) {
         if delivery.deliveries_before > 0 {
-            self.loader.counts.redelivered();
+            self.loader.ledger.redelivered();
         }
         self.acks.delivered(delivery.tag);
         self.waiting.add(delivery);
     }
 
-    /// The one place where outcomes turn into acks: with the next one where the effects stand, through the lane where they do
-    /// not.
-    pub(super) fn settle_batch(&mut self, (deliveries, outcomes): Done) {
-        let (mut loaded, mut duplicates, mut unwanted) = (0, 0, 0);
-        for (delivery, outcome) in deliveries.into_iter().zip(outcomes) {
-            match outcome {
-                Outcome::Loaded => loaded += 1,
-                Outcome::Duplicate => duplicates += 1,
-                Outcome::Unwanted => unwanted += 1,
-                Outcome::NotAnEvent(reason) | Outcome::CrashSuspect(reason) => {
-                    self.hand_over(delivery, Fate::Dead(reason));
-                    continue;
+    /// The one place where decisions turn into acks. Of a delivery that is republished, the ack follows the confirm.
+    pub(super) fn settle_batch(&mut self, (deliveries, dispositions): Done) {
+        let mut outcomes = Totals::default();
+        for (delivery, disposition) in deliveries.into_iter().zip(dispositions) {
+            match disposition {
+                Disposition::Ack(outcome) => {
+                    *outcomes.of_mut(outcome) += 1;
+                    self.acks.settle(delivery.tag);
                 }
-                Outcome::Failed(reason) => {
-                    self.hand_over(delivery, Fate::Retry(reason));
-                    continue;
-                }
-                Outcome::NotLoaded => {
-                    self.not_loaded.push(delivery);
-                    continue;
-                }
+                Disposition::Republish(republish) => self.hand_over(delivery, republish),
+                Disposition::NotLoaded => self.not_loaded.push(delivery),
             }
-            self.acks.settle(delivery.tag);
         }
-        self.loader.counts.settled_in_batch(loaded, duplicates, unwanted);
+        self.loader.ledger.enter(&outcomes);
     }
 
-    pub(super) fn hand_over(&mut self, delivery: Delivery, fate: Fate) {
+    pub(super) fn hand_over(&mut self, delivery: Delivery, republish: Republish) {
         let told = self.told_sender.clone();
-        self.before_lane.push_back(Leaving { delivery, fate, told });
+        self.before_lane.push_back(Leaving { delivery, republish, told });
         self.fill_lane();
     }
 
@@ -298,11 +288,11 @@ impl Session<'_> {
 
 impl Work {
     async fn run(self, loader: &Loader, patience: &Patience) -> Done {
-        let outcomes = match self.deliveries.as_slice() {
+        let dispositions = match self.deliveries.as_slice() {
             [suspect] if self.is_alone => vec![suspect::load(loader, suspect, patience).await],
             together => batch::load(loader, together, patience).await,
         };
-        (self.deliveries, outcomes)
+        (self.deliveries, dispositions)
     }
 }
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use super::Loader;
-use super::batch::{self, Outcome};
+use super::batch::{self, Disposition};
+use super::failures::Republish;
 use super::patience::Patience;
 use crate::broker::Delivery;
 use crate::retry::{Backoff, Interrupted};
@@ -31,28 +32,29 @@ pub(super) fn is_suspect(delivery: &Delivery) -> bool {
 static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// Loads one delivery, if it is not known to kill loaders. Nothing else of this loader may be in flight.
-pub(super) async fn load(loader: &Loader, alone: &Delivery, patience: &Patience) -> Outcome {
-    let Ok(_alone) = patience.turn(ALONE.lock()).await else { return Outcome::NotLoaded };
+pub(super) async fn load(loader: &Loader, alone: &Delivery, patience: &Patience) -> Disposition {
+    let Ok(_alone) = patience.turn(ALONE.lock()).await else { return Disposition::NotLoaded };
     // One is left only when the session ends, and there is room for one.
-    let Ok(Ok(())) = patience.answer(retract(loader)).await else { return Outcome::NotLoaded };
+    let Ok(Ok(())) = patience.answer(retract(loader)).await else { return Disposition::NotLoaded };
     let suspect = Suspect::of(&alone.body);
     *loader.noted.lock().await = Some(suspect.clone());
     let noted = patiently(loader, patience, || loader.store.suspected(&suspect, &loader.name)).await;
-    let Ok(noted) = noted else { return Outcome::NotLoaded };
+    let Ok(noted) = noted else { return Disposition::NotLoaded };
     // The note itself counts.
     let died = noted.saturating_sub(1);
-    let outcome = if died >= DEATHS_MAX {
-        Outcome::CrashSuspect(format!("crash-suspect: {died} loaders died while they loaded it alone"))
+    let disposition = if died >= DEATHS_MAX {
+        let reason = format!("crash-suspect: {died} loaders died while they loaded it alone");
+        Disposition::Republish(Republish::DeadLetter(reason))
     } else {
-        let outcomes = batch::load(loader, std::slice::from_ref(alone), patience).await;
-        outcomes.into_iter().next().unwrap_or(Outcome::NotLoaded)
+        let dispositions = batch::load(loader, std::slice::from_ref(alone), patience).await;
+        dispositions.into_iter().next().unwrap_or(Disposition::NotLoaded)
     };
-    if outcome != Outcome::NotLoaded
+    if disposition != Disposition::NotLoaded
         && patiently(loader, patience, || loader.store.cleared(&suspect)).await.is_ok()
     {
         *loader.noted.lock().await = None;
     }
-    outcome
+    disposition
 }
 
 /// Takes back a note that stands though this loader lives: its session has ended in the middle. To be done before it loads

@@ -6,9 +6,11 @@
 
 mod figures;
 mod lag;
+mod outcomes;
 mod tell;
 
 pub use figures::{FetcherFigures, LoaderFigures, PollFigures};
+pub use outcomes::{Counters, LoadOutcome, Totals};
 pub use tell::{SEND_EVERY, tell};
 
 use std::collections::BTreeMap;
@@ -53,11 +55,9 @@ pub struct Status {
 /// The loaders of one process. Numbers are totals since its start.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LoaderStatus {
-    pub loaded: u64,
-    pub duplicates: u64,
-    pub unwanted: u64,
-    pub retried: u64,
-    pub dead: u64,
+    /// A field per outcome: `loaded`, `duplicates`, …
+    #[serde(flatten)]
+    pub totals: Totals,
     /// Events loaded, by type: at most [`TYPES_MAX`], the rest under [`TYPE_OTHER`].
     pub types: BTreeMap<String, u64>,
     /// Seconds from an event's creation to its load, over the last ten seconds; nothing when none was loaded then.
@@ -178,14 +178,17 @@ mod tests {
         let board = Board::new(Health::default());
         let redis = board.health().dependency("Redis at h:1");
         redis.away("refused");
-        board.loader().settled(2, 1, 0);
+        board.loader().settled(&Totals { loaded: 2, duplicates: 1, ..Totals::default() });
         board.fetcher();
         let status = board.status("standalone");
         assert!(!status.ready);
         assert_eq!((status.sequence, board.status("standalone").sequence), (1, 2));
         assert_eq!(status.problems, ["Redis at h:1: refused"]);
         assert_eq!(status.last_error.as_deref(), Some("Redis at h:1: refused"));
-        assert_eq!(status.loader.as_ref().map(|loader| (loader.loaded, loader.duplicates)), Some((2, 1)));
+        assert_eq!(
+            status.loader.as_ref().map(|loader| loader.totals.to_string()).as_deref(),
+            Some("loaded 2, duplicates 1, unwanted 0, retried 0, dead 0")
+        );
         let json = serde_json::to_string(&status).unwrap();
         let later = json.replacen('{', "{\"later\":1,", 1);
         assert_eq!(serde_json::from_str::<Status>(&later).unwrap(), status);

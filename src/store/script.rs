@@ -62,7 +62,7 @@ impl Store {
     /// A call that failed changed nothing, except that one which timed out may have run: repeating it is harmless. One that failed
     /// with [`Fault::Unknown`] did so twice, and Redis did other work in between.
     pub async fn load(&self, policy: LoadPolicy, calls: &[LoadCall<'_>]) -> Vec<Verdict> {
-        self.load_within(ANSWER_TIMEOUT, policy, calls).await
+        self.load_within(ANSWER_TIMEOUT, policy, &calls.iter().collect::<Vec<_>>()).await
     }
 
     /// The same, when the answer may take another time than usual.
@@ -70,7 +70,7 @@ impl Store {
         &self,
         time: Duration,
         policy: LoadPolicy,
-        calls: &[LoadCall<'_>],
+        calls: &[&LoadCall<'_>],
     ) -> Vec<Verdict> {
         let mut connection = match self.connection().await {
             Ok(connection) => connection,
@@ -102,7 +102,7 @@ impl Store {
         ready: Result<(), Fault>,
         connection: &mut Connection,
         policy: LoadPolicy,
-        calls: &[LoadCall<'_>],
+        calls: &[&LoadCall<'_>],
         verdicts: &mut [Verdict],
         to_repeat: fn(&Verdict) -> bool,
     ) {
@@ -111,10 +111,7 @@ impl Store {
             places.into_iter().for_each(|place| verdicts[place] = Verdict::Failed(fault.clone()));
             return;
         }
-        let again: Vec<LoadCall<'_>> = places
-            .iter()
-            .map(|place| LoadCall { event: calls[*place].event, score: calls[*place].score.clone() })
-            .collect();
+        let again: Vec<_> = places.iter().map(|place| calls[*place]).collect();
         let repeated = run(connection, &self.keys, policy, &again).await;
         for (place, verdict) in places.into_iter().zip(repeated) {
             verdicts[place] = verdict;
@@ -134,7 +131,7 @@ async fn run(
     connection: &mut Connection,
     keys: &Keys,
     policy: LoadPolicy,
-    calls: &[LoadCall<'_>],
+    calls: &[&LoadCall<'_>],
 ) -> Vec<Verdict> {
     let now = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
     let mut pipeline = Pipeline::with_capacity(calls.len());
