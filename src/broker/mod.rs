@@ -37,7 +37,7 @@ pub use error::BrokerError;
 pub use extra::ExtraPublisher;
 pub use memory::MemoryQueue;
 pub use names::Names;
-pub use outgoing::{Outgoing, Route};
+pub use outgoing::{EventName, Outgoing, Route};
 pub use publisher::{PublishError, Publisher};
 pub use reader::{QueueReader, Taken};
 pub use status::{StatusListener, StatusSender};

@@ -21,7 +21,6 @@ mod keeper;
 mod lane;
 mod memory;
 mod poller;
-mod publish;
 mod remembered;
 mod report;
 mod snapshot;

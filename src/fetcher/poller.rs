@@ -13,8 +13,8 @@ use super::coverage::{Coverage, Gap};
 use super::feed::{End, Feed};
 use super::keeper::Keeper;
 use super::report::{self, Counts, Quota, Report};
-use super::{publish, walk::Element};
-use crate::broker::{Broker, BrokerError, Outgoing, Part, PublishError, Publisher};
+use super::walk::Element;
+use crate::broker::{Broker, BrokerError, Outgoing, Part, PublishError, Publisher, Route};
 use crate::config::{FetchArgs, Source};
 use crate::duration::Rounded;
 use crate::github::Client;
@@ -171,8 +171,10 @@ impl Poller {
         poll: &Span,
     ) -> Result<usize, PublishError> {
         let source = &self.feeds[index].source;
-        let mut messages: Vec<_> =
-            elements.into_iter().map(|element| publish::of_element(element, &self.broker)).collect();
+        let to_exchange = |kind| Route::Event { kind };
+        let message =
+            |element: Element| Outgoing::event(&self.broker, to_exchange, element.event, element.body);
+        let mut messages: Vec<_> = elements.into_iter().map(message).collect();
         let _span = self.broker.begin_publish(Some(poll), &mut messages);
         let too_large = self.publisher.publish_all(&messages, &self.shutdown).await?;
         for error in &too_large {

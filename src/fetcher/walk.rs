@@ -10,6 +10,7 @@ use url::Url;
 
 use super::coverage::Gap;
 use super::memory::{Mark, Memory, mark_of, mark_of_other};
+use crate::broker::EventName;
 use crate::event::Event;
 use crate::github::Page;
 
@@ -51,15 +52,7 @@ pub(super) struct Element {
     pub body: Vec<u8>,
     /// What names it; nothing for what is not an event, which is published all the same, so that the loader keeps it with
     /// the dead letters and nothing is lost.
-    pub event: Option<Named>,
-}
-
-/// An event's name.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Named {
-    pub id: String,
-    pub kind: String,
-    pub created: DateTime<Utc>,
+    pub event: Option<EventName>,
 }
 
 /// Where the walk goes after a page.
@@ -138,7 +131,7 @@ impl Walk {
         let (mark, event) = match Event::parse(&body) {
             Ok(event) => {
                 self.times.push(event.created());
-                (mark_of(&event), Some(Named::of(&event)))
+                (mark_of(&event), Some(name_of(&event)))
             }
             Err(reason) => {
                 tracing::debug!(page = self.pages, "an element is not an event: {reason}");
@@ -205,10 +198,8 @@ fn hole(newest: DateTime<Utc>, times: &[DateTime<Utc>]) -> Option<Gap> {
     Some(Gap { from: newest, to, events_in_poll: 0 })
 }
 
-impl Named {
-    fn of(event: &Event) -> Self {
-        Self { id: event.id.to_string(), kind: event.kind.to_string(), created: event.created() }
-    }
+fn name_of(event: &Event) -> EventName {
+    EventName { id: event.id.to_string(), kind: event.kind.to_string(), created: event.created() }
 }
 
 #[cfg(test)]
