@@ -5,7 +5,7 @@ use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, B
 use lapin::types::{FieldTable, ShortString};
 
 use super::session::{DELIVERY_TIMEOUT, Session, within};
-use super::{Broker, BrokerError, Envelope, Part, envelope};
+use super::{Broker, BrokerError, Envelope, Part, copies, envelope};
 
 /// A message from the load queue, not acked yet.
 pub struct Delivery {
@@ -66,7 +66,7 @@ impl From<lapin::message::Delivery> for Delivery {
 fn deliveries_before(delivery: &lapin::message::Delivery) -> u32 {
     let at_least = u32::from(delivery.redelivered);
     let of_this = envelope::count_in(&delivery.properties, envelope::DELIVERY_COUNT).max(at_least);
-    of_this.saturating_add(envelope::count_in(&delivery.properties, envelope::REDELIVERIES))
+    of_this.saturating_add(envelope::count_in(&delivery.properties, copies::REDELIVERIES))
 }
 
 impl Consumer {

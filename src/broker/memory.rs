@@ -59,13 +59,13 @@ async fn publish(broker: &Broker, session: &Session, body: &[u8]) -> Result<(), 
         envelope: Envelope::json(broker.program),
     };
     let lost = |reason: &str| BrokerError::Lost { operation: OPERATION, reason: reason.into() };
-    match tokio::time::timeout(RETURN_TIMEOUT, window::publish(session, broker, &[&message])).await {
-        Ok(Ok(failed)) if failed.is_empty() => Ok(()),
-        Ok(Ok(_)) => Err(lost("it was returned or refused")),
-        Ok(Err(error)) => Err(error),
-        Err(_) if session.connection.status().blocked() => Err(lost(BLOCKED)),
-        Err(_) => Err(BrokerError::Timeout { operation: OPERATION, after: RETURN_TIMEOUT }),
-    }
+    let failed =
+        match tokio::time::timeout(RETURN_TIMEOUT, window::publish(session, broker, &[&message])).await {
+            Ok(confirmed) => confirmed?,
+            Err(_) if session.connection.status().blocked() => return Err(lost(BLOCKED)),
+            Err(_) => return Err(BrokerError::Timeout { operation: OPERATION, after: RETURN_TIMEOUT }),
+        };
+    if failed.is_empty() { Ok(()) } else { Err(lost("it was returned or refused")) }
 }
 
 impl MemoryQueue {

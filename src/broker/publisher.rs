@@ -31,6 +31,17 @@ pub enum PublishError {
     Hopeless(BrokerError),
 }
 
+/// Why an attempt to publish ended before its last confirm.
+#[derive(Debug, thiserror::Error)]
+enum AttemptError {
+    /// The program is to stop.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+    /// The session could not be opened, or has ended, or RabbitMQ refused something.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+}
+
 /// Publishes with confirms over a connection of its own, which it opens when needed and rebuilds whenever it breaks.
 pub struct Publisher {
     broker: Broker,
@@ -121,7 +132,7 @@ impl Publisher {
         let mut batch = Batch::new(messages);
         let mut backoff = Backoff::for_server();
         loop {
-            match self.attempt(&mut batch, shutdown).await? {
+            match self.attempt(&mut batch, shutdown).await {
                 Ok(()) => {
                     let (failed, all) = batch.failed();
                     if failed == 0 {
@@ -133,16 +144,17 @@ impl Publisher {
                     ));
                     batch.again();
                 }
-                Err(BrokerError::TooLarge { reason }) => {
+                Err(AttemptError::Interrupted(interrupted)) => return Err(interrupted.into()),
+                Err(AttemptError::Broker(BrokerError::TooLarge { reason })) => {
                     // RabbitMQ has closed the channel, and is well. This ends: each time there is less to try.
                     batch.narrow(reason);
                     self.session = None;
                     continue;
                 }
-                Err(error) if error.waiting_cannot_help() && !self.was_open => {
+                Err(AttemptError::Broker(error)) if error.waiting_cannot_help() && !self.was_open => {
                     return Err(PublishError::Hopeless(error));
                 }
-                Err(error) => {
+                Err(AttemptError::Broker(error)) => {
                     batch.fail();
                     self.away(error);
                 }
@@ -169,38 +181,32 @@ impl Publisher {
         &mut self,
         batch: &mut Batch<'_>,
         shutdown: &CancellationToken,
-    ) -> Result<Result<(), BrokerError>, Interrupted> {
+    ) -> Result<(), AttemptError> {
         let session = match self.session.take() {
             Some(session) if session.connection.status().connected() => session,
-            _ => match tokio::select! {
-                opened = window::open(&self.broker, self.parts) => opened,
-                () = shutdown.cancelled() => return Err(Interrupted),
-            } {
-                Ok(session) => session,
-                Err(error) => return Ok(Err(error)),
+            _ => tokio::select! {
+                opened = window::open(&self.broker, self.parts) => opened?,
+                () = shutdown.cancelled() => return Err(Interrupted.into()),
             },
         };
         self.was_open = true;
         let session = self.session.insert(session);
         while !batch.window().is_empty() {
             let publishing = window::publish(session, &self.broker, batch.window());
-            match patiently(session, &self.dependency, shutdown, publishing).await? {
-                Ok(failed) => batch.settle(failed),
-                Err(error) => return Ok(Err(error)),
-            }
+            batch.settle(wait_for_confirms(session, &self.dependency, shutdown, publishing).await?);
         }
-        Ok(Ok(()))
+        Ok(())
     }
 }
 
 /// Waits for `publishing` at most [`CONFIRM_TIMEOUT`], but without limit while RabbitMQ says that it blocks us: giving up
 /// then would only publish everything again.
-async fn patiently<T>(
+async fn wait_for_confirms<T>(
     session: &Session,
     dependency: &Dependency,
     shutdown: &CancellationToken,
     publishing: impl Future<Output = Result<T, BrokerError>>,
-) -> Result<Result<T, BrokerError>, Interrupted> {
+) -> Result<T, AttemptError> {
     tokio::pin!(publishing);
     let stopped = async {
         shutdown.cancelled().await;
@@ -212,8 +218,8 @@ async fn patiently<T>(
     look.tick().await;
     loop {
         tokio::select! {
-            result = &mut publishing => return Ok(result),
-            () = &mut stopped => return Err(Interrupted),
+            result = &mut publishing => return Ok(result?),
+            () = &mut stopped => return Err(Interrupted.into()),
             _ = look.tick() => {}
         }
         if session.connection.status().blocked() {
@@ -223,10 +229,8 @@ async fn patiently<T>(
         }
         waited += look.period();
         if waited >= CONFIRM_TIMEOUT {
-            return Ok(Err(BrokerError::Timeout {
-                operation: "wait for publisher confirms",
-                after: CONFIRM_TIMEOUT,
-            }));
+            let operation = "wait for publisher confirms";
+            return Err(BrokerError::Timeout { operation, after: CONFIRM_TIMEOUT }.into());
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::duty::{Duty, IsTaken};
+use super::duty::{Duty, Turn};
 use super::extras::Extras;
 use super::feed::Feed;
 use super::remembered::{Remembered, marks_of_each};
@@ -61,11 +61,10 @@ impl Keeper {
         feeds: &mut [Feed],
         limit: Option<Duration>,
         shutdown: &CancellationToken,
-    ) -> Result<Result<(), IsTaken>, PublishError> {
+    ) -> Result<Turn<()>, PublishError> {
         let ours = self.remembered.json();
-        let memories = match self.duty.begin(&ours, limit, shutdown).await? {
-            Ok(memories) => memories,
-            Err(taken) => return Ok(Err(taken)),
+        let Turn::Ours(memories) = self.duty.begin(&ours, limit, shutdown).await? else {
+            return Ok(Turn::Others);
         };
         let found = Remembered::newest(&memories);
         if !self.has_begun || found.revision > self.remembered.revision {
@@ -75,7 +74,7 @@ impl Keeper {
         // At once, so that of several memories one is left.
         self.save_at = Instant::now();
         self.figures.on_duty(true);
-        Ok(Ok(()))
+        Ok(Turn::Ours(()))
     }
 
     fn adopt(&mut self, mut found: Remembered, feeds: &mut [Feed]) {

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::budget::Budget;
 use super::coverage::{Coverage, Gap};
+use super::duty::Turn;
 use super::feed::{End, Feed};
 use super::keeper::Keeper;
 use super::report::{self, Counts, Quota, Report};
@@ -104,7 +105,7 @@ impl Poller {
     /// at work.
     pub(super) async fn poll_each_once(&mut self) -> Result<Option<Vec<String>>, PublishError> {
         self.publisher.open(&self.shutdown).await?;
-        if self.keeper.begin(&mut self.feeds, Some(ONCE_WAIT), &self.shutdown).await?.is_err() {
+        if self.keeper.begin(&mut self.feeds, Some(ONCE_WAIT), &self.shutdown).await? == Turn::Others {
             return Ok(None);
         }
         let mut faults = Vec::new();

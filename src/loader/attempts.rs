@@ -24,7 +24,7 @@ pub(super) struct Call<'a> {
 ///
 /// If Redis is away, that does not count as an attempt of any event: the calls are repeated with backoff while `patience` lasts.
 /// Calls that are unanswered then are left out.
-pub(super) async fn load_patiently(
+pub(super) async fn load_until_answered(
     loader: &Loader,
     calls: Vec<Call<'_>>,
     spans: &Processing,

@@ -43,7 +43,7 @@ pub(super) async fn load(loader: &Loader, deliveries: &[Delivery], patience: &Pa
         is_new: deliveries[*place].envelope.attempts() == 0,
     });
     let calls = calls.collect();
-    for (place, disposition) in attempts::load_patiently(loader, calls, &spans, patience).await {
+    for (place, disposition) in attempts::load_until_answered(loader, calls, &spans, patience).await {
         dispositions[place] = disposition;
     }
     let is_loaded = |place: usize| dispositions[place] == Disposition::Ack(LoadOutcome::Loaded);

@@ -9,6 +9,7 @@
 mod acks;
 mod attempts;
 mod batch;
+mod check;
 mod ending;
 mod failures;
 mod history;

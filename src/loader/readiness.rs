@@ -16,9 +16,9 @@ use crate::store::Fault;
 pub(super) async fn meet_redis(loader: &Loader, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let address = loader.store.address();
     match ask_until_well(loader, shutdown, || loader.store.ping(), Fault::waiting_cannot_help).await {
-        Ok(Ok(())) => {}
-        Ok(Err(fault)) => anyhow::bail!("Redis at {address}: {fault}"),
-        Err(Interrupted) => return Ok(()),
+        Ok(()) => {}
+        Err(NotWell::Final(fault)) => anyhow::bail!("Redis at {address}: {fault}"),
+        Err(NotWell::Interrupted) => return Ok(()),
     }
     let risks = tokio::select! {
         risks = loader.store.risks() => risks,
@@ -45,31 +45,41 @@ pub(super) async fn wait_until_redis_loads(
     shutdown: &CancellationToken,
 ) -> Result<(), Interrupted> {
     let nothing_is_final = |_: &Fault| false;
-    if ask_until_well(loader, shutdown, || can_load(loader), nothing_is_final).await?.is_ok() {
-        loader.redis.up();
-    }
+    ask_until_well(loader, shutdown, || can_load(loader), nothing_is_final).await.map_err(|_| Interrupted)?;
+    loader.redis.up();
     Ok(())
 }
 
-/// Asks until Redis answers well, reporting it away meanwhile; only a fault that `is_final` ends that early.
+/// Why Redis was not waited for any longer.
+enum NotWell {
+    /// This fault is final.
+    Final(Fault),
+    /// The program is to stop.
+    Interrupted,
+}
+
+/// Asks until Redis answers well, and reports it away meanwhile.
+///
+/// # Errors
+/// [`NotWell`] when a fault `is_final`, or when the program is to stop.
 async fn ask_until_well<F: Future<Output = Result<(), Fault>>>(
     loader: &Loader,
     shutdown: &CancellationToken,
     ask: impl Fn() -> F,
     is_final: impl Fn(&Fault) -> bool,
-) -> Result<Result<(), Fault>, Interrupted> {
+) -> Result<(), NotWell> {
     let mut backoff = Backoff::for_server();
     loop {
         let answer = tokio::select! {
             answer = ask() => answer,
-            () = shutdown.cancelled() => return Err(Interrupted),
+            () = shutdown.cancelled() => return Err(NotWell::Interrupted),
         };
         match answer {
-            Ok(()) => return Ok(Ok(())),
-            Err(fault) if is_final(&fault) => return Ok(Err(fault)),
+            Ok(()) => return Ok(()),
+            Err(fault) if is_final(&fault) => return Err(NotWell::Final(fault)),
             Err(fault) => loader.redis.away(fault),
         }
-        backoff.pause(shutdown).await?;
+        backoff.pause(shutdown).await.map_err(|Interrupted| NotWell::Interrupted)?;
     }
 }
 

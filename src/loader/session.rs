@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::acks::AckTracker;
 use super::batch::{self, Disposition};
+use super::check::Checks;
 use super::failures::{FailureLane, Leaving, Republish, Told};
 use super::history::History;
 use super::patience::Patience;
-use super::progress::DrainBar;
 use super::waiting::{Waiting, Work};
 use super::{Backoff, Loader, suspect};
 use crate::broker::{BrokerError, Consumer, Delivery};
@@ -32,13 +32,11 @@ pub(super) enum End {
     Released,
 }
 
-/// How often a session looks at its connection, at holes in its acks and, while draining, at its queues.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How often a session is checked (see `check`).
+const CHECK_EVERY: Duration = Duration::from_millis(250);
 /// An ack waits for so many settled deliveries while others are in flight, or for a quarter of the prefetch: RabbitMQ writes
 /// each ack to its log, and sends on in the same portions. It goes out with a look at the latest.
 const ACK_RUN: usize = 256;
-/// How long a hole may hold up acks before what is behind it is acked one by one.
-const HOLE_MAX: Duration = Duration::from_secs(1);
 /// How long saying goodbye to RabbitMQ may take.
 const CLOSE_MAX: Duration = Duration::from_secs(1);
 
@@ -115,8 +113,8 @@ impl Session<'_> {
         let patience = Patience::until(shutdown);
         let begin = |work: Work| work.run(loader, &patience);
         let mut working = FuturesUnordered::new();
-        let mut look = tokio::time::interval(LOOK_EVERY);
-        let mut watch = Watch::new(loader, &self.consumer, history).await?;
+        let mut check = tokio::time::interval(CHECK_EVERY);
+        let mut checks = Checks::begin(loader, &self.consumer, history).await?;
         let end = loop {
             tokio::select! {
                 biased;
@@ -129,9 +127,9 @@ impl Session<'_> {
                 delivery = self.consumer.next(), if self.waiting.has_room() => {
                     self.gather(delivery?)?;
                 }
-                _ = look.tick() => {
+                _ = check.tick() => {
                     let is_idle = working.is_empty() && self.acks.is_idle();
-                    if let Some(end) = self.look(&mut watch, is_idle).await? {
+                    if let Some(end) = self.check(&mut checks, is_idle).await? {
                         break end;
                     }
                 }
@@ -229,61 +227,6 @@ impl Session<'_> {
             None => Ok(()),
         }
     }
-
-    /// The regular look: is the connection alive, is the lane free again, does a hole hold up acks or has it for too long, is
-    /// everything drained?
-    async fn look(&mut self, watch: &mut Watch<'_>, idle: bool) -> Result<Option<End>, BrokerError> {
-        self.consumer.check()?;
-        watch.bar.update(self.loader);
-        self.fill_lane();
-        self.ack_run().await?;
-        if watch.held(self.acks.oldest_open()) >= self.loader.hold_max {
-            tracing::info!(
-                "deliveries could not be loaded for {} s: they go back to {}, before RabbitMQ's consumer_timeout takes them",
-                self.loader.hold_max.as_secs(),
-                self.loader.broker.names().load()
-            );
-            return Ok(Some(End::Released));
-        }
-        if watch.hole_stays() {
-            self.ack_beyond_hole().await?;
-        }
-        if watch.history.is_over(watch.since.elapsed()) {
-            return Ok(Some(End::Unfinished));
-        }
-        let is_drained = self.loader.drain && watch.seems_drained(idle && self.queues_are_empty().await?);
-        Ok(is_drained.then_some(End::Drained))
-    }
-
-    pub(super) async fn ack_beyond_hole(&mut self) -> Result<(), BrokerError> {
-        for tag in self.acks.take_beyond_hole() {
-            self.consumer.ack(tag).await?;
-        }
-        Ok(())
-    }
-
-    async fn queues_are_empty(&mut self) -> Result<bool, BrokerError> {
-        if !self.load_queue_is_empty().await? {
-            return Ok(false);
-        }
-        for (queue, _) in self.loader.broker.names().retries() {
-            if !self.consumer.is_empty(&queue).await? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// Whether RabbitMQ has nothing more to deliver. Takes a message that its count has missed.
-    pub(super) async fn load_queue_is_empty(&mut self) -> Result<bool, BrokerError> {
-        if self.consumer.ready_in(self.loader.broker.names().load()).await? > 0 {
-            return Ok(false);
-        }
-        let missed = self.consumer.get().await?;
-        let is_empty = missed.is_none();
-        missed.into_iter().for_each(|delivery| self.add(delivery));
-        Ok(is_empty)
-    }
 }
 
 impl Work {
@@ -293,47 +236,5 @@ impl Work {
             together => batch::load(loader, together, patience).await,
         };
         (self.deliveries, dispositions)
-    }
-}
-
-/// What a session remembers from look to look.
-struct Watch<'a> {
-    history: &'a History,
-    since: Instant,
-    bar: DrainBar,
-    /// The oldest delivery that has not settled, and since when it has been that.
-    oldest_open: (Option<u64>, Instant),
-    seemed_drained: bool,
-}
-
-impl<'a> Watch<'a> {
-    async fn new(loader: &Loader, consumer: &Consumer, history: &'a History) -> Result<Self, BrokerError> {
-        let ready = if loader.drain { consumer.ready_in(loader.broker.names().load()).await? } else { 0 };
-        Ok(Self {
-            history,
-            since: Instant::now(),
-            bar: DrainBar::start(loader, ready.into()),
-            oldest_open: (None, Instant::now()),
-            seemed_drained: false,
-        })
-    }
-
-    /// How long the same delivery has been the oldest open one.
-    fn held(&mut self, oldest_open: Option<u64>) -> Duration {
-        if oldest_open.is_none() || oldest_open != self.oldest_open.0 {
-            self.oldest_open = (oldest_open, Instant::now());
-        }
-        self.oldest_open.1.elapsed()
-    }
-
-    /// True when it has been that for so long that what is behind it should not wait for it.
-    fn hole_stays(&self) -> bool {
-        self.oldest_open.1.elapsed() >= HOLE_MAX
-    }
-
-    /// True when two looks in a row saw nothing: deliveries on their way to us, or to a session that has failed, are not counted
-    /// as ready any more.
-    fn seems_drained(&mut self, empty: bool) -> bool {
-        std::mem::replace(&mut self.seemed_drained, empty) && empty && self.history.can_count()
     }
 }

@@ -35,10 +35,13 @@ static ALONE: Mutex<()> = Mutex::const_new(());
 pub(super) async fn load(loader: &Loader, alone: &Delivery, patience: &Patience) -> Disposition {
     let Ok(_alone) = patience.turn(ALONE.lock()).await else { return Disposition::NotLoaded };
     // One is left only when the session ends, and there is room for one.
-    let Ok(Ok(())) = patience.answer(retract(loader)).await else { return Disposition::NotLoaded };
+    let retracted = patience.answer(retract(loader)).await;
+    if !retracted.is_ok_and(|answer| answer.is_ok()) {
+        return Disposition::NotLoaded;
+    }
     let suspect = Suspect::of(&alone.body);
     *loader.noted.lock().await = Some(suspect.clone());
-    let noted = patiently(loader, patience, || loader.store.suspected(&suspect, &loader.name)).await;
+    let noted = repeat_until_taken(loader, patience, || loader.store.suspected(&suspect, &loader.name)).await;
     let Ok(noted) = noted else { return Disposition::NotLoaded };
     // The note itself counts.
     let died = noted.saturating_sub(1);
@@ -50,7 +53,7 @@ pub(super) async fn load(loader: &Loader, alone: &Delivery, patience: &Patience)
         dispositions.into_iter().next().unwrap_or(Disposition::NotLoaded)
     };
     if disposition != Disposition::NotLoaded
-        && patiently(loader, patience, || loader.store.cleared(&suspect)).await.is_ok()
+        && repeat_until_taken(loader, patience, || loader.store.cleared(&suspect)).await.is_ok()
     {
         *loader.noted.lock().await = None;
     }
@@ -73,13 +76,14 @@ pub(super) async fn retract(loader: &Loader) -> Result<(), Fault> {
 
 /// The same for an end that waits for nobody long.
 pub(super) async fn retract_soon(loader: &Loader) {
-    if !matches!(tokio::time::timeout(RETRACT_MAX, retract(loader)).await, Ok(Ok(()))) {
+    let retracted = tokio::time::timeout(RETRACT_MAX, retract(loader)).await;
+    if !retracted.is_ok_and(|answer| answer.is_ok()) {
         tracing::debug!("a note about a crash suspect stands, as if this loader had died");
     }
 }
 
 /// Repeats `call` until Redis takes it. Without a journal, because its key is somebody else's, loading goes on as if alone.
-async fn patiently<T: Default, F: Future<Output = Result<T, Fault>>>(
+async fn repeat_until_taken<T: Default, F: Future<Output = Result<T, Fault>>>(
     loader: &Loader,
     patience: &Patience,
     call: impl Fn() -> F,
