@@ -1,4 +1,4 @@
-//! Consuming with acks that follow the work.
+//! Consumes the load queue. The caller acks each delivery after its work is done.
 
 use futures_util::{FutureExt, StreamExt};
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
@@ -13,8 +13,8 @@ pub struct Delivery {
     pub tag: u64,
     /// The bytes as published.
     pub body: Vec<u8>,
-    /// How often RabbitMQ has sent it before and got no ack, because a consumer or its connection died. A copy that was handed back
-    /// takes the count along.
+    /// Redeliveries: how often RabbitMQ has sent it before without an ack, because a consumer or its connection died. A copy
+    /// that was handed back keeps the count.
     pub deliveries_before: u32,
     /// The routing key it came with.
     pub routing_key: String,
@@ -137,8 +137,8 @@ impl Consumer {
         self.session.check("consume")
     }
 
-    /// Tells RabbitMQ to send no more; what has been sent can still be acked. What it sent before its answer has arrived before that
-    /// answer, and [`Self::next_arrived`] gives it.
+    /// Tells RabbitMQ to send no more. Deliveries that it sent before its answer have arrived: [`Self::next_arrived`] gives
+    /// them, and they can still be acked.
     ///
     /// # Errors
     /// [`BrokerError`] when RabbitMQ does not answer.

@@ -9,10 +9,10 @@ use super::Envelope;
 use super::envelope::{DELIVERY_COUNT, STREAM_OFFSET};
 use super::failure::ORIGINAL_ROUTING_KEY;
 
-/// How often RabbitMQ had sent a message before it was handed back as a copy, whose own count starts anew.
+/// The redeliveries of a message before it was handed back as a copy. RabbitMQ's own count of the copy starts at 0.
 pub(super) const REDELIVERIES: &str = "x-etl-redeliveries";
 
-/// Notes on a message that are true of that message only, not of a copy. All but one are RabbitMQ's own.
+/// Headers that are true of the original only, not of a copy. All but one are RabbitMQ's own.
 const OF_THE_ORIGINAL: [&str; 11] = [
     DELIVERY_COUNT,
     REDELIVERIES,
@@ -31,7 +31,7 @@ pub(super) const FIRST_DEATH_REASON: &str = "x-first-death-reason";
 /// Copies to other queues (<https://www.rabbitmq.com/docs/sender-selected>), made when the original was published.
 const CARBON_COPIES: [&str; 2] = ["CC", "BCC"];
 
-/// Headers of others beyond this are left out of a failed message: with ours added they might not fit a frame any more.
+/// If foreign headers are larger, they are left out of a copy: together with ours they might not fit a frame.
 const FOREIGN_HEADERS_BYTES_MAX: usize = 64 * 1024;
 
 impl Envelope {
@@ -40,9 +40,9 @@ impl Envelope {
         self.without(&OF_THE_ORIGINAL).of_ours()
     }
 
-    /// The envelope of the copy that takes a delivery's place in its queue: the same, with its routing key, which a publish to the
-    /// queue replaces, and its count of redeliveries, which RabbitMQ would raise if the delivery itself went back. Nothing if
-    /// there is no room for these headers.
+    /// The envelope of a copy that is handed back to the load queue. It keeps the routing key, which a publish to the queue
+    /// replaces, and the count of redeliveries, which RabbitMQ would raise if the delivery itself went back. Nothing if there
+    /// is no room for these headers.
     pub fn handed_back(self, routing_key: &str, redeliveries: u32) -> Option<Self> {
         let original_routing_key = self.original_routing_key().unwrap_or_else(|| routing_key.to_owned());
         let mut copy = self.copied();
@@ -59,8 +59,8 @@ impl Envelope {
         Some(copy)
     }
 
-    /// The properties that we may publish again: not `user_id`, which RabbitMQ refuses unless it is our own, not `expiration`,
-    /// which would let the copy vanish, and no orders for further copies.
+    /// The properties that may be published again. Left out are `user_id`, which RabbitMQ refuses unless it is our own;
+    /// `expiration`, which would delete the copy; and `CC` and `BCC`, which would make further copies.
     pub(super) fn of_ours(self) -> Self {
         let Self(old) = self.without(&CARBON_COPIES);
         let mut new = BasicProperties::default();

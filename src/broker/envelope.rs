@@ -1,4 +1,5 @@
-//! The properties of a message: how they are set and read. `failure` has the headers of failures, `copies` the envelopes of copies.
+//! The properties of a message: how they are set and read. `failure` has the headers of failures, `copies` the envelopes of
+//! copies.
 
 use chrono::{DateTime, Utc};
 use lapin::BasicProperties;
@@ -12,7 +13,7 @@ const TRACEPARENT: &str = "traceparent";
 /// A message's number in a stream.
 pub(super) const STREAM_OFFSET: &str = "x-stream-offset";
 
-/// How often RabbitMQ has sent a message before, in quorum queues.
+/// RabbitMQ's header with the redeliveries from a quorum queue.
 pub(super) const DELIVERY_COUNT: &str = "x-delivery-count";
 
 /// `delivery_mode` of messages that survive a restart of RabbitMQ.
@@ -34,7 +35,7 @@ impl Envelope {
         Self(properties)
     }
 
-    /// Adds what names an event: `message_id` = its id, `type`, `timestamp` = when it was created (AMQP: whole seconds).
+    /// Adds the properties of an event: `message_id` = its id, `type`, `timestamp` = when it was created (AMQP: whole seconds).
     /// What does not fit an AMQP short string of 255 bytes is left out; the body has it.
     pub fn of_event(mut self, id: &str, kind: &str, created: DateTime<Utc>) -> Self {
         self = self.with_message_id(id).with_kind(kind);
@@ -52,7 +53,7 @@ impl Envelope {
         self
     }
 
-    /// Sets the id by which a returned message is told.
+    /// Sets the message's id, which identifies a returned message.
     pub fn with_message_id(mut self, id: &str) -> Self {
         if let Ok(id) = ShortString::try_new(id) {
             self.0 = self.0.with_message_id(id);
@@ -70,19 +71,19 @@ impl Envelope {
         self.0.kind().as_ref().map(ShortString::to_string)
     }
 
-    /// Where in a trace it was published, if it says so and whatever that is.
+    /// The header `traceparent`, unchecked.
     pub fn traceparent(&self) -> Option<&str> {
         self.str(TRACEPARENT)
     }
 
-    /// Says where in a trace it is published.
+    /// Sets the header `traceparent`.
     pub fn set_traceparent(&mut self, traceparent: &str) {
         let mut headers = self.0.headers().clone().unwrap_or_default();
         headers.insert(TRACEPARENT.into(), AMQPValue::LongString(traceparent.into()));
         self.0 = std::mem::take(&mut self.0).with_headers(headers);
     }
 
-    /// Why its routing key or properties could not be read as they came; nothing when they could. They have been made readable.
+    /// Why the routing key or a property was unreadable before `wire` repaired it; nothing if all were readable.
     pub fn unreadable(&self) -> Option<String> {
         Some(format!("unreadable: {}", self.str(UNREADABLE)?))
     }

@@ -9,22 +9,22 @@ use super::copies::{FIRST_DEATH_REASON, REDELIVERIES, fits, truncated};
 use super::envelope::{DELIVERY_COUNT, count_in};
 use super::wire::UNREADABLE;
 
-/// Headers that carry a failure's history; RabbitMQ rewrites its own (`x-death`) and the routing key on the way.
+/// The headers of a failure. RabbitMQ rewrites its own (`x-death`) and the routing key on the way.
 pub(super) const REASON: &str = "x-etl-reason";
 pub(super) const ATTEMPTS: &str = "x-etl-attempts";
 pub(super) const FIRST_FAILED_AT: &str = "x-etl-first-failed-at";
 pub(super) const ORIGINAL_ROUTING_KEY: &str = "x-etl-original-routing-key";
 
-/// How often it was sent back from the dead letters.
+/// How often the message was sent back from the dead letters.
 const REDRIVES: &str = "x-etl-redrives";
 
 /// Long reasons are cut: a header table over 128 KiB closes the connection.
 const REASON_BYTES_MAX: usize = 1024;
 
-/// What came with a message as the time of its first failure is kept, if it is no longer than a time.
+/// The time of the first failure is cut to this: anyone may have written it.
 const TIME_BYTES_MAX: usize = 64;
 
-/// What a message carries about its failures.
+/// A failure, as the headers carry it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// Why the last attempt failed.
@@ -38,7 +38,7 @@ pub struct Failure {
 }
 
 impl Envelope {
-    /// Failed attempts so far, 0 when the header is missing or is not a number: a hint by whoever sent it.
+    /// Failed attempts so far; 0 if the header is missing or not a number. A publisher can forge it.
     pub fn attempts(&self) -> u32 {
         count_in(&self.0, ATTEMPTS)
     }
@@ -53,15 +53,15 @@ impl Envelope {
         self.text(ORIGINAL_ROUTING_KEY)
     }
 
-    /// Adds a failure's history; everything else stays as it was, but for what would make RabbitMQ refuse, expire or multiply
-    /// the copy.
+    /// Adds the headers of a failure. Everything else stays, except properties with which RabbitMQ would refuse, expire or
+    /// multiply the copy.
     pub fn with_failure(self, failure: &Failure) -> Self {
         self.of_ours().with_history(failure)
     }
 
     fn with_history(mut self, failure: &Failure) -> Self {
         let foreign = self.0.headers().as_ref().filter(|headers| fits(headers)).map(FieldTable::inner);
-        // The counts of redeliveries are of this delivery; the copy starts anew, and it is readable.
+        // The counts of redeliveries belong to this delivery. The copy starts at 0, and it is readable.
         let is_of_original = |name: &str| [DELIVERY_COUNT, REDELIVERIES, UNREADABLE].contains(&name);
         let kept = foreign.into_iter().flatten().filter(|(name, _)| !is_of_original(name.as_str()));
         let mut headers: FieldTable =
@@ -79,20 +79,18 @@ impl Envelope {
         self
     }
 
-    /// Why it is a dead letter: what we wrote, that it cannot be read, or what RabbitMQ says where it dead-lettered the message on
-    /// its own.
+    /// Why the message is a dead letter: our reason, or that it is unreadable, or RabbitMQ's reason if RabbitMQ dead-lettered it.
     pub fn reason(&self) -> Option<String> {
         let of_rabbitmq = || Some(format!("rabbitmq: {}", self.text(FIRST_DEATH_REASON)?));
         self.text(REASON).or_else(|| self.unreadable()).or_else(of_rabbitmq)
     }
 
-    /// How often it was sent back from the dead letters; a hint, like [`Self::attempts`].
+    /// How often the message was sent back from the dead letters. A hint, like [`Self::attempts`].
     pub fn redrives(&self) -> u32 {
         count_in(&self.0, REDRIVES)
     }
 
-    /// The envelope of a dead letter that is sent back: all attempts before it, the redrive counted, the rest of its history
-    /// as it was.
+    /// The envelope of a dead letter that is sent back. It has zero attempts and one redrive more; the rest of its history stays.
     pub fn redriven(self) -> Self {
         let redrives = self.redrives().saturating_add(1);
         let mut envelope = self.copied().without(&[REASON, ATTEMPTS, UNREADABLE]);

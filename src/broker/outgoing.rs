@@ -1,4 +1,4 @@
-//! A message to publish, and where it goes.
+//! A message to publish, and its route.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Publishing that counts only when confirmed, however long it takes.
+//! Publishes with confirms, and retries until every message is confirmed.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::batch::{Batch, TooLarge};
+use super::batch::{PublishBatch, TooLarge};
 use super::session::Session;
 use super::{Broker, BrokerError, Outgoing, Part, window};
 use crate::health::{Dependency, Health};
 use crate::retry::{Backoff, Interrupted};
 
-/// How long a confirm may take while RabbitMQ is not blocking us. Quorum queues flush to disk before they confirm.
+/// How long a confirm may take while RabbitMQ does not block this connection. Quorum queues flush to disk before they confirm.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a publish in flight may take to end once the program is told to stop.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -26,7 +26,7 @@ pub enum PublishError {
     /// The program is to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
-    /// The first session could not be opened for a reason that waiting does not mend.
+    /// The first session could not be opened, for a reason that waiting cannot change.
     #[error(transparent)]
     Hopeless(BrokerError),
 }
@@ -51,14 +51,14 @@ pub struct Publisher {
     dependency: Dependency,
     /// Said with every fault.
     remedy: &'static str,
-    /// A session was open once: from then on no fault is final, because the settings are known to be good.
+    /// A session was open once. From then on no fault is final, because the settings are known to be good.
     was_open: bool,
 }
 
 impl Broker {
     /// A publisher to `parts` that is not connected yet.
     ///
-    /// With `eager`, the program is not ready until the publisher is; without, only trouble in use makes it not ready.
+    /// With `eager`, the program is not ready until the publisher is connected. Without, only an error in use makes it not ready.
     pub fn publisher(&self, parts: &'static [Part], health: &Health, eager: bool) -> Publisher {
         let dependency = health.dependency(format!("RabbitMQ at {} (publishing)", self.address));
         if !eager {
@@ -94,8 +94,7 @@ impl Publisher {
         self.publish_all(&[], shutdown).await.map(drop)
     }
 
-    /// Looks whether the load queue exists, and declares it again if it is gone: what is published meanwhile would end with the
-    /// unrouted messages.
+    /// Declares the load queue again if it is gone. Without it, messages would become unrouted.
     ///
     /// # Errors
     /// As [`Self::publish_all`].
@@ -116,11 +115,11 @@ impl Publisher {
         self.open(shutdown).await
     }
 
-    /// Publishes `messages` and returns when RabbitMQ has confirmed every one of them and returned none, but for those given
-    /// back: RabbitMQ finds them too large. What becomes of these is for the caller to decide.
+    /// Publishes `messages` and returns when RabbitMQ has confirmed them all. Gives the messages that RabbitMQ finds too large;
+    /// the caller decides about those.
     ///
-    /// Whatever happens in between (the connection breaks, RabbitMQ blocks, a queue is missing), what is not surely
-    /// stored is published again, so a message may be stored twice.
+    /// If the connection breaks, RabbitMQ blocks, or a queue is missing, messages without a confirm are published again. So a
+    /// message may be stored twice.
     ///
     /// # Errors
     /// [`PublishError`] when the program is to stop, or when the very first session is refused for good.
@@ -129,7 +128,7 @@ impl Publisher {
         messages: &'a [Outgoing],
         shutdown: &CancellationToken,
     ) -> Result<Vec<TooLarge<'a>>, PublishError> {
-        let mut batch = Batch::new(messages);
+        let mut batch = PublishBatch::new(messages);
         let mut backoff = Backoff::for_server();
         loop {
             match self.attempt(&mut batch, shutdown).await {
@@ -146,7 +145,7 @@ impl Publisher {
                 }
                 Err(AttemptError::Interrupted(interrupted)) => return Err(interrupted.into()),
                 Err(AttemptError::Broker(BrokerError::TooLarge { reason })) => {
-                    // RabbitMQ has closed the channel, and is well. This ends: each time there is less to try.
+                    // RabbitMQ has closed the channel, and is well. The loop ends: each time fewer messages are left.
                     batch.narrow(reason);
                     self.session = None;
                     continue;
@@ -176,10 +175,10 @@ impl Publisher {
         }
     }
 
-    /// Publishes what is left of a pass over the batch, window by window, on one session.
+    /// Publishes the rest of a pass over the batch, window by window, on one session.
     async fn attempt(
         &mut self,
-        batch: &mut Batch<'_>,
+        batch: &mut PublishBatch<'_>,
         shutdown: &CancellationToken,
     ) -> Result<(), AttemptError> {
         let session = match self.session.take() {
@@ -199,8 +198,8 @@ impl Publisher {
     }
 }
 
-/// Waits for `publishing` at most [`CONFIRM_TIMEOUT`], but without limit while RabbitMQ says that it blocks us: giving up
-/// then would only publish everything again.
+/// Waits for `publishing`, at most [`CONFIRM_TIMEOUT`]. While RabbitMQ blocks this connection there is no limit: a retry would
+/// only publish everything again.
 async fn wait_for_confirms<T>(
     session: &Session,
     dependency: &Dependency,

@@ -19,7 +19,7 @@ pub(super) struct Duty {
     broker: Broker,
     dependency: Dependency,
     queue: Option<MemoryQueue>,
-    /// A session was open once: from then on no fault is final.
+    /// A session was open once. From then on no fault is final.
     was_open: bool,
 }
 
@@ -104,7 +104,7 @@ impl Duty {
         self.queue.as_ref().map_or_else(|| Err(self.off_duty()), MemoryQueue::check)
     }
 
-    /// Puts `memory` in place of the one in the queue; false while RabbitMQ makes publishers wait.
+    /// Replaces the memory in the queue by `memory`. False while RabbitMQ blocks publishers.
     ///
     /// # Errors
     /// [`BrokerError`] when it could not be saved; the duty is lost then.

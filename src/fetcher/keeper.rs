@@ -1,5 +1,4 @@
-//! Keeps what the feeds know beyond the life of the process: restores it when this fetcher begins its duty, and saves it
-//! while that lasts.
+//! Saves the memory of all feeds while this fetcher is on duty, and restores it when the duty begins.
 
 use std::time::Duration;
 
@@ -15,9 +14,9 @@ use crate::gap::GapRecord;
 use crate::health::Health;
 use crate::status::{Board, FetcherFigures};
 
-/// News are saved this often at most: a fetcher that is killed publishes the events of so many seconds again.
+/// Changes are saved this often at most. After a kill, the next fetcher publishes the events of so many seconds again.
 const SAVE_EVERY: Duration = Duration::from_secs(3);
-/// Without news it is saved this often, long before RabbitMQ takes a delivery away that is held for 30 minutes.
+/// Without changes the memory is saved this often. RabbitMQ closes the channel of a delivery that is unacked for 30 minutes.
 const RENEW_EVERY: Duration = Duration::from_secs(300);
 
 /// The memory of all feeds, and the right to poll that comes with it.
@@ -86,7 +85,7 @@ impl Keeper {
             {
                 Ok(()) => {}
                 Err(why) => {
-                    tracing::warn!(source = %feed.source, "{}: its memory is of no use and begins anew: {why}", feed.source)
+                    tracing::warn!(source = %feed.source, "{}: the saved memory of this source is rejected, and the source begins without one: {why}", feed.source)
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! The fetcher's memory as it is saved: one JSON document. Pure.
+//! The fetcher's memory in its saved form: one JSON document. Pure.
 
 use std::collections::BTreeMap;
 
@@ -33,13 +33,13 @@ pub(super) struct Remembered {
 }
 
 impl Remembered {
-    /// The newest of several; messages that are no memory are left out and logged.
+    /// The newest of several memories. Messages that are not a memory are logged and left out.
     pub(super) fn newest(bodies: &[Vec<u8>]) -> Self {
         let parsed = bodies.iter().filter_map(|body| match serde_json::from_slice::<Self>(body) {
             Ok(remembered) => Some(remembered),
             Err(error) => {
                 tracing::error!(
-                    "the queue of the fetcher's memory holds a message that is none: {error}; it is dropped"
+                    "the queue of the fetcher's memory holds a message that is not a memory, which is dropped: {error}"
                 );
                 None
             }

@@ -2,10 +2,10 @@
 
 use super::Loader;
 use super::batch::Disposition;
-use super::failures::Republish;
 use super::pace::Portion;
 use super::patience::Patience;
 use super::refusals::Blame;
+use super::republish::Republish;
 use crate::retry::Backoff;
 use crate::status::LoadOutcome;
 use crate::store::{Fault, LoadCall, Verdict};

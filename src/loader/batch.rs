@@ -2,8 +2,8 @@
 
 use super::Loader;
 use super::attempts;
-use super::failures::Republish;
 use super::patience::Patience;
+use super::republish::Republish;
 use crate::broker::Delivery;
 use crate::event::Event;
 use crate::status::LoadOutcome;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::Loader;
 use super::history::History;
 use super::progress::DrainBar;
-use super::session::{End, Session};
+use super::session::{Session, SessionEnd};
 use crate::broker::{BrokerError, Consumer};
 
 /// How long one unsettled delivery may hold up the acks of those behind it. After that they are acked one by one.
@@ -51,8 +51,8 @@ impl<'a> Checks<'a> {
         self.oldest_open.1.elapsed() >= HOLE_MAX
     }
 
-    /// True when two checks in a row found the queues empty. A delivery on its way to a consumer is in no count, so one check does
-    /// not prove anything.
+    /// True when two checks in a row found the queues empty. A delivery on its way to a consumer is in no count, so one check
+    /// does not prove anything.
     fn seems_drained(&mut self, empty: bool) -> bool {
         std::mem::replace(&mut self.seemed_drained, empty) && empty && self.history.can_count()
     }
@@ -64,10 +64,10 @@ impl Session<'_> {
         &mut self,
         checks: &mut Checks<'_>,
         is_idle: bool,
-    ) -> Result<Option<End>, BrokerError> {
+    ) -> Result<Option<SessionEnd>, BrokerError> {
         self.consumer.check()?;
         checks.bar.update(self.loader);
-        self.fill_lane();
+        self.start_republishing();
         self.ack_run().await?;
         if checks.held(self.acks.oldest_open()) >= self.loader.hold_max {
             tracing::info!(
@@ -75,16 +75,16 @@ impl Session<'_> {
                 self.loader.hold_max.as_secs(),
                 self.loader.broker.names().load()
             );
-            return Ok(Some(End::Released));
+            return Ok(Some(SessionEnd::Released));
         }
         if checks.hole_stays() {
             self.ack_beyond_hole().await?;
         }
         if checks.history.is_over(checks.since.elapsed()) {
-            return Ok(Some(End::Unfinished));
+            return Ok(Some(SessionEnd::Unfinished));
         }
         let is_drained = self.loader.drain && checks.seems_drained(is_idle && self.queues_are_empty().await?);
-        Ok(is_drained.then_some(End::Drained))
+        Ok(is_drained.then_some(SessionEnd::Drained))
     }
 
     /// Acks the settled deliveries behind an unsettled one, one by one.
@@ -108,7 +108,7 @@ impl Session<'_> {
         Ok(true)
     }
 
-    /// Whether RabbitMQ has nothing more to deliver. Takes a message that its count has missed.
+    /// True when RabbitMQ has nothing more to deliver. RabbitMQ's count may miss a message: that one is taken.
     pub(super) async fn load_queue_is_empty(&mut self) -> Result<bool, BrokerError> {
         if self.consumer.ready_in(self.loader.broker.names().load()).await? > 0 {
             return Ok(false);

@@ -1,4 +1,4 @@
-//! What the person at the terminal sees of a loader: a summary line while it works, a bar while it drains.
+//! Shows a loader's progress: a summary line in the log while it works, a bar on the terminal while it drains.
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use super::Loader;
 use super::ledger::Ledger;
 use crate::duration::Rounded;
 
-/// How often a working loader says what it has done.
+/// How often a working loader logs a summary.
 const SUMMARY_EVERY: Duration = Duration::from_secs(5);
 
-/// Logs a summary every few seconds in which something was done.
+/// Logs a summary every few seconds, if something was settled since the last one.
 pub(super) async fn report_regularly(loader: Arc<Loader>) {
     let mut before = (Instant::now(), 0);
     loop {
@@ -40,7 +40,7 @@ pub(super) fn report(ledger: &Ledger, state: &str) {
 pub(super) struct DrainBar(ProgressBar);
 
 impl DrainBar {
-    /// A bar over the messages that wait now and those that are done already.
+    /// A bar whose length is the number of messages that wait now plus those that are settled.
     pub(super) fn start(loader: &Loader, ready: u64) -> Self {
         if !loader.drain || !std::io::stderr().is_terminal() {
             return Self(ProgressBar::hidden());
@@ -54,7 +54,7 @@ impl DrainBar {
         Self(bar)
     }
 
-    /// Shows where the loader is.
+    /// Moves the bar to the number of settled messages.
     pub(super) fn update(&self, loader: &Loader) {
         let settled = loader.ledger.totals().settled();
         self.0.set_length(self.0.length().unwrap_or(0).max(settled));

@@ -1,4 +1,4 @@
-//! Waiting for Redis before anything is consumed, and watching it while nothing comes.
+//! Waits for Redis before the loader consumes, and watches Redis while no event comes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use crate::config::Retention;
 use crate::retry::{Backoff, Interrupted};
 use crate::store::Fault;
 
-/// The first contact. What only a person can mend ends the program now, while that person is looking; settings that put
-/// loaded events at risk are told once, and loading goes on.
+/// The first contact with Redis. A fault that only a person can mend ends the program now. Settings that put loaded events at
+/// risk are logged once, and loading goes on.
 pub(super) async fn meet_redis(loader: &Loader, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let address = loader.store.address();
     match ask_until_well(loader, shutdown, || loader.store.ping(), Fault::waiting_cannot_help).await {
@@ -39,7 +39,7 @@ pub(super) async fn meet_redis(loader: &Loader, shutdown: &CancellationToken) ->
     Ok(())
 }
 
-/// Before anything is consumed, Redis must take writes: else deliveries would only wait here in place of in the queue.
+/// Waits until Redis takes writes. Before that, deliveries wait in the queue, not in this process.
 pub(super) async fn wait_until_redis_loads(
     loader: &Loader,
     shutdown: &CancellationToken,
@@ -83,7 +83,7 @@ async fn ask_until_well<F: Future<Output = Result<(), Fault>>>(
     }
 }
 
-/// Redis takes writes, runs the script, and holds no note of ours from before.
+/// Checks that Redis takes writes and runs the script, and removes a note that this loader has left.
 async fn can_load(loader: &Loader) -> Result<(), Fault> {
     loader.store.probe().await?;
     suspect::retract(loader).await
@@ -92,8 +92,8 @@ async fn can_load(loader: &Loader) -> Result<(), Fault> {
 /// How often Redis is asked whether it can load while there is nothing to load.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
 
-/// Keeps readiness true while no event comes: then no batch would notice that Redis has gone. What a batch has found out is
-/// left to the batch.
+/// Keeps readiness right while no event comes: then no batch would notice that Redis is away. If a batch has found Redis away,
+/// only a batch reports it back.
 pub(super) async fn watch_redis(loader: Arc<Loader>) {
     let mut found_away = false;
     let mut settled_before = 0;

@@ -1,4 +1,4 @@
-//! One broker session: deliveries in, batches in flight, acks out.
+//! One broker session: gathers deliveries into batches, keeps several batches in flight, and acks.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::acks::AckTracker;
 use super::batch::{self, Disposition};
 use super::check::Checks;
-use super::failures::{FailureLane, Leaving, Republish, Told};
 use super::history::History;
 use super::patience::Patience;
+use super::republish::{Republish, RepublishRequest, Republished, Republisher};
 use super::waiting::{Waiting, Work};
 use super::{Backoff, Loader, suspect};
 use crate::broker::{BrokerError, Consumer, Delivery};
@@ -21,94 +21,100 @@ use crate::status::Totals;
 
 /// Why a session ended without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum SessionEnd {
     /// The queue and its retry queues are empty and all is acked.
     Drained,
     /// The program is to stop.
     Stopped,
-    /// Deliveries came while the session was ending: another session is needed.
+    /// Deliveries arrived while the session was ending, or they may come together again: open another session.
     Unfinished,
-    /// It has let go of what it could not load for long: another session is needed when that may have changed.
+    /// Deliveries that could not be loaded for long went back to the queue: open another session later.
     Released,
 }
 
 /// How often a session is checked (see `check`).
 const CHECK_EVERY: Duration = Duration::from_millis(250);
-/// An ack waits for so many settled deliveries while others are in flight, or for a quarter of the prefetch: RabbitMQ writes
-/// each ack to its log, and sends on in the same portions. It goes out with a look at the latest.
+/// While batches are in flight, an ack waits for so many settled deliveries, or for a quarter of the prefetch. RabbitMQ logs
+/// every ack and refills the prefetch in the same steps, so few large acks are cheaper. The next regular check sends a pending
+/// ack.
 const ACK_RUN: usize = 256;
-/// How long saying goodbye to RabbitMQ may take.
+/// How long closing the connection to RabbitMQ may take.
 const CLOSE_MAX: Duration = Duration::from_secs(1);
 
-/// Opens a session and pumps it until it ends.
+/// Opens a session and works on it until it ends.
 pub(super) async fn run(
     loader: &Loader,
-    lane: &FailureLane,
+    republisher: &Republisher,
     shutdown: &CancellationToken,
     backoff: &mut Backoff,
     was_open: &mut bool,
     history: &mut History,
-) -> Result<End, BrokerError> {
+) -> Result<SessionEnd, BrokerError> {
     let prefetch = history.prefetch(loader.prefetch);
     let opened = tokio::select! {
         opened = loader.broker.consume(prefetch) => opened?,
-        () = shutdown.cancelled() => return Ok(End::Stopped),
+        () = shutdown.cancelled() => return Ok(SessionEnd::Stopped),
     };
     *was_open = true;
     backoff.reset();
     loader.rabbitmq.up();
     let queue = loader.broker.names().load();
     tracing::info!(queue, prefetch, "consuming {queue} from RabbitMQ at {}", loader.broker.address());
-    let (told_sender, told) = mpsc::channel(usize::from(loader.prefetch));
+    let (results_sender, results) = mpsc::channel(usize::from(loader.prefetch));
     let opened_at = Instant::now();
     let mut session = Session {
         loader,
-        lane,
+        republisher,
         prefetch,
         consumer: opened,
         acks: AckTracker::default(),
         waiting: Waiting::new(loader.batch_size, loader.concurrency),
         not_loaded: Vec::new(),
         handed_back: 0,
-        told_sender,
-        told,
-        in_lane: 0,
-        before_lane: VecDeque::new(),
+        results_sender,
+        results,
+        republishing: 0,
+        to_republish: VecDeque::new(),
     };
-    let ended = session.pump(shutdown, history).await;
+    let ended = session.work(shutdown, history).await;
     history.session_ended(opened_at.elapsed(), ended.is_err());
     let end = ended?;
-    // One that hangs does not answer; then closing the socket has to do.
+    // A RabbitMQ that hangs does not answer. Dropping the session closes the socket.
     let _ = tokio::time::timeout(CLOSE_MAX, session.consumer.close()).await;
     Ok(end)
 }
 
+/// A session in progress.
 pub(super) struct Session<'a> {
     pub(super) loader: &'a Loader,
-    pub(super) lane: &'a FailureLane,
+    pub(super) republisher: &'a Republisher,
     /// Deliveries that may be unacked at once.
     pub(super) prefetch: u16,
     pub(super) consumer: Consumer,
     pub(super) acks: AckTracker,
     pub(super) waiting: Waiting,
-    /// What Redis has not taken before the session's end.
+    /// Deliveries that Redis has not taken before the session's end.
     pub(super) not_loaded: Vec<Delivery>,
-    /// How much of that is back in the queue.
+    /// How many of those are back in the load queue.
     pub(super) handed_back: usize,
-    /// Given to the lane with each delivery; it tells what became of it.
-    told_sender: mpsc::Sender<Told>,
-    pub(super) told: mpsc::Receiver<Told>,
-    /// Deliveries given to the lane that it has not told about yet.
-    pub(super) in_lane: usize,
-    /// Deliveries that the lane had no place for yet.
-    pub(super) before_lane: VecDeque<Leaving>,
+    /// Goes with each request to the republisher, for its result.
+    results_sender: mpsc::Sender<Republished>,
+    pub(super) results: mpsc::Receiver<Republished>,
+    /// Requests to the republisher without a result yet.
+    pub(super) republishing: usize,
+    /// Requests that the republisher had no room for yet.
+    pub(super) to_republish: VecDeque<RepublishRequest>,
 }
 
-/// A batch that is done: its deliveries and what became of each.
+/// A batch that is done: its deliveries and the decision about each.
 pub(super) type Done = (Vec<Delivery>, Vec<Disposition>);
 
 impl Session<'_> {
-    async fn pump(&mut self, shutdown: &CancellationToken, history: &History) -> Result<End, BrokerError> {
+    async fn work(
+        &mut self,
+        shutdown: &CancellationToken,
+        history: &History,
+    ) -> Result<SessionEnd, BrokerError> {
         let loader = self.loader;
         let patience = Patience::until(shutdown);
         let begin = |work: Work| work.run(loader, &patience);
@@ -118,12 +124,12 @@ impl Session<'_> {
         let end = loop {
             tokio::select! {
                 biased;
-                () = shutdown.cancelled() => break End::Stopped,
+                () = shutdown.cancelled() => break SessionEnd::Stopped,
                 Some(done) = working.next() => {
                     self.settle_batch(done);
                     self.ack_if_worth_it(working.is_empty()).await?;
                 }
-                Some(told) = self.told.recv() => self.settle_told(told).await?,
+                Some(result) = self.results.recv() => self.settle_republished(result).await?,
                 delivery = self.consumer.next(), if self.waiting.has_room() => {
                     self.gather(delivery?)?;
                 }
@@ -141,7 +147,7 @@ impl Session<'_> {
         self.end(end, &mut working, begin, &patience).await
     }
 
-    /// Acks when nothing else is in flight, or when the ack covers many deliveries.
+    /// Acks if nothing is in flight, or if the ack covers many deliveries.
     pub(super) async fn ack_if_worth_it(&mut self, nothing_is_in_flight: bool) -> Result<(), BrokerError> {
         let long_run = ACK_RUN.min(usize::from(self.prefetch) / 4);
         if nothing_is_in_flight || self.acks.run_length() >= long_run {
@@ -150,7 +156,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Takes a delivery and all that have arrived with it, up to a full batch.
+    /// Takes a delivery and those that have arrived with it, up to a full batch.
     fn gather(&mut self, first: Delivery) -> Result<(), BrokerError> {
         let mut next = Some(first);
         while let Some(delivery) = next {
@@ -160,6 +166,7 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Takes one delivery into account and lets it wait for its batch.
     pub(super) fn add(&mut self, delivery: Delivery) {
         if delivery.deliveries_before > 0 {
             self.loader.ledger.redelivered();
@@ -177,50 +184,52 @@ impl Session<'_> {
                     *outcomes.of_mut(outcome) += 1;
                     self.acks.settle(delivery.tag);
                 }
-                Disposition::Republish(republish) => self.hand_over(delivery, republish),
+                Disposition::Republish(republish) => self.republish(delivery, republish),
                 Disposition::NotLoaded => self.not_loaded.push(delivery),
             }
         }
         self.loader.ledger.enter(&outcomes);
     }
 
-    pub(super) fn hand_over(&mut self, delivery: Delivery, republish: Republish) {
-        let told = self.told_sender.clone();
-        self.before_lane.push_back(Leaving { delivery, republish, told });
-        self.fill_lane();
+    /// Has a copy of the delivery published. The delivery is acked when its copy is confirmed.
+    pub(super) fn republish(&mut self, delivery: Delivery, republish: Republish) {
+        let results = self.results_sender.clone();
+        self.to_republish.push_back(RepublishRequest { delivery, republish, results });
+        self.start_republishing();
     }
 
-    /// Gives the lane what it has room for. It may still hold what an earlier session gave it, while RabbitMQ makes
-    /// publishers wait: waiting for it here would hold up the acks of good events.
-    pub(super) fn fill_lane(&mut self) {
-        while !self.before_lane.is_empty() {
-            let Some(place) = self.lane.place() else { return };
-            if let Some(leaving) = self.before_lane.pop_front() {
-                place.send(leaving);
-                self.in_lane += 1;
+    /// Gives the republisher as many requests as it has room for. While RabbitMQ blocks publishers, it may still hold requests of
+    /// an earlier session. Waiting for room here would hold up the acks of good events.
+    pub(super) fn start_republishing(&mut self) {
+        while !self.to_republish.is_empty() {
+            let Some(place) = self.republisher.place() else { return };
+            if let Some(request) = self.to_republish.pop_front() {
+                place.send(request);
+                self.republishing += 1;
             }
         }
     }
 
-    /// The lane has news: settles `first` and all that it has told by now, and acks once.
-    pub(super) async fn settle_told(&mut self, first: Told) -> Result<(), BrokerError> {
+    /// Takes the result `first` and all others that have arrived, then acks once.
+    pub(super) async fn settle_republished(&mut self, first: Republished) -> Result<(), BrokerError> {
         let mut next = Some(first);
-        while let Some(told) = next {
-            match told {
-                Told::Stored(tag) => self.acks.settle(tag),
-                Told::Back(tag) => {
+        while let Some(result) = next {
+            match result {
+                Republished::Stored(tag) => self.acks.settle(tag),
+                Republished::HandedBack(tag) => {
                     self.acks.settle(tag);
                     self.handed_back += 1;
                 }
-                Told::Kept => {}
+                Republished::Failed => {}
             }
-            self.in_lane = self.in_lane.saturating_sub(1);
-            next = self.told.try_recv().ok();
+            self.republishing = self.republishing.saturating_sub(1);
+            next = self.results.try_recv().ok();
         }
-        self.fill_lane();
+        self.start_republishing();
         self.ack_run().await
     }
 
+    /// Acks the oldest deliveries, up to the first unsettled one.
     pub(super) async fn ack_run(&mut self) -> Result<(), BrokerError> {
         match self.acks.take_run() {
             Some(through) => self.consumer.ack_through(through).await,

@@ -1,4 +1,4 @@
-//! The figures that stages leave on the board: cheap to write, from any task.
+//! The figures that stages write to the board: cheap to write, from any task.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::lag::Window;
 use super::{Counters, FetcherStatus, LoaderStatus, TYPE_OTHER, TYPES_MAX, Totals};
 
-/// What the loaders of a process have done.
+/// The figures of all loaders of a process.
 #[derive(Default)]
 pub struct LoaderFigures {
     outcomes: Counters,
@@ -38,7 +38,7 @@ impl LoaderFigures {
         }
     }
 
-    /// The figures to tell; the lag's window moves on.
+    /// The figures for the next status. The window of the lag moves on.
     pub(super) fn take(&self) -> LoaderStatus {
         let mut events = lock(&self.events);
         events.lag.close_part();
@@ -52,7 +52,7 @@ impl LoaderFigures {
 }
 
 fn count(types: &mut BTreeMap<String, u64>, kind: &str) {
-    // Types of GitHub have at most some thirty letters; what is longer is not worth its place in every message.
+    // GitHub's types have some thirty letters at most. Longer ones are counted together, to keep the message small.
     const KIND_BYTES_MAX: usize = 64;
     if let Some(count) = types.get_mut(kind) {
         *count += 1;
@@ -62,7 +62,7 @@ fn count(types: &mut BTreeMap<String, u64>, kind: &str) {
     }
 }
 
-/// What one poll adds.
+/// The figures of one poll.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PollFigures {
     pub events_new: u64,
@@ -75,7 +75,7 @@ pub struct PollFigures {
     pub quota_resets_at: Option<DateTime<Utc>>,
 }
 
-/// What the fetcher of a process has done.
+/// The figures of the fetcher of a process.
 #[derive(Default)]
 pub struct FetcherFigures(Mutex<FetcherStatus>);
 

@@ -1,5 +1,5 @@
-//! What leaves otherwise than by loading: failures to the retry queues or the dead letters, and deliveries that are handed back
-//! to the load queue. Published with a confirm first, acked after.
+//! Publishes copies of deliveries that are not loaded: to a retry queue, to the dead letters, or back to the load queue. The
+//! delivery is acked after its copy is confirmed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,50 +25,49 @@ pub(super) enum Republish {
     LoadQueue,
 }
 
-/// A delivery on its way out, and whom to tell what became of it.
-pub(super) struct Leaving {
+/// A delivery whose copy is to be published.
+pub(super) struct RepublishRequest {
     pub(super) delivery: Delivery,
     pub(super) republish: Republish,
-    /// Of a session that has ended, nobody listens: the delivery comes again then.
-    pub(super) told: mpsc::Sender<Told>,
+    /// Where the result goes. If the session has ended, it is closed, and RabbitMQ redelivers.
+    pub(super) results: mpsc::Sender<Republished>,
 }
 
-/// What became of the delivery with this tag.
+/// The result of a request, with the tag of its delivery.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Told {
-    /// RabbitMQ has confirmed its copy in a retry queue or the dead letters: ack.
+pub(super) enum Republished {
+    /// The copy is confirmed in a retry queue or the dead letters: ack.
     Stored(u64),
-    /// RabbitMQ has confirmed its copy in the load queue: ack.
-    Back(u64),
-    /// No copy of it can be stored: it stays unacked, and comes again with the next session.
-    Kept,
+    /// The copy is confirmed in the load queue: ack.
+    HandedBack(u64),
+    /// No copy can be stored: the delivery stays unacked, and comes again with the next session.
+    Failed,
 }
 
-/// A task with a publisher of its own, so that good events go on while RabbitMQ makes publishers wait.
-pub(super) struct FailureLane {
-    incoming: mpsc::Sender<Leaving>,
+/// A task with its own publisher, so that good events are loaded while RabbitMQ blocks publishers.
+pub(super) struct Republisher {
+    incoming: mpsc::Sender<RepublishRequest>,
     task: JoinHandle<()>,
 }
 
-/// Messages published at once: when a session ends, all that it holds may be handed back.
-const BATCH: usize = 256;
-/// How long the lane may take to end.
+/// Messages published at once. At the end of a session, all its deliveries may be handed back.
+const AT_ONCE: usize = 256;
+/// How long the task may take to end.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
 
-impl FailureLane {
+impl Republisher {
     pub(super) fn start(publisher: Publisher, loader: Arc<Loader>, max_attempts: u32) -> Self {
         // No more than the prefetch can be on the way in one session.
         let (incoming, outgoing) = mpsc::channel(usize::from(loader.prefetch));
         Self { incoming, task: tokio::spawn(publish_all(publisher, outgoing, loader, max_attempts)) }
     }
 
-    /// A place for one delivery, unless the lane is full or has ended. It ends only with the program; what it did not take
-    /// stays unacked and comes again.
-    pub(super) fn place(&self) -> Option<mpsc::Permit<'_, Leaving>> {
+    /// Room for one request; nothing while the republisher is full. It ends only with the program.
+    pub(super) fn place(&self) -> Option<mpsc::Permit<'_, RepublishRequest>> {
         self.incoming.try_reserve().ok()
     }
 
-    /// Ends the lane after what it holds is stored, if that does not take long.
+    /// Ends the task after it has published what it holds, or after [`FINISH_TIMEOUT`].
     pub(super) async fn finish(self) {
         let Self { incoming, task } = self;
         drop(incoming);
@@ -81,37 +80,38 @@ impl FailureLane {
 
 async fn publish_all(
     mut publisher: Publisher,
-    mut incoming: mpsc::Receiver<Leaving>,
+    mut incoming: mpsc::Receiver<RepublishRequest>,
     loader: Arc<Loader>,
     max_attempts: u32,
 ) {
-    // The end of a session needs the lane, so a shutdown does not end it: `finish` does.
+    // The end of a session needs the republisher, so a shutdown does not end it: `finish` does.
     let never = CancellationToken::new();
-    let mut leaving = Vec::with_capacity(BATCH);
-    while incoming.recv_many(&mut leaving, BATCH).await > 0 {
-        // Of a session that has ended, the delivery is unacked and comes again, and so would its failure.
-        leaving.retain(|one| !one.told.is_closed());
-        let (mut messages, mut tags) = (Vec::with_capacity(leaving.len()), Vec::with_capacity(leaving.len()));
-        for Leaving { delivery, republish, told } in leaving.drain(..) {
+    let mut requests = Vec::with_capacity(AT_ONCE);
+    while incoming.recv_many(&mut requests, AT_ONCE).await > 0 {
+        // If the session has ended, RabbitMQ redelivers, so the failure would come twice.
+        requests.retain(|one| !one.results.is_closed());
+        let (mut messages, mut tags) =
+            (Vec::with_capacity(requests.len()), Vec::with_capacity(requests.len()));
+        for RepublishRequest { delivery, republish, results } in requests.drain(..) {
             let tag = delivery.tag;
             match address(loader.broker.names(), delivery, republish, max_attempts) {
                 Some(message) => {
                     messages.push(message);
-                    tags.push((told, tag));
+                    tags.push((results, tag));
                 }
-                None => tell(&told, Told::Kept).await,
+                None => report(&results, Republished::Failed).await,
             }
         }
         match publisher.publish_all(&messages, &never).await {
             Ok(too_large) => {
-                for (message, (told, tag)) in messages.iter().zip(tags) {
+                for (message, (results, tag)) in messages.iter().zip(tags) {
                     let too_large = too_large.iter().find(|one| std::ptr::eq(one.message, message));
-                    tell(&told, settle(&loader, message, tag, too_large)).await;
+                    report(&results, settle(&loader, message, tag, too_large)).await;
                 }
             }
             Err(PublishError::Interrupted(_)) => break,
             Err(PublishError::Hopeless(error)) => {
-                tracing::error!("storing failed messages: {error}");
+                tracing::error!("publishing failed messages: {error}");
                 break;
             }
         }
@@ -119,28 +119,28 @@ async fn publish_all(
     publisher.close().await;
 }
 
-/// Counts a message that is stored.
-fn settle(loader: &Loader, message: &Outgoing, tag: u64, too_large: Option<&TooLarge<'_>>) -> Told {
+/// The result for a message that was published. Counts it.
+fn settle(loader: &Loader, message: &Outgoing, tag: u64, too_large: Option<&TooLarge<'_>>) -> Republished {
     if let Some(error) = too_large {
-        // RabbitMQ has taken it once, so its limit was lowered since. An ack would lose it.
-        tracing::error!("storing a message elsewhere: {error}; until then it stays in its queue");
-        return Told::Kept;
+        // RabbitMQ took it once, so its limit was lowered since. An ack would lose the message.
+        tracing::error!("a delivery stays unacked in its queue: {error}");
+        return Republished::Failed;
     }
     let names = loader.broker.names();
     if matches!(&message.route, Route::Queue(queue) if queue == names.load()) {
-        return Told::Back(tag);
+        return Republished::HandedBack(tag);
     }
     let is_dead = message.route == Route::Queue(names.dead());
     loader.ledger.enter_one(if is_dead { LoadOutcome::Dead } else { LoadOutcome::Retried });
-    Told::Stored(tag)
+    Republished::Stored(tag)
 }
 
-async fn tell(told: &mpsc::Sender<Told>, what: Told) {
-    // Fails only when the session has ended, and then the message comes again.
-    let _ = told.send(what).await;
+async fn report(results: &mpsc::Sender<Republished>, result: Republished) {
+    // Fails only when the session has ended. Then RabbitMQ redelivers.
+    let _ = results.send(result).await;
 }
 
-/// The message to publish; nothing if it cannot be copied.
+/// The message to publish; nothing if there is no room for our headers.
 fn address(names: &Names, delivery: Delivery, republish: Republish, max_attempts: u32) -> Option<Outgoing> {
     match republish {
         Republish::Retry(reason) => Some(failed(names, delivery, reason, max_attempts)),
@@ -154,7 +154,7 @@ fn address(names: &Names, delivery: Delivery, republish: Republish, max_attempts
     }
 }
 
-/// The message for a failure: the same bytes and properties, the failure's history in headers.
+/// The message for a failure: the same bytes and properties, and headers with the failure's history.
 fn failed(names: &Names, delivery: Delivery, reason: String, max_attempts: u32) -> Outgoing {
     let envelope = delivery.envelope;
     let attempts = envelope.attempts().saturating_add(1);
