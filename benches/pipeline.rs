@@ -151,7 +151,8 @@ async fn publish(url: &str, events: &[Vec<u8>]) {
 }
 
 async fn ack_only(url: &str, count: u64) {
-    let mut consumer = broker(url).consume(PREFETCH).await.unwrap();
+    let never = CancellationToken::new();
+    let mut consumer = broker(url).consume(PREFETCH, &never).await.unwrap().unwrap();
     for _ in 0..count {
         let delivery = consumer.next().await.unwrap();
         if delivery.tag % ACK_EVERY == 0 || delivery.tag == count {

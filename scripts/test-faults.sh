@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The faults that take minutes, rows 24 to 50 of docs/FAULTS.md. Stops the servers that it started.
+# The faults that take minutes, rows 24 to 50 of docs/FAULTS.md, and arbitrary messages and settings. Stops the servers that it started.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"

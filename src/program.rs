@@ -5,7 +5,9 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::error::ErrorKind;
 use clap::{Command, CommandFactory, FromArgMatches};
+use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Environment, TelemetryArgs, UsageError};
@@ -86,10 +88,15 @@ where
             () = overdue => Ok(()),
         }
     });
-    // Else the end would wait for whoever has stopped reading our stdout.
-    runtime.shutdown_background();
+    leave(runtime);
     exporting.finish(LAST_SPANS_MAX);
     result
+}
+
+/// Leaves a runtime as it is, because the process ends. Dropping it would wait for whoever has stopped reading our stdout, and would
+/// cancel lapin's tasks, at which the threads that wait for them panic.
+pub(crate) fn leave(runtime: Runtime) {
+    std::mem::forget(runtime);
 }
 
 /// Ends when the program has been stopping for too long. Its parts have time limits of their own, which end them in order; this
@@ -102,8 +109,36 @@ async fn overdue(shutdown: CancellationToken) {
 
 /// Parses the command line, with `.env` and `*_FILE` values as defaults, so that flag > environment > `.env` > default.
 fn parse<A: CommandFactory + FromArgMatches>(environment: &Environment) -> anyhow::Result<A> {
-    let matches = with_environment(A::command(), environment)?.get_matches();
+    let matches = with_environment(A::command(), environment)?.try_get_matches();
+    let matches = matches.map_err(|error| match error.kind() {
+        ErrorKind::InvalidUtf8 => not_text(&A::command()),
+        _ => error.exit(),
+    })?;
     Ok(A::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+}
+
+/// Names the argument or variable that is not UTF-8, which clap does not, and shows no value: it may be a secret.
+fn not_text(command: &Command) -> UsageError {
+    let (mut flag, mut place) = (None, None);
+    for argument in std::env::args_os().skip(1) {
+        let name = argument.to_string_lossy().split('=').next().unwrap_or_default().to_owned();
+        let is_flag = name.starts_with('-');
+        if argument.to_str().is_none() {
+            place = if is_flag { Some(name) } else { flag };
+            break;
+        }
+        flag = is_flag.then_some(name);
+    }
+    let place = place.or_else(|| variable_that_is_not_text(command));
+    UsageError(format!("{}: its value is not UTF-8 text", place.as_deref().unwrap_or("an argument")))
+}
+
+fn variable_that_is_not_text(command: &Command) -> Option<String> {
+    let variables = command.get_arguments().filter_map(|arg| arg.get_env()?.to_str());
+    let mut bad =
+        variables.filter(|name| std::env::var_os(name).is_some_and(|value| value.to_str().is_none()));
+    let found = bad.next().map(str::to_owned);
+    found.or_else(|| command.get_subcommands().find_map(variable_that_is_not_text))
 }
 
 /// Gives every argument of `command` and its subcommands that has a variable the value that we see for it.
@@ -130,7 +165,11 @@ fn with_environment(mut command: Command, environment: &Environment) -> anyhow::
         let value = environment.lookup(&variable)?;
         command = command.mut_arg(id, |arg| match value {
             // Clap would take the process's empty variable for a value, and print a default that may be a secret.
-            Some(value) => arg.env(None::<&str>).default_value(value).hide_default_value(true),
+            Some(value) => {
+                let takes_values = arg.get_action().takes_values();
+                let arg = arg.env(None::<&str>).default_value(value);
+                if takes_values { arg.hide_default_value(true) } else { arg }
+            }
             None if std::env::var_os(&variable).is_some() => arg.env(None::<&str>),
             None => arg,
         });

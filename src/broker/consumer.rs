@@ -3,6 +3,7 @@
 use futures_util::{FutureExt, StreamExt};
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{FieldTable, ShortString};
+use tokio_util::sync::CancellationToken;
 
 use super::session::{DELIVERY_TIMEOUT, Session, within};
 use super::{Broker, BrokerError, Envelope, Part, copies, envelope};
@@ -30,15 +31,29 @@ pub struct Consumer {
 }
 
 impl Broker {
-    /// Opens a session that consumes the load queue, with at most `prefetch` deliveries unacked.
+    /// Opens a session that consumes the load queue, with at most `prefetch` deliveries unacked. None: the program is to stop, and
+    /// RabbitMQ has delivered nothing. Once it has been asked to deliver, the session opens even if the program is to stop, because
+    /// deliveries that nobody sees count as redelivered.
     ///
     /// # Errors
     /// [`BrokerError`] when RabbitMQ cannot be reached, refuses access, or has our queues with other settings.
-    pub async fn consume(&self, prefetch: u16) -> Result<Consumer, BrokerError> {
-        let session = Session::open(self, "consuming", &[Part::LoadQueue]).await?;
+    pub async fn consume(
+        &self,
+        prefetch: u16,
+        shutdown: &CancellationToken,
+    ) -> Result<Option<Consumer>, BrokerError> {
+        let connecting = async {
+            let session = Session::open(self, "consuming", &[Part::LoadQueue]).await?;
+            let qos = session.channel.basic_qos(prefetch, BasicQosOptions::default());
+            within("limit the prefetch", qos).await?;
+            Ok::<_, BrokerError>(session)
+        };
+        let session = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return Ok(None),
+            session = connecting => session?,
+        };
         let queue = self.names.load().to_owned();
-        let qos = session.channel.basic_qos(prefetch, BasicQosOptions::default());
-        within("limit the prefetch", qos).await?;
         let subscribe = session.channel.basic_consume(
             queue.as_str().into(),
             ShortString::from(""),
@@ -46,7 +61,7 @@ impl Broker {
             FieldTable::default(),
         );
         let deliveries = within("consume", subscribe).await?;
-        Ok(Consumer { session, deliveries, queue })
+        Ok(Some(Consumer { session, deliveries, queue }))
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::fmt::Display;
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use super::batch::{PublishBatch, TooLarge};
 use super::session::Session;
-use super::{Broker, BrokerError, Outgoing, Part, window};
+use super::{Broker, BrokerError, Outgoing, Part, topology, window};
 use crate::health::{Dependency, Health};
 use crate::retry::{Backoff, Interrupted};
 
@@ -16,6 +16,9 @@ use crate::retry::{Backoff, Interrupted};
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a publish in flight may take to end once the program is told to stop.
 const GOODBYE: Duration = Duration::from_secs(3);
+
+/// How often the archive is unbound from the exchange while programs of an older version may bind it.
+const UNBIND_EVERY: Duration = Duration::from_secs(10);
 
 /// Why nothing is confirmed while RabbitMQ has an alarm.
 pub(super) const BLOCKED: &str = "it blocks publishing because it is low on memory or disk";
@@ -53,6 +56,8 @@ pub struct Publisher {
     remedy: &'static str,
     /// A session was open once. From then on no fault is final, because the settings are known to be good.
     was_open: bool,
+    /// When the archive's binding was last removed.
+    unbound: Instant,
 }
 
 impl Broker {
@@ -83,7 +88,15 @@ impl Publisher {
         remedy: &'static str,
         was_open: bool,
     ) -> Self {
-        Self { broker: broker.clone(), parts, session: None, dependency, remedy, was_open }
+        Self {
+            broker: broker.clone(),
+            parts,
+            session: None,
+            dependency,
+            remedy,
+            was_open,
+            unbound: Instant::now(),
+        }
     }
 
     /// Connects and declares what is missing, however long RabbitMQ takes to be there.
@@ -94,17 +107,20 @@ impl Publisher {
         self.publish_all(&[], shutdown).await.map(drop)
     }
 
-    /// Declares the load queue again if it is gone. Without it, messages would become unrouted.
+    /// Declares the load queue again if it is gone. Without it, events become unrouted, or go to the other load queues only. False if
+    /// RabbitMQ said that the queue did not exist.
     ///
     /// # Errors
     /// As [`Self::publish_all`].
-    pub async fn look_for_load_queue(&mut self, shutdown: &CancellationToken) -> Result<(), PublishError> {
+    pub async fn look_for_load_queue(&mut self, shutdown: &CancellationToken) -> Result<bool, PublishError> {
+        let mut existed = true;
         if let Some(session) = self.session.as_ref().filter(|session| !session.connection.status().blocked())
         {
             let looked = session.depth(self.broker.names.load()).await;
             if let Err(error) = looked {
                 match error {
                     BrokerError::NoSuchQueue { .. } | BrokerError::NotFound { .. } => {
+                        existed = false;
                         tracing::warn!("{error}; it is declared again")
                     }
                     error => self.dependency.away(error),
@@ -112,7 +128,22 @@ impl Publisher {
                 self.session = None;
             }
         }
-        self.open(shutdown).await
+        self.open(shutdown).await?;
+        self.unbind_archive_again().await;
+        Ok(existed)
+    }
+
+    /// Removes the archive's binding, which programs of an older version make at each of their connections.
+    async fn unbind_archive_again(&mut self) {
+        if self.unbound.elapsed() < UNBIND_EVERY {
+            return;
+        }
+        self.unbound = Instant::now();
+        if let Some(session) = &self.session
+            && let Err(error) = topology::unbind_archive(&session.connection, &self.broker.names).await
+        {
+            tracing::debug!("{error}");
+        }
     }
 
     /// Publishes `messages` and returns when RabbitMQ has confirmed them all. Gives the messages that RabbitMQ finds too large;

@@ -59,6 +59,28 @@ async fn open_channel(connection: &Connection) -> Result<Channel, BrokerError> {
     connection.create_channel().await.map_err(|error| BrokerError::from_lapin("open a channel", &error))
 }
 
+/// Older versions bound the archive to the exchange: then a broken archive can stop every publish, and a missing load queue
+/// goes unnoticed. Unbinding what is not bound, or does not exist, succeeds. RabbitMQ 3.10 refuses it for a stream that is
+/// broken or not up yet, to which it routes nothing either: whoever declares the archive later unbinds it. A user without
+/// the right to write to the archive is refused, too.
+pub(super) async fn unbind_archive(connection: &Connection, names: &Names) -> Result<(), BrokerError> {
+    let (archive, exchange) = (names.archive(), names.exchange());
+    // A channel of its own, because a refusal closes it.
+    let channel = open_channel(connection).await?;
+    let none = FieldTable::default();
+    let unbind = channel.queue_unbind(archive.as_str().into(), exchange.into(), "#".into(), none);
+    match within("unbind the archive", unbind).await {
+        Ok(()) => {}
+        Err(error @ (BrokerError::NoSuchQueue { .. } | BrokerError::NotFound { .. })) => {
+            tracing::debug!("{error}")
+        }
+        Err(error) => {
+            tracing::warn!("{archive} may still be bound to {exchange}, as older versions had it: {error}");
+        }
+    }
+    Ok(())
+}
+
 struct Declaring<'a> {
     connection: &'a Connection,
     names: &'a Names,
@@ -77,7 +99,7 @@ impl Declaring<'_> {
             }
             Part::Archive => {
                 self.queue(&names.archive(), archive()).await?;
-                self.unbind_archive().await
+                unbind_archive(self.connection, names).await
             }
             Part::Gaps => self.kept(&names.gaps()).await,
             Part::Memory => self.queue(&names.memory(), memory()).await,
@@ -92,37 +114,13 @@ impl Declaring<'_> {
         self.queue(&unrouted, kept_until_taken()).await?;
         self.bind(&unrouted, &unrouted, "").await?;
         self.events_exchange().await?;
-        self.unbind_archive().await
+        unbind_archive(self.connection, self.names).await
     }
 
     /// Declares the exchange of events. Its alternate exchange may be declared later, by a publisher.
     async fn events_exchange(&self) -> Result<(), BrokerError> {
         let alternate = arguments([("alternate-exchange", text(&self.names.unrouted()))]);
         self.exchange(self.names.exchange(), ExchangeKind::Topic, alternate).await
-    }
-
-    /// Removes the binding of the archive to the exchange, which older versions made. With it, a broken archive can stop every publish,
-    /// and a missing load queue goes unnoticed. It succeeds without a binding or an archive. RabbitMQ 3.10 refuses it for a stream
-    /// that is broken or not up yet, but routes nothing to such a stream; the next declaration of the archive unbinds it.
-    /// RabbitMQ also refuses it for a user without the right to write to the archive.
-    async fn unbind_archive(&self) -> Result<(), BrokerError> {
-        let (archive, exchange) = (self.names.archive(), self.names.exchange());
-        // A channel of its own, because a refusal closes it.
-        let channel = open_channel(self.connection).await?;
-        let none = FieldTable::default();
-        let unbind = channel.queue_unbind(archive.as_str().into(), exchange.into(), "#".into(), none);
-        match within("unbind the archive", unbind).await {
-            Ok(()) => {}
-            Err(error @ (BrokerError::NoSuchQueue { .. } | BrokerError::NotFound { .. })) => {
-                tracing::debug!("{error}")
-            }
-            Err(error) => {
-                tracing::warn!(
-                    "{archive} may still be bound to {exchange}, as older versions had it: {error}"
-                );
-            }
-        }
-        Ok(())
     }
 
     async fn declare_load_queue(&mut self) -> Result<(), BrokerError> {

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::kind::event_type;
 use super::loader::queue_name;
 use super::values::{address, yes_or_no};
 use super::{Environment, ServerArgs, TelemetryArgs, UsageError};
@@ -65,7 +66,7 @@ pub struct TailArgs {
     pub tail: bool,
 
     /// Only events of this type, or of one of these [all types when not given]
-    #[arg(long = "type", requires = "tail", value_name = "TYPE,…")]
+    #[arg(long = "type", requires = "tail", value_parser = types, value_name = "TYPE,…")]
     pub kinds: Option<TypeFilter>,
 
     /// Only events in this repository; a * at the end stands for anything [all repositories when not given]
@@ -137,6 +138,13 @@ impl AccessArgs {
         hosts.extend(self.allow_hosts.iter().cloned());
         Ok(Access { hosts, token })
     }
+}
+
+fn types(text: &str) -> Result<TypeFilter, String> {
+    for kind in text.split(',') {
+        event_type(kind)?;
+    }
+    text.parse()
 }
 
 /// A host's name or address, without a port.

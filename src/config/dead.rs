@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::loader::queue_name;
+use super::values::number;
 use super::{ListFormat, PaceArgs, UsageError};
 
 /// The queue of messages that no load queue took, below the namespace.
@@ -43,7 +44,7 @@ pub struct DeadArgs {
     pub pace: PaceArgs,
 
     /// Take at most this many
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = number(0, u64::MAX), value_name = "N")]
     pub limit: Option<u64>,
 
     /// Say what would be done, and take nothing
@@ -90,6 +91,11 @@ impl DeadArgs {
             return Err(UsageError(
                 "--format says how --list shows the dead letters: write replay dead --list --format …; without --list they are sent back"
                     .into(),
+            ));
+        }
+        if self.pace.rate.is_some() && (self.save.is_some() || self.discard || self.list) {
+            return Err(UsageError(
+                "--rate limits how fast dead letters are sent back: leave it out with --list, --save and --discard".into(),
             ));
         }
         Ok(())

@@ -27,22 +27,27 @@ impl Environment {
     }
 
     fn load_from(path: &Path, process: fn(&str) -> Option<OsString>) -> Result<Self, UsageError> {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
             Err(error) => {
                 return Err(UsageError(format!(
                     "cannot read .env: {error}; it must be a readable file of text"
                 )));
             }
         };
-        Ok(Self { dotenv: parse(&text)?, process })
+        let text = std::str::from_utf8(&bytes).map_err(|error| {
+            let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+            UsageError(format!("cannot read .env: line {line} is not UTF-8 text"))
+        })?;
+        Ok(Self { dotenv: parse(text)?, process })
     }
 
     /// The value of `name`, else the contents of the file that `<name>_FILE` points to.
     ///
     /// # Errors
-    /// [`UsageError`] when `<name>_FILE` is set and that file cannot be read or is empty, or a variable is not text.
+    /// [`UsageError`] when the value must come from `<name>_FILE` and that is empty, or its file cannot be read or is empty; or when a
+    /// variable is not text.
     pub fn lookup(&self, name: &str) -> Result<Option<String>, UsageError> {
         let file = format!("{name}_FILE");
         // The process's own variables come first, whichever form they have.
@@ -51,6 +56,11 @@ impl Environment {
         }
         let path = match (self.of_process(&file)?, self.of_dotenv(name), self.of_dotenv(&file)) {
             (Some(path), _, _) | (None, None, Some(path)) => path,
+            (None, None, None) if self.is_empty(&file) => {
+                return Err(UsageError(format!(
+                    "{file}: it is empty; it must name the file that holds the value, or be unset"
+                )));
+            }
             (None, value, _) => return Ok(value),
         };
         let text = std::fs::read_to_string(&path)
@@ -76,6 +86,12 @@ impl Environment {
     /// True when the process itself has a non-empty `name` (which clap reads on its own).
     pub(crate) fn in_process(&self, name: &str) -> bool {
         (self.process)(name).is_some_and(|value| !value.is_empty())
+    }
+
+    /// True for a variable that is set and empty.
+    fn is_empty(&self, name: &str) -> bool {
+        let in_dotenv = || self.dotenv.get(name).is_some_and(String::is_empty);
+        (self.process)(name).map_or_else(in_dotenv, |value| value.is_empty())
     }
 
     fn of_process(&self, name: &str) -> Result<Option<String>, UsageError> {
@@ -185,6 +201,16 @@ mod tests {
         let env = with_dotenv(&format!("X_FILE={}\n", file.display()), |_| None).unwrap();
         let error = env.lookup("X").unwrap_err().to_string();
         assert!(error.contains("X_FILE: ") && error.contains("is empty"), "{error}");
+    }
+
+    #[test]
+    fn a_variable_that_must_name_a_file_and_is_empty_is_a_mistake_unless_the_value_is_elsewhere() {
+        let empty = |text: &str| with_dotenv(text, |name| (name == "X_FILE").then(OsString::new)).unwrap();
+        for env in [empty(""), with_dotenv("X_FILE=\n", |_| None).unwrap()] {
+            let error = env.lookup("X").unwrap_err().to_string();
+            assert!(error.starts_with("X_FILE: it is empty"), "{error}");
+        }
+        assert_eq!(empty("X=value\n").lookup("X").unwrap().as_deref(), Some("value"));
     }
 
     #[test]

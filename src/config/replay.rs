@@ -91,7 +91,7 @@ pub struct GhArchiveArgs {
 #[derive(clap::Args)]
 pub struct ArchiveArgs {
     /// From when on it was published: a time (2026-01-31T12:00:00Z), a time ago (2h), an offset in the stream (12345), or
-    /// `last` for behind the last replay [the beginning when not given]
+    /// `last` for behind the last replay to the same queue, without --types or with the same ones [the beginning when not given]
     #[arg(long, value_name = "WHEN")]
     pub since: Option<Position>,
 

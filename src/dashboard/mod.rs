@@ -46,7 +46,7 @@ use crate::broker::{Broker, Names};
 use crate::config::{Access, AmqpUrl, DashboardArgs, Namespace, RedisUrl};
 use crate::health::Health;
 use crate::http;
-use crate::program::Context;
+use crate::program::{self, Context};
 use crate::store::Store;
 use crate::telemetry;
 use shared::Shared;
@@ -116,7 +116,7 @@ pub fn serve_beside(settings: Settings, shutdown: CancellationToken) {
     let run = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let result = runtime.block_on(serve(settings, &Health::default(), shutdown));
-        runtime.shutdown_background();
+        program::leave(runtime);
         result
     };
     let thread = std::thread::Builder::new().name("dashboard".into()).spawn(|| {

@@ -1,8 +1,11 @@
 //! `dashboard --tail`: events on a terminal, or as JSON lines for another program, as they load.
 
+use std::future::pending;
+use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncWriteExt as _, stdout};
+use tokio::io::{AsyncWriteExt as _, Interest, stdout};
+use tokio::net::unix::pipe;
 use tokio_util::sync::CancellationToken;
 
 use super::filter::Filter;
@@ -25,6 +28,35 @@ const COMPARE_EVERY: Duration = Duration::from_secs(2);
 /// # Errors
 /// When Redis refuses us at the start for a reason that waiting does not mend.
 pub(super) async fn run(
+    args: &TailArgs,
+    store: Store,
+    health: &Health,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        ended = print(args, store, health, shutdown) => ended,
+        () = nobody_reads() => Ok(()),
+    }
+}
+
+/// Ends when nobody reads stdout any more. A write finds that out too, but only when an event comes. Never ends for a file, which
+/// nobody has to read.
+async fn nobody_reads() {
+    let stdout = std::io::stdout().as_fd().try_clone_to_owned();
+    // Unchecked, because a check makes it non-blocking, for everybody who has it. We only listen.
+    let Ok(stdout) = stdout.and_then(pipe::Sender::from_owned_fd_unchecked) else {
+        return pending().await;
+    };
+    loop {
+        match stdout.ready(Interest::ERROR).await {
+            Ok(ready) if ready.is_error() => return,
+            Ok(_) => {}
+            Err(_) => pending().await,
+        }
+    }
+}
+
+async fn print(
     args: &TailArgs,
     store: Store,
     health: &Health,

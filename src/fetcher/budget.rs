@@ -3,6 +3,7 @@
 //! Without a token GitHub takes 60 requests an hour. Three pages a minute would use these up in twenty minutes, and nothing
 //! would be polled for the other forty. So the rest of the quota is spread over the rest of its hour.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -18,9 +19,11 @@ const RESET_MARGIN: Duration = Duration::from_secs(1);
 /// that its limits last.
 const LIMITED_WAIT_FIRST: Duration = Duration::from_secs(60);
 const LIMITED_WAIT_MAX: Duration = Duration::from_secs(3600);
-/// If so many different sources are refused in a row, this is taken for a limit of all requests. GitHub's secondary limit may
-/// answer a plain 403, as a blocked repository does. Further requests would prolong the limit.
+/// If so many different sources that answered before are refused in a row, this is taken for a limit of all requests. GitHub's
+/// secondary limit may answer a plain 403, as a blocked repository does. Further requests would prolong the limit.
 const REFUSED_IN_A_ROW_MAX: usize = 3;
+/// The same for sources that never answered, as long as no source has. They may just as well be refused for good.
+const REFUSED_AT_FIRST_MAX: usize = 10;
 /// How soon a refused token is tried again. Many refusals in a row make GitHub refuse everything for a while.
 const DENIED_WAIT: Duration = Duration::from_secs(300);
 
@@ -30,8 +33,11 @@ pub(super) struct Budget {
     quota: Option<(Quota, Instant)>,
     closed_until: Option<Instant>,
     limited_in_a_row: u32,
-    /// The different sources that were refused since the last good answer, or since that closed us: fewer than
-    /// [`REFUSED_IN_A_ROW_MAX`].
+    /// The sources whose last answer was good.
+    good: HashSet<Source>,
+    /// Some source has given a good answer.
+    has_answered: bool,
+    /// The different sources that were refused since the last good answer, or since that closed us, and that count.
     refused: Vec<Source>,
 }
 
@@ -48,10 +54,7 @@ impl Budget {
             Outcome::Limited { wait, .. } => self.close_for_limit(*wait, now),
             Outcome::Refused { .. } => self.refuse(source, now),
             Outcome::Denied => self.close_until(now + DENIED_WAIT),
-            Outcome::NotModified | Outcome::Page(_) => {
-                self.limited_in_a_row = 0;
-                self.refused.clear();
-            }
+            Outcome::NotModified | Outcome::Page(_) => self.take_good_answer(source),
             Outcome::Missing { .. } | Outcome::Failed { .. } => {}
         }
     }
@@ -64,15 +67,32 @@ impl Budget {
         self.close_until(now + wait);
     }
 
-    /// A single refused source concerns only that source. Several in a row close all.
-    fn refuse(&mut self, source: &Source, now: Instant) {
-        if !self.refused.contains(source) {
-            self.refused.push(source.clone());
+    fn take_good_answer(&mut self, source: &Source) {
+        self.limited_in_a_row = 0;
+        self.refused.clear();
+        self.has_answered = true;
+        if !self.good.contains(source) {
+            self.good.insert(source.clone());
         }
-        if self.refused.len() < REFUSED_IN_A_ROW_MAX {
+    }
+
+    /// A single refused source concerns only that source. Several in a row that answered before close all.
+    fn refuse(&mut self, source: &Source, now: Instant) {
+        let was_good = self.good.remove(source);
+        if (self.has_answered && !was_good) || self.refused.contains(source) {
             return;
         }
-        self.close_for_limit(None, now);
+        self.refused.push(source.clone());
+        let enough = if self.has_answered { REFUSED_IN_A_ROW_MAX } else { REFUSED_AT_FIRST_MAX };
+        if self.refused.len() < enough {
+            return;
+        }
+        if self.has_answered {
+            self.close_for_limit(None, now);
+        } else {
+            // The wait does not grow: the sources that were not asked yet may be well.
+            self.close_until(now + LIMITED_WAIT_FIRST);
+        }
         let refused: Vec<_> = self.refused.drain(..).map(|source| source.to_string()).collect();
         let (refused, wait) = (refused.join(", "), self.closed_for(now).unwrap_or_default());
         tracing::warn!(
@@ -249,19 +269,30 @@ mod tests {
     }
 
     #[test]
-    fn three_different_sources_refused_without_a_good_answer_between_them_close_all_and_for_longer_each_time()
-    {
+    fn three_sources_that_answered_and_are_refused_in_a_row_close_all() {
         let [a, b, c] = ["orgs/a", "orgs/b", "orgs/c"].map(|source| move || (source, refused()));
+        let fine = |source: &'static str| (source, Outcome::Page(Page::default()));
+        let answered = || {
+            let mut budget = Budget::default();
+            waits(&mut budget, ["orgs/a", "orgs/b", "orgs/c"].map(fine).into());
+            budget
+        };
         let again = vec![a(), b(), b(), c(), a(), b(), c()];
-        assert_eq!(waits(&mut Budget::default(), again), [0, 0, 0, 60, 0, 0, 120]);
-        let fine = ("events", Outcome::Page(Page::default()));
-        let answers = vec![a(), b(), fine, c(), a(), b()];
-        assert_eq!(waits(&mut Budget::default(), answers), [0, 0, 0, 0, 0, 60]);
+        assert_eq!(waits(&mut answered(), again), [0, 0, 0, 60, 0, 0, 0], "they are known to be refused now");
+        assert_eq!(waits(&mut answered(), vec![a(), b(), fine("events"), c()]), [0; 4], "GitHub answers");
         let broken = ("events", Outcome::Failed { reason: String::new() });
-        assert_eq!(
-            waits(&mut Budget::default(), vec![a(), b(), broken, c()]),
-            [0, 0, 0, 60],
-            "no good answer"
-        );
+        assert_eq!(waits(&mut answered(), vec![a(), b(), broken, c()]), [0, 0, 0, 60], "no good answer");
+    }
+
+    #[test]
+    fn sources_that_never_answered_close_all_only_if_there_are_many_and_for_a_minute() {
+        let names: Vec<_> = (0..25).map(|n| format!("orgs/{n}")).collect();
+        let refusals = || names.iter().map(|name| (name.as_str(), refused())).collect::<Vec<_>>();
+        let mut expected = [0; 25];
+        (expected[9], expected[19]) = (60, 60);
+        assert_eq!(waits(&mut Budget::default(), refusals()), expected);
+        let mut budget = Budget::default();
+        waits(&mut budget, vec![("events", Outcome::NotModified)]);
+        assert_eq!(waits(&mut budget, refusals()), [0; 25], "another source answers");
     }
 }

@@ -17,7 +17,7 @@ const COPIES_MAX: usize = 10_000;
 const RECORDS_MAX: usize = 1000;
 /// How long a poll waits for the confirms of its copies and records. After that it goes on, and the fetcher's memory says which
 /// are missing.
-const SETTLE_MAX: Duration = Duration::from_secs(2);
+pub(super) const SETTLE_MAX: Duration = Duration::from_secs(2);
 
 /// The background publishers of one fetcher.
 pub(super) struct Extras {
@@ -58,9 +58,9 @@ impl Extras {
         self.gaps.give(gaps.into_iter().map(message), Utc::now());
     }
 
-    /// Waits until all is confirmed, for what answers.
-    pub(super) async fn settle(&self) {
-        tokio::join!(self.archive.settle(SETTLE_MAX), self.gaps.settle(SETTLE_MAX));
+    /// Waits until all is confirmed by what answers, no longer than `limit`.
+    pub(super) async fn settle(&self, limit: Duration) {
+        tokio::join!(self.archive.settle(limit), self.gaps.settle(limit));
     }
 
     /// Writes into `memory` what is not confirmed.

@@ -26,6 +26,8 @@ const FAILED_WAIT_MAX: Duration = Duration::from_secs(120);
 const REFUSED_WAIT_FIRST: Duration = Duration::from_secs(60);
 const MISSING_WAIT_FIRST: Duration = Duration::from_secs(300);
 const TURNED_AWAY_WAIT_MAX: Duration = Duration::from_secs(3600);
+/// A poll that fails after so long keeps the other sources waiting, because requests are made one after the other.
+const SLOW_FAILURE_MIN: Duration = Duration::from_secs(5);
 
 /// How a poll ended. Its labels are those of the metric.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,6 +72,10 @@ pub(super) struct Feed {
     backoff: Backoff,
     /// How often in a row GitHub refused the feed, or did not have it.
     turned_away: u32,
+    /// When the last poll began.
+    asked: Instant,
+    /// How often in a row a poll failed after [`SLOW_FAILURE_MIN`].
+    slow_failures: u32,
 }
 
 impl Feed {
@@ -91,6 +97,8 @@ impl Feed {
             answered_at: Utc::now(),
             backoff: Backoff::between(FAILED_WAIT_MIN, FAILED_WAIT_MAX),
             turned_away: 0,
+            asked: now,
+            slow_failures: 0,
             source,
         }
     }
@@ -134,6 +142,7 @@ impl Feed {
         let mut walk = self.begin_walk(budget);
         let mut page = (self.first_page.clone(), self.etag.clone());
         self.requests = 0;
+        self.asked = Instant::now();
         loop {
             let answer = tokio::select! {
                 answer = client.get(&page.0, page.1.as_deref()) => answer,
@@ -206,18 +215,22 @@ impl Feed {
         }
     }
 
-    /// Sets when to poll next, `interval` being how far apart good polls are.
-    pub(super) fn schedule(&mut self, end: &PollEnd, interval: Duration, now: Instant) {
+    /// Sets when to poll next, `interval` being how far apart good polls are. With `others_answer` other sources want their turn.
+    pub(super) fn schedule(&mut self, end: &PollEnd, interval: Duration, others_answer: bool, now: Instant) {
         self.due = match end {
             PollEnd::Whole | PollEnd::NotModified => {
                 self.backoff.reset();
-                self.turned_away = 0;
+                (self.turned_away, self.slow_failures) = (0, 0);
                 self.answered + interval
             }
             // When this ends is for the budget to say; the feed itself is fine.
             PollEnd::Limited { .. } | PollEnd::Denied => now,
             PollEnd::Refused { .. } => self.turned_away(REFUSED_WAIT_FIRST, interval, now),
             PollEnd::Missing { .. } => self.turned_away(MISSING_WAIT_FIRST, interval, now),
+            PollEnd::Failed { .. } if others_answer && now - self.asked >= SLOW_FAILURE_MIN => {
+                self.slow_failures = self.slow_failures.saturating_add(1);
+                now + doubled(2 * (now - self.asked), self.slow_failures, TURNED_AWAY_WAIT_MAX)
+            }
             // A walk that broke off has asked for the first page all the same.
             PollEnd::Failed { .. } if self.requests > 1 => {
                 (now + self.backoff.next_delay()).max(self.answered + interval)

@@ -55,7 +55,7 @@ fn good_polls_keep_the_interval_and_bad_ones_back_off() {
     let answered = feed.answered;
     let now = answered + s(3);
     let due = |feed: &mut Feed, end: PollEnd| {
-        feed.schedule(&end, s(60), now);
+        feed.schedule(&end, s(60), false, now);
         feed.due
     };
     assert_eq!(due(&mut feed, PollEnd::Whole), answered + s(60));
@@ -64,7 +64,7 @@ fn good_polls_keep_the_interval_and_bad_ones_back_off() {
     assert_eq!(due(&mut feed, PollEnd::Missing { status: 404 }), now + s(300));
     let delays: Vec<_> = (0..12).map(|_| due(&mut feed, failed()) - now).collect();
     assert!(delays[0] <= s(4) && delays[11] >= s(60) && delays[11] <= s(181), "{delays:?}");
-    feed.schedule(&PollEnd::Whole, s(60), now);
+    feed.schedule(&PollEnd::Whole, s(60), false, now);
     assert!(due(&mut feed, failed()) <= now + s(4), "a good poll starts the delays over");
     feed.requests = 2;
     assert!(
@@ -79,7 +79,7 @@ fn a_source_that_is_refused_or_missing_is_asked_less_and_less_often_until_it_ans
     let now = feed.answered;
     let mut waits = |end: PollEnd, times: usize| -> Vec<u64> {
         let mut wait = |_| {
-            feed.schedule(&end, s(30), now);
+            feed.schedule(&end, s(30), false, now);
             (feed.due - now).as_secs()
         };
         (0..times).map(&mut wait).collect()
@@ -89,7 +89,7 @@ fn a_source_that_is_refused_or_missing_is_asked_less_and_less_often_until_it_ans
     assert_eq!(waits(PollEnd::Missing { status: 404 }, 6), [300, 600, 1200, 2400, 3600, 3600]);
     assert_eq!(waits(PollEnd::Whole, 1), [30]);
     assert_eq!(waits(refused(), 1), [60], "a good poll starts the waits over");
-    feed.schedule(&refused(), s(7200), now);
+    feed.schedule(&refused(), s(7200), false, now);
     assert_eq!(feed.due, now + s(7200), "not sooner than a source that gives events");
 }
 
@@ -138,4 +138,22 @@ fn every_fault_says_what_to_do() {
     assert!(refused().fault().unwrap().contains("SAML"));
     assert!(PollEnd::Limited { status: Some(403) }.fault().unwrap().contains("403"));
     assert!(failed().fault().unwrap().contains("502"));
+}
+
+#[test]
+fn a_source_that_keeps_others_waiting_for_its_failures_is_asked_less_and_less_often() {
+    let mut feed = feed();
+    let failed = || PollEnd::Failed { reason: "no answer within 30 s".into() };
+    let mut waits = |took: u64, others_answer: bool, times: usize| -> Vec<u64> {
+        (0..times)
+            .map(|_| {
+                let now = feed.asked + s(took);
+                feed.schedule(&failed(), s(60), others_answer, now);
+                (feed.due - now).as_secs()
+            })
+            .collect()
+    };
+    assert_eq!(waits(30, true, 8), [60, 120, 240, 480, 960, 1920, 3600, 3600]);
+    assert!(waits(30, false, 8).iter().all(|wait| *wait <= 180), "nobody else waits");
+    assert!(waits(1, true, 8).iter().all(|wait| *wait <= 180), "it fails at once");
 }

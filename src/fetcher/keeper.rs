@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::duty::{Duty, Turn};
-use super::extras::Extras;
+use super::extras::{Extras, SETTLE_MAX};
 use super::feed::Feed;
 use super::remembered::{Remembered, marks_of_each};
 use crate::broker::{Broker, BrokerError, Outgoing, PublishError};
@@ -18,6 +18,8 @@ use crate::status::{Board, FetcherFigures};
 const SAVE_EVERY: Duration = Duration::from_secs(3);
 /// Without changes the memory is saved this often. RabbitMQ closes the channel of a delivery that is unacked for 30 minutes.
 const RENEW_EVERY: Duration = Duration::from_secs(300);
+/// How long the last copies and records may take at the end. Each poll has waited for its own.
+const LAST_SETTLE_MAX: Duration = Duration::from_millis(500);
 
 /// The memory of all feeds, and the right to poll that comes with it.
 pub(super) struct Keeper {
@@ -167,14 +169,14 @@ impl Keeper {
     /// Waits a moment for the archive and the queue of gaps.
     pub(super) async fn settle(&self) {
         if let Some(extras) = &self.extras {
-            extras.settle().await;
+            extras.settle(SETTLE_MAX).await;
         }
     }
 
     /// Saves a last time, and hands the duty on.
     pub(super) async fn close(&mut self, feeds: &[Feed]) {
         if let Some(extras) = &self.extras {
-            extras.settle().await;
+            extras.settle(LAST_SETTLE_MAX).await;
         }
         if self.duty.check().is_ok()
             && let Err(error) = self.save(feeds).await

@@ -64,7 +64,11 @@ pub async fn run(
         poller.poll_for_ever().await.map(|never| match never {})
     };
     // A RabbitMQ that blocks this connection does not answer. Then the socket is closed.
-    let _ = tokio::time::timeout(GOODBYE, poller.close()).await;
+    if tokio::time::timeout(GOODBYE, poller.close()).await.is_err() {
+        tracing::warn!(
+            "stopping: RabbitMQ does not answer; the next fetcher publishes the events of the last seconds again"
+        );
+    }
     match ended {
         Ok(Some(faults)) if faults.is_empty() => Ok(()),
         Ok(None) => bail!(

@@ -177,7 +177,11 @@ impl Poller {
             |element: Element| Outgoing::event(&self.broker, to_exchange, element.event, element.body);
         let mut messages: Vec<_> = elements.into_iter().map(message).collect();
         let _span = self.broker.begin_publish(Some(poll), &mut messages);
-        let too_large = self.publisher.publish_all(&messages, &self.shutdown).await?;
+        let mut too_large = self.publisher.publish_all(&messages, &self.shutdown).await?;
+        // While another load queue is bound, RabbitMQ returns no event that the deleted one did not get.
+        while !messages.is_empty() && !self.publisher.look_for_load_queue(&self.shutdown).await? {
+            too_large = self.publisher.publish_all(&messages, &self.shutdown).await?;
+        }
         for error in &too_large {
             tracing::error!(source = %source, "{source}: {error}; the event is left out, GH Archive will have it");
         }
@@ -200,7 +204,9 @@ impl Poller {
                 Rounded(asked)
             );
         }
-        self.feeds[index].schedule(end, interval, now);
+        let mut others = self.feeds.iter().enumerate().filter(|(other, _)| *other != index);
+        let others_answer = others.any(|(_, feed)| feed.trouble.is_over());
+        self.feeds[index].schedule(end, interval, others_answer, now);
     }
 
     /// How long until `feed` is polled, as far as can be told now.

@@ -13,6 +13,8 @@ use crate::lack::Lack;
 const MARKS_MAX: usize = 30_000;
 const MARKS_OF_SOURCE_MAX: usize = 300;
 const MARKS_OF_SOURCE_MIN: usize = 4;
+/// Saving every 3 s reaches this after 400 million years.
+const REVISION_MAX: u64 = 1 << 52;
 /// Sources that are kept though this fetcher does not poll them: they may come back.
 const OTHERS_MAX: usize = 1000;
 
@@ -35,16 +37,24 @@ pub(super) struct Remembered {
 impl Remembered {
     /// The newest of several memories. Messages that are not a memory are logged and left out.
     pub(super) fn newest(bodies: &[Vec<u8>]) -> Self {
-        let parsed = bodies.iter().filter_map(|body| match serde_json::from_slice::<Self>(body) {
+        let parsed = bodies.iter().filter_map(|body| match Self::parse(body) {
             Ok(remembered) => Some(remembered),
-            Err(error) => {
+            Err(why) => {
                 tracing::error!(
-                    "the queue of the fetcher's memory holds a message that is not a memory, which is dropped: {error}"
+                    "the queue of the fetcher's memory holds a message that is not a memory, which is dropped: {why}"
                 );
                 None
             }
         });
         parsed.max_by_key(|remembered| remembered.revision).unwrap_or_default()
+    }
+
+    fn parse(body: &[u8]) -> Result<Self, String> {
+        let remembered: Self = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        if remembered.revision > REVISION_MAX {
+            return Err(format!("no fetcher saves {} times", remembered.revision));
+        }
+        Ok(remembered)
     }
 
     /// Its JSON.
@@ -83,6 +93,8 @@ mod tests {
         let newest = Remembered::newest(&bodies);
         assert_eq!((newest.revision, newest.sources.contains_key("b")), (3, true));
         assert_eq!(Remembered::newest(&[]).revision, 0);
+        let forged = remembered(u64::MAX, &["c"]).json();
+        assert_eq!(Remembered::newest(&[forged, remembered(3, &["b"]).json()]).revision, 3);
     }
 
     #[test]

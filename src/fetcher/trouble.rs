@@ -38,6 +38,11 @@ impl Trouble {
         Self { name, logged: None }
     }
 
+    /// True while no poll is known to have failed.
+    pub(super) fn is_over(&self) -> bool {
+        self.logged.is_none()
+    }
+
     /// Takes note of how a poll ended and says what is news. `again_in` is when the source is asked again.
     pub(super) fn note(&mut self, end: &PollEnd, again_in: Duration, now: Instant) -> Option<News> {
         match end {

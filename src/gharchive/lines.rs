@@ -37,11 +37,6 @@ impl<R: BufRead> Lines<R> {
         Self { reader, number: 0, buffer: Vec::new() }
     }
 
-    /// The number of the last line handed out whole; 0 before the first.
-    pub(super) fn number(&self) -> u64 {
-        self.number
-    }
-
     /// The next line, or nothing at the end.
     ///
     /// # Errors
@@ -86,7 +81,6 @@ mod tests {
         assert_eq!(lines.next().unwrap(), Some(Line { number: 2, text: b"", bytes: 0 }));
         assert_eq!(lines.next().unwrap(), Some(Line { number: 3, text: b"bc", bytes: 2 }));
         assert_eq!(lines.next().unwrap(), None);
-        assert_eq!(lines.number(), 3);
     }
 
     #[test]
@@ -111,6 +105,5 @@ mod tests {
         let mut lines = Lines::new(BufReader::new((&b"whole\nhal"[..]).chain(Broken)));
         assert_eq!(lines.next().unwrap().unwrap().text, b"whole");
         assert_eq!(lines.next().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
-        assert_eq!(lines.number(), 1);
     }
 }

@@ -9,6 +9,7 @@
 mod download;
 mod hour;
 mod lines;
+mod mark;
 mod mirror;
 mod open;
 mod reader;
@@ -17,6 +18,7 @@ mod what;
 
 pub use download::FetchError;
 pub use hour::Hour;
+pub use mark::Mark;
 pub use mirror::{Fetched, Mirror};
 pub use reader::{Batch, Named, Reader, Reject};
 pub use what::What;

@@ -5,6 +5,7 @@ use std::io::{BufRead, Read};
 use chrono::{DateTime, Utc};
 
 use super::lines::Lines;
+use super::mark::{Mark, Marker};
 use super::open::{Meter, open};
 use super::records;
 use crate::event::{BODY_BYTES_MAX, Event};
@@ -50,7 +51,9 @@ pub struct Batch {
     pub unwanted: u64,
     pub rejects: Vec<Reject>,
     /// All of this batch stands in the lines up to this one.
-    pub through_line: u64,
+    pub through: Mark,
+    /// The file does not begin as the one that was read before. Nothing else is in this batch, and it is the last one.
+    pub is_another_file: bool,
     /// The file cannot be read any further: the last reject says why.
     pub breaks_off: bool,
     /// Bytes of the file, as it is on disk, read for this batch and all before it.
@@ -64,7 +67,8 @@ pub struct Reader<F> {
     state: State,
     meter: Meter,
     /// Lines up to this one have been taken before.
-    skip: u64,
+    from: Mark,
+    read: Marker,
     wanted: F,
 }
 
@@ -75,34 +79,57 @@ enum State {
 }
 
 impl<F: Fn(&Event) -> bool> Reader<F> {
-    /// Reads `raw` behind line `skip` and picks the events that are `wanted`.
-    pub fn new(raw: impl Read + Send + 'static, skip: u64, wanted: F) -> Self {
+    /// Reads `raw` behind the lines of `from` and picks the events that are `wanted`.
+    pub fn new(raw: impl Read + Send + 'static, from: Mark, wanted: F) -> Self {
         let meter = Meter::default();
         let state = match open(raw, &meter) {
             Ok(text) => State::Open(Lines::new(text)),
             Err(error) => State::Unreadable(unreadable(0, &error)),
         };
-        Self { state, meter, skip, wanted }
+        Self { state, meter, from, read: Marker::default(), wanted }
     }
 
     fn fill(&mut self, batch: &mut Batch) {
         let State::Open(lines) = &mut self.state else { return };
         let error = loop {
-            match lines.next() {
-                Ok(Some(line)) if line.number <= self.skip => continue,
-                Ok(Some(line)) if !line.is_whole() => batch.rejects.push(too_long(&line)),
-                Ok(Some(line)) => take(&line, &self.wanted, batch),
+            let next = lines.next();
+            let is_before = |line: u64| line < self.from.line;
+            match next {
+                Ok(Some(line)) => {
+                    self.read.add(&line);
+                    if is_before(line.number) {
+                        continue;
+                    }
+                    if line.number == self.from.line {
+                        if self.read.mark() == self.from {
+                            continue;
+                        }
+                        return self.end_with_another_file(batch);
+                    }
+                    if line.is_whole() {
+                        take(&line, &self.wanted, batch);
+                    } else {
+                        batch.rejects.push(too_long(&line));
+                    }
+                }
+                // It was longer, or could be read further.
+                Ok(None) | Err(_) if is_before(self.read.line()) => return self.end_with_another_file(batch),
                 Ok(None) => break None,
-                Err(error) => break Some(unreadable(lines.number() + 1, &error)),
+                Err(error) => break Some(unreadable(self.read.line() + 1, &error)),
             }
-            batch.through_line = lines.number();
             if batch.is_full() {
+                batch.through = self.read.mark();
                 return;
             }
         };
-        batch.through_line = lines.number();
+        batch.through = self.read.mark();
         batch.breaks_off = error.is_some();
         batch.rejects.extend(error);
+        self.state = State::Ended;
+    }
+
+    fn end_with_another_file(&mut self, batch: &mut Batch) {
+        batch.is_another_file = true;
         self.state = State::Ended;
     }
 }
@@ -223,8 +250,16 @@ mod tests {
         )
     }
 
-    fn read(raw: &[u8], skip: u64) -> Vec<Batch> {
-        Reader::new(Cursor::new(raw.to_vec()), skip, |event| event.kind == "PushEvent").collect()
+    fn read(raw: &[u8]) -> Vec<Batch> {
+        read_from(raw, Mark::default())
+    }
+
+    fn read_from(raw: &[u8], from: Mark) -> Vec<Batch> {
+        Reader::new(Cursor::new(raw.to_vec()), from, |event| event.kind == "PushEvent").collect()
+    }
+
+    fn text_of(ids: std::ops::Range<usize>) -> String {
+        ids.map(|id| event(id) + "\n").collect()
     }
 
     fn reasons(batches: &[Batch]) -> Vec<(u64, &str)> {
@@ -235,23 +270,38 @@ mod tests {
     #[test]
     fn all_events_come_in_order_and_batches_are_bounded() {
         let lines: Vec<String> = (0..4000).map(event).collect();
-        let batches = read(lines.join("\n").as_bytes(), 0);
+        let batches = read(lines.join("\n").as_bytes());
         let bodies: Vec<_> =
             batches.iter().flat_map(|batch| &batch.events).map(|event| event.body.clone()).collect();
         assert_eq!(bodies, lines.iter().map(|line| line.clone().into_bytes()).collect::<Vec<_>>());
-        let through: Vec<_> = batches.iter().map(|batch| batch.through_line).collect();
+        let through: Vec<_> = batches.iter().map(|batch| batch.through.line).collect();
         assert_eq!(through, [1024, 2048, 3072, 4000]);
         assert_eq!(batches[3].bytes_read, lines.join("\n").len() as u64);
     }
 
     #[test]
     fn reading_goes_on_behind_any_line() {
-        let text: String = (0..1000).map(|id| event(id) + "\n").collect();
-        let batches = read(text.as_bytes(), 700);
+        let mark = read(text_of(0..700).as_bytes())[0].through;
+        let batches = read_from(text_of(0..1000).as_bytes(), mark);
         let ids: Vec<_> =
             batches.iter().flat_map(|batch| &batch.events).map(|event| event.id.as_str()).collect();
         assert_eq!((ids.len(), ids[0], ids[299]), (300, "700", "999"));
-        assert_eq!(batches.last().unwrap().through_line, 1000);
+        assert_eq!(batches.last().unwrap().through.line, 1000);
+        assert!(!batches.iter().any(|batch| batch.is_another_file));
+    }
+
+    #[test]
+    fn a_file_that_does_not_begin_as_the_one_before_is_told_and_nothing_of_it_taken() {
+        let mark = read(text_of(0..700).as_bytes())[0].through;
+        let (other, shorter) = (text_of(1..1001), text_of(0..699));
+        let mut damaged = GzEncoder::new(Vec::new(), Compression::default());
+        damaged.write_all(text_of(0..1000).as_bytes()).unwrap();
+        let damaged = damaged.finish().unwrap();
+        for raw in [other.as_bytes(), shorter.as_bytes(), b"", &damaged[..damaged.len() / 3]] {
+            let batches = read_from(raw, mark);
+            assert!(batches.len() == 1 && batches[0].is_another_file, "{batches:?}");
+            assert!(batches[0].events.is_empty() && batches[0].rejects.is_empty());
+        }
     }
 
     #[test]
@@ -260,7 +310,7 @@ mod tests {
         let old = r#"{"type":"PushEvent","created_at":"2012-01-01T00:00:00-08:00"}"#;
         let other = event(7).replace("PushEvent", "ForkEvent");
         let text = format!("{}\nnot json\n{huge}\n\r\n{old}\r\n{other}\n{}\n", event(1), event(2));
-        let batches = read(text.as_bytes(), 0);
+        let batches = read(text.as_bytes());
         assert_eq!(reasons(&batches), [(2, "not-json"), (3, "too-large"), (5, "missing-field")]);
         assert_eq!(batches.iter().map(|batch| batch.events.len()).sum::<usize>(), 2);
         assert_eq!(batches.iter().map(|batch| batch.unwanted).sum::<u64>(), 1);
@@ -275,7 +325,7 @@ mod tests {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
         encoder.write_all(text.as_bytes()).unwrap();
         let whole = encoder.finish().unwrap();
-        let batches = read(&whole[..whole.len() * 2 / 3], 0);
+        let batches = read(&whole[..whole.len() * 2 / 3]);
         let events = batches.iter().map(|batch| batch.events.len()).sum::<usize>();
         assert!((100..2999).contains(&events), "{events}");
         assert_eq!(reasons(&batches), [(events as u64 + 1, "truncated")]);
@@ -285,7 +335,7 @@ mod tests {
     #[test]
     fn a_line_of_pieces_without_end_is_told_in_bounded_memory() {
         let text = format!("{}{}{}\n{}", "{}".repeat(1_000_000), event(1), "[] 7 ".repeat(50_000), event(2));
-        let batches = read(text.as_bytes(), 0);
+        let batches = read(text.as_bytes());
         assert_eq!(batches.iter().map(|batch| batch.events.len()).sum::<usize>(), 2);
         let rejects: Vec<_> = batches.iter().flat_map(|batch| &batch.rejects).collect();
         assert_eq!(rejects.len(), LINE_REJECTS_MAX + 1);
@@ -296,9 +346,9 @@ mod tests {
 
     #[test]
     fn a_file_that_is_something_else_is_one_reject() {
-        let page = read(b"<html>\n<body>\n", 0);
+        let page = read(b"<html>\n<body>\n");
         assert_eq!(reasons(&page), [(0, "unreadable")]);
         assert!(page[0].breaks_off);
-        assert_eq!(reasons(&read(b"", 0)), []);
+        assert_eq!(reasons(&read(b"")), []);
     }
 }

@@ -40,37 +40,58 @@ impl Session<'_> {
         begin: impl Fn(Work) -> F,
         patience: &Patience,
     ) -> Result<SessionEnd, BrokerError> {
-        let began = Instant::now();
+        let (began, before) = (Instant::now(), self.acks.newest());
         patience.end_retries();
         let arrived = self.stop_deliveries().await;
         let is_cancelled = arrived.is_ok();
+        let loading = async {
+            self.load_the_rest(working, &begin, is_cancelled).await?;
+            if is_cancelled && self.not_loaded.is_empty() {
+                self.ack_all().await?;
+                self.wait_for_acks().await?;
+                self.load_the_rest(working, &begin, true).await?;
+            }
+            Ok::<_, BrokerError>(())
+        };
         // Deliveries that are not loaded in time are in `not_loaded` or `waiting`. If the session is lost, `ack_all` says so.
-        let _ = timeout_at(began + LOAD_MAX, self.load_the_rest(working, begin, is_cancelled)).await;
+        let _ = timeout_at(began + LOAD_MAX, loading).await;
         patience.end_waits();
         while let Some(done) = working.next().await {
             self.settle_batch(done);
         }
         let acked = self.ack_all().await;
         let handed_back = match &arrived {
-            Ok(_) => timeout_at(began + BACK_MAX, self.hand_back()).await.unwrap_or(Ok(())),
+            Ok(()) => timeout_at(began + BACK_MAX, self.hand_back()).await.unwrap_or(Ok(())),
             Err(_) => Ok(()),
         };
         let result = acked.and(handed_back).and(self.ack_all().await).and(arrived);
-        self.report(end, result)
+        self.report(end, result.map(|()| self.acks.newest() - before))
     }
 
-    /// Cancels the consumer and gathers what RabbitMQ has sent. Gives the number of those deliveries.
+    /// Cancels the consumer and gathers what RabbitMQ has sent.
     ///
     /// RabbitMQ answers a cancel before it tells the queue, so the queue may send deliveries after the answer. They are dropped
     /// and count as redelivered. To prevent this, no ack goes out first: when the prefetch is full, the queue sends nothing
     /// more.
-    async fn stop_deliveries(&mut self) -> Result<u64, BrokerError> {
-        let before = self.acks.newest();
+    async fn stop_deliveries(&mut self) -> Result<(), BrokerError> {
         timeout(FILL_MAX, self.fill_up()).await.unwrap_or(Ok(()))?;
         let no_answer = BrokerError::Timeout { operation: "cancel the consumer", after: CANCEL_MAX };
         timeout(CANCEL_MAX, self.consumer.cancel()).await.unwrap_or(Err(no_answer))?;
         self.gather_arrived();
-        Ok(self.acks.newest() - before)
+        Ok(())
+    }
+
+    /// Waits until the queue has taken the acks. A channel of RabbitMQ keeps acks back while the queue has not answered 32 earlier
+    /// ones, and drops them when it is closed (`SOFT_LIMIT` in RabbitMQ's `rabbit_fifo_client.erl`). The queue answers a `basic.get`
+    /// after everything that was sent to it before. So the second answer comes after the acks that were kept back until the first.
+    /// Messages that the answers bring are loaded, too.
+    async fn wait_for_acks(&mut self) -> Result<(), BrokerError> {
+        for _ in 0..2 {
+            if let Some(delivery) = self.consumer.get().await? {
+                self.add(delivery);
+            }
+        }
+        Ok(())
     }
 
     /// Gathers until the prefetch is full or the queue is empty.
@@ -100,7 +121,7 @@ impl Session<'_> {
     async fn load_the_rest<F: Future<Output = Done>>(
         &mut self,
         working: &mut FuturesUnordered<F>,
-        begin: impl Fn(Work) -> F,
+        begin: &impl Fn(Work) -> F,
         with_those_waiting: bool,
     ) -> Result<(), BrokerError> {
         loop {

@@ -51,9 +51,8 @@ pub(super) async fn run(
     history: &mut History,
 ) -> Result<SessionEnd, BrokerError> {
     let prefetch = history.prefetch(loader.prefetch);
-    let opened = tokio::select! {
-        opened = loader.broker.consume(prefetch) => opened?,
-        () = shutdown.cancelled() => return Ok(SessionEnd::Stopped),
+    let Some(consumer) = loader.broker.consume(prefetch, shutdown).await? else {
+        return Ok(SessionEnd::Stopped);
     };
     *was_open = true;
     backoff.reset();
@@ -66,7 +65,7 @@ pub(super) async fn run(
         loader,
         republisher,
         prefetch,
-        consumer: opened,
+        consumer,
         acks: AckTracker::default(),
         waiting: Waiting::new(loader.batch_size, loader.concurrency),
         not_loaded: Vec::new(),

@@ -1,15 +1,14 @@
 //! `replay archive`: a stretch of the archive stream, message by message, to one load queue.
 
-use std::path::PathBuf;
-
 use anyhow::bail;
 use tokio_util::sync::CancellationToken;
 
 use super::archive_batch::choose;
+use super::archive_last::LastReplay;
 use super::archive_source::Source;
 use super::feeder::{Feeder, Target};
 use super::progress::Progress;
-use super::state::{self, StateFolder};
+use super::state::StateFolder;
 use super::stretch::{self, Stretch};
 use super::tally::{Size, thousands};
 use super::{Ended, archive_lack, archive_reset, say};
@@ -32,8 +31,7 @@ struct Job<'a> {
     shutdown: CancellationToken,
     feeder: Feeder,
     folder: StateFolder,
-    /// Where the next offset for `--since last` is kept.
-    last: PathBuf,
+    last: LastReplay,
     position: Stretch,
     progress: Progress,
 }
@@ -54,9 +52,9 @@ pub(super) async fn run(
     }
     stretch::check(args)?;
     let folder = open_folder(args, broker)?;
-    let file = format!("{}-{}.json", archive_reset::name("archive-last", broker), args.publish.load_queue());
-    let last = args.state.state_dir.join(file);
-    let mut feeder = Feeder::new(broker, Target::LoadQueue, &args.publish.pace, health, shutdown.clone());
+    let last = LastReplay::of(args, broker);
+    let (pace, is_dry_run) = (&args.publish.pace, args.select.dry_run);
+    let mut feeder = Feeder::new(broker, Target::LoadQueue, pace, is_dry_run, health, shutdown.clone());
     // First, and in a dry run too, because only the first session tells what waiting cannot mend.
     feeder.open().await?;
     let mut source = Source::new(broker, health, shutdown.clone());
@@ -254,10 +252,8 @@ impl Job<'_> {
             }
             Ended::Whole if is_dry => {}
             Ended::Whole => {
-                if let Err(error) = state::write_whole(&self.last, &next) {
-                    tracing::warn!("remember offset {next} in {}: {error:#}", self.last.display());
-                }
-                say("replay archive --since last goes on behind this\n");
+                self.last.save(next);
+                say(&format!("replay archive {} goes on behind this\n", self.last.flags()));
             }
         }
         let (rejected, is_whole) = (tally.rejected, removed == 0 && lack.is_none());

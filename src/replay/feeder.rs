@@ -24,6 +24,8 @@ pub(super) enum Target {
 
 /// What replayed events need on their way, wherever they go.
 const PARTS: &[Part] = &[Part::Exchange, Part::LoadQueue, Part::Replay];
+/// A dry run makes nothing, least of all a queue whose name is mistyped.
+const DRY_RUN_PARTS: &[Part] = &[];
 
 /// A message that RabbitMQ does not take.
 pub(super) struct Refused {
@@ -58,11 +60,13 @@ impl Feeder {
         broker: &Broker,
         target: Target,
         pace: &PaceArgs,
+        is_dry_run: bool,
         health: &Health,
         shutdown: CancellationToken,
     ) -> Self {
+        let parts = if is_dry_run { DRY_RUN_PARTS } else { PARTS };
         Self {
-            publisher: broker.publisher(PARTS, health, true),
+            publisher: broker.publisher(parts, health, true),
             archive: None,
             target,
             pace: Pace::new(pace.rate.map(u32::from)),

@@ -23,7 +23,7 @@ use super::tally::{Size, Tally, thousands};
 use super::{Ended, gap_list, reading, say};
 use crate::broker::{Broker, Outgoing};
 use crate::config::GapsArgs;
-use crate::gharchive::{Fetched, Hour, Mirror, Reject};
+use crate::gharchive::{Fetched, Hour, Mark, Mirror, Reject};
 use crate::health::Health;
 use crate::retry::{self, Interrupted};
 
@@ -89,7 +89,7 @@ pub(super) async fn run(
         args,
         mirror,
         queue,
-        feeder: Feeder::new(broker, target, &args.publish.pace, health, shutdown.clone())
+        feeder: Feeder::new(broker, target, &args.publish.pace, args.dry_run, health, shutdown.clone())
             .with_copies(args.copies.archive && !args.dry_run, health),
         folder: StateFolder::open(&args.state.state_dir, "gaps", &identity)?,
         rejects: Rejects::into(&args.state.state_dir, &Rejects::new_name()),
@@ -274,8 +274,9 @@ impl Filler<'_> {
         let input = Input::Hour(hour);
         self.rejects.begin();
         let mut is_whole = true;
-        let mut batches =
-            reading::start(&input, path, 0, move |event| gaps.iter().any(|gap| gap.wants(event)));
+        let mut batches = reading::start(&input, path, Mark::default(), move |event| {
+            gaps.iter().any(|gap| gap.wants(event))
+        });
         loop {
             let batch = tokio::select! {
                 batch = batches.recv() => batch,

@@ -19,7 +19,7 @@ use super::{Ended, say};
 use crate::broker::{Broker, Outgoing};
 use crate::config::GhArchiveArgs;
 use crate::duration::Rounded;
-use crate::gharchive::{Batch, Fetched, Mirror, Reject};
+use crate::gharchive::{Batch, Fetched, Mark, Mirror, Reject};
 use crate::health::Health;
 
 /// Everything before this has been published and confirmed, rejected, or was not wanted.
@@ -27,11 +27,11 @@ use crate::health::Health;
 struct Position {
     /// Which input, by its place in the command.
     input: usize,
-    /// Its size in bytes: another one means another file, which is read from its beginning.
-    size: u64,
-    /// Lines of it that are done.
-    line: u64,
+    /// Lines of it that are done. A file that does not begin with them is another one, and read from its beginning.
+    done: Mark,
     tally: Tally,
+    /// What had been done before this input.
+    tally_before: Tally,
     /// The file of rejects.
     rejects: String,
 }
@@ -46,6 +46,8 @@ struct Job<'a> {
     /// Not of a dry run, nor of standard input, which cannot be gone on with.
     remembers: bool,
     position: Position,
+    /// Of the input that is read, in bytes as it is on disk.
+    size: u64,
     rejects: Rejects,
     progress: Progress,
 }
@@ -99,8 +101,13 @@ impl<'a> Job<'a> {
             ),
         );
         let folder = StateFolder::open(&args.state.state_dir, "gharchive", &identity)?;
-        let anew =
-            Position { input: 0, size: 0, line: 0, tally: Tally::default(), rejects: Rejects::new_name() };
+        let anew = Position {
+            input: 0,
+            done: Mark::default(),
+            tally: Tally::default(),
+            tally_before: Tally::default(),
+            rejects: Rejects::new_name(),
+        };
         let remembers = !args.select.dry_run && !inputs.contains(&Input::Stdin);
         let saved = if args.resume.anew || !remembers { None } else { folder.load::<Position>() };
         let position = match saved.filter(|position| position.input < inputs.len()) {
@@ -108,7 +115,7 @@ impl<'a> Job<'a> {
                 let (events, input) = (thousands(position.tally.events), &inputs[position.input]);
                 tracing::info!(
                     "going on behind line {} of {input}, where an earlier run of this command stopped; {events} events are published (--anew begins anew)",
-                    position.line
+                    position.done.line
                 );
                 position
             }
@@ -118,7 +125,7 @@ impl<'a> Job<'a> {
         let fraction = position.input as f64 / inputs.len() as f64;
         Ok(Self {
             feeder: (!args.select.dry_run).then(|| {
-                Feeder::new(broker, target, &args.publish.pace, health, shutdown.clone())
+                Feeder::new(broker, target, &args.publish.pace, false, health, shutdown.clone())
                     .with_copies(args.copies.archive, health)
             }),
             rejects: Rejects::into(&args.state.state_dir, &position.rejects),
@@ -128,6 +135,7 @@ impl<'a> Job<'a> {
             folder,
             remembers,
             position,
+            size: 0,
         })
     }
 
@@ -159,8 +167,9 @@ impl<'a> Job<'a> {
             Fetched::Missing { place } => self.lack(&ready.input, &format!("missing: no {place}"))?,
             Fetched::Refused { reason } => self.lack(&ready.input, &format!("refused: {reason}"))?,
         }
-        self.position =
-            Position { input: self.position.input + 1, size: 0, line: 0, ..self.position.clone() };
+        self.position.input += 1;
+        self.position.done = Mark::default();
+        self.position.tally_before = self.position.tally.clone();
         self.save(true)?;
         Ok(end)
     }
@@ -176,25 +185,35 @@ impl<'a> Job<'a> {
         path: &Path,
         shutdown: &CancellationToken,
     ) -> anyhow::Result<End> {
-        let size = path.metadata().map_or(0, |metadata| metadata.len());
-        if size != self.position.size {
-            self.position.size = size;
-            self.position.line = 0;
-        }
+        self.size = path.metadata().map_or(0, |metadata| metadata.len());
         let select = self.args.select.clone();
         let mut batches =
-            reading::start(input, path, self.position.line, move |event| select.wants(&event.kind));
+            reading::start(input, path, self.position.done, move |event| select.wants(&event.kind));
         loop {
             let batch = tokio::select! {
                 batch = batches.recv() => batch,
                 () = shutdown.cancelled() => return Err(crate::retry::Interrupted.into()),
             };
             let Some(batch) = batch else { return Ok(End::Whole) };
+            if batch.is_another_file {
+                self.begin_input_anew(input);
+                continue;
+            }
             self.batch(input, batch).await?;
             if self.args.select.limit.is_some_and(|limit| self.position.tally.events >= limit) {
                 return Ok(End::Enough);
             }
         }
+    }
+
+    /// What was published of another file of this name is published; it does not count here.
+    fn begin_input_anew(&mut self, input: &Input) {
+        tracing::warn!(
+            "{input} does not begin as the file whose first {} lines an earlier run of this command published: it is another file now, read from its beginning",
+            thousands(self.position.done.line)
+        );
+        self.position.done = Mark::default();
+        self.position.tally = self.position.tally_before.clone();
     }
 
     /// Publishes a batch and keeps its rejects; only then does the position move.
@@ -212,7 +231,7 @@ impl<'a> Job<'a> {
                 is_refused[place] = true;
                 let scrap = messages[place].body.clone();
                 let bytes = scrap.len() as u64;
-                rejects.push(Reject { line: batch.through_line, reason, scrap, bytes });
+                rejects.push(Reject { line: batch.through.line, reason, scrap, bytes });
             }
         }
         let tally = &mut self.position.tally;
@@ -223,17 +242,20 @@ impl<'a> Job<'a> {
         for reject in &rejects {
             self.rejects.keep(&input.to_string(), reject)?;
         }
-        self.position.line = batch.through_line.max(self.position.line);
+        // A file that cannot be opened has no lines.
+        if batch.through.line > self.position.done.line {
+            self.position.done = batch.through;
+        }
         self.save(false)?;
         self.show(input, batch.bytes_read);
         Ok(())
     }
 
     fn show(&mut self, input: &Input, bytes_read: u64) {
-        let Position { input: index, size, ref tally, .. } = self.position;
+        let (Position { input: index, tally, .. }, size) = (&self.position, self.size);
         #[allow(clippy::cast_precision_loss)]
         let fraction = (size > 0 && *input != Input::Stdin)
-            .then(|| (index as f64 + bytes_read as f64 / size as f64) / self.inputs.len() as f64);
+            .then(|| (*index as f64 + bytes_read as f64 / size as f64) / self.inputs.len() as f64);
         let place = match self.inputs.len() {
             1 => input.to_string(),
             count => format!("{input} ({} of {count})", index + 1),

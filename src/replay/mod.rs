@@ -7,6 +7,7 @@
 mod archive;
 mod archive_batch;
 mod archive_lack;
+mod archive_last;
 mod archive_reset;
 mod archive_source;
 mod ask;

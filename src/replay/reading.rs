@@ -8,44 +8,62 @@ use tokio::sync::mpsc;
 
 use super::inputs::Input;
 use crate::event::Event;
-use crate::gharchive::{Batch, Reader};
+use crate::gharchive::{Batch, Mark, Reader};
 
 /// Batches that wait to be published: about 4 MiB.
 const BATCHES_AHEAD: usize = 4;
 
-/// Starts reading `input`, which is at `path`, behind line `skip`. What cannot be opened comes as a batch with one reject. The
-/// thread ends when nobody takes its batches any more.
+/// Starts reading `input`, which is at `path`, behind the lines of `from`. A file that begins otherwise is told by a batch that says
+/// so and nothing else, and then read from its beginning. What cannot be opened comes as a batch with one reject. The thread ends
+/// when nobody takes its batches any more.
 pub(super) fn start(
     input: &Input,
     path: &Path,
-    skip: u64,
+    from: Mark,
     wanted: impl Fn(&Event) -> bool + Send + 'static,
 ) -> mpsc::Receiver<Batch> {
     let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
     let (is_stdin, path) = (*input == Input::Stdin, path.to_owned());
     // Not `spawn_blocking`: a read from standard input can last for ever, and must not hold up the program's end.
     std::thread::spawn(move || {
-        let raw: std::io::Result<Box<dyn Read + Send>> = if is_stdin {
-            Ok(Box::new(std::io::stdin()))
-        } else {
-            File::open(&path).map(|file| Box::new(file) as _)
-        };
-        match raw {
-            Ok(raw) => send_all(Reader::new(raw, skip, wanted), &sender),
-            Err(error) => {
-                let reason = format!("unreadable: open {}: {error}", path.display());
-                // Fails only when nobody wants to know any more.
-                let _ = sender.blocking_send(Batch::unreadable(reason));
-            }
+        let mut from = from;
+        while let Some(again_from) = read(is_stdin, &path, from, &wanted, &sender) {
+            from = again_from;
         }
     });
     receiver
 }
 
-fn send_all(batches: impl Iterator<Item = Batch>, sender: &mpsc::Sender<Batch>) {
-    for batch in batches {
+/// Reads once, and gives where to begin to read once more, if that has to be.
+fn read(
+    is_stdin: bool,
+    path: &Path,
+    from: Mark,
+    wanted: impl Fn(&Event) -> bool,
+    sender: &mpsc::Sender<Batch>,
+) -> Option<Mark> {
+    let raw: std::io::Result<Box<dyn Read + Send>> = if is_stdin {
+        Ok(Box::new(std::io::stdin()))
+    } else {
+        File::open(path).map(|file| Box::new(file) as _)
+    };
+    let raw = match raw {
+        Ok(raw) => raw,
+        Err(error) => {
+            let reason = format!("unreadable: open {}: {error}", path.display());
+            // Fails only when nobody wants to know any more.
+            let _ = sender.blocking_send(Batch::unreadable(reason));
+            return None;
+        }
+    };
+    for batch in Reader::new(raw, from, wanted) {
+        let is_another_file = batch.is_another_file;
         if sender.blocking_send(batch).is_err() {
-            return;
+            return None;
+        }
+        if is_another_file {
+            return Some(Mark::default());
         }
     }
+    None
 }

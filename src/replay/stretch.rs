@@ -1,11 +1,10 @@
 //! What a replay of the archive is about, in offsets of the stream.
 
-use std::path::Path;
-
 use anyhow::bail;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::archive_last::LastReplay;
 use super::archive_source::Source;
 use super::tally::{Tally, thousands};
 use crate::broker::ArchiveStart;
@@ -72,7 +71,7 @@ impl Stretch {
 pub(super) async fn find(
     args: &ArchiveArgs,
     source: &mut Source<'_>,
-    last: &Path,
+    last: &LastReplay,
 ) -> anyhow::Result<Option<Stretch>> {
     let Some(first) = source.offset(ArchiveStart::First).await? else { return Ok(None) };
     let Some(end) = source.end().await? else { return Ok(None) };
@@ -80,7 +79,7 @@ pub(super) async fn find(
     let Begin { next, removed } = match args.since {
         None => there.at(first),
         Some(Position::Offset(asked)) => there.at(there.check(asked)?),
-        Some(Position::Last) => there.at(there.behind_last_replay(last)?),
+        Some(Position::Last) => there.at(there.behind(last)?),
         Some(Position::Time(time)) => there.from(time, source.offset(ArchiveStart::Time(time)).await?),
         Some(Position::Ago(ago)) => {
             let time = Utc::now() - ago;
@@ -115,16 +114,9 @@ impl There {
         Ok(asked)
     }
 
-    /// The offset behind the last replay, which is in the file `remembered`.
-    fn behind_last_replay(self, remembered: &Path) -> anyhow::Result<u64> {
-        let next: Option<u64> =
-            std::fs::read(remembered).ok().and_then(|text| serde_json::from_slice(&text).ok());
-        let Some(next) = next else {
-            bail!(
-                "--since last: no replay of this archive to this queue has ended yet ({} is not there)",
-                remembered.display()
-            )
-        };
+    /// The offset behind the last replay.
+    fn behind(self, last_replay: &LastReplay) -> anyhow::Result<u64> {
+        let next = last_replay.next()?;
         let Self { last, .. } = self;
         if next > last + 1 {
             bail!(

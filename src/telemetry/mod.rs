@@ -27,6 +27,7 @@ use crate::config::{Environment, LogFormat, TelemetryArgs, UsageError};
 use crate::health::Health;
 use crate::http;
 use crate::program::Context;
+use crate::terminal::Escaped;
 
 /// What is logged when `RUST_LOG` says nothing: our own lines; of libraries only warnings, of the AMQP client nothing,
 /// because we report the end of a session ourselves.
@@ -82,13 +83,11 @@ pub fn install_log(format: LogFormat, environment: &Environment) -> anyhow::Resu
     Ok(LogGuard { worker: Some(guard), dropped })
 }
 
-/// Writes the sentence of an event and leaves its fields to the other format: the sentence says all that a person needs.
+/// Writes the sentence of an event, with control characters escaped, and leaves its fields to the other format: the sentence says all that a person needs.
 fn sentence_alone() -> impl for<'writer> FormatFields<'writer> + 'static {
-    format::debug_fn(
-        |line, field, value| {
-            if field.name() == "message" { write!(line, "{value:?}") } else { Ok(()) }
-        },
-    )
+    format::debug_fn(|line, field, value| {
+        if field.name() == "message" { write!(line, "{}", Escaped(&format!("{value:?}"))) } else { Ok(()) }
+    })
 }
 
 /// Writes the lines that wait when it is dropped.

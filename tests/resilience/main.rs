@@ -5,6 +5,7 @@ mod support;
 
 mod dead_letters;
 mod duplicates;
+mod fuzz;
 mod github;
 mod limits;
 mod looking;

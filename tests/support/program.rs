@@ -1,7 +1,7 @@
 //! The built programs, run as a user runs them.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ pub struct Program {
     /// Reads what it writes to stdout, and what that was so far.
     stdout: Option<std::thread::JoinHandle<()>>,
     written: Arc<Mutex<Vec<u8>>>,
-    /// Its working directory, without a `.env`.
+    /// Its working directory.
     _dir: TempDir,
 }
 
@@ -30,6 +30,19 @@ pub struct Program {
 struct Log {
     state: Mutex<(Vec<String>, bool)>,
     grown: Condvar,
+}
+
+/// How a program is started.
+pub struct Launch<'a> {
+    pub name: &'a str,
+    pub arguments: &'a [&'a str],
+    /// All the variables of ours that it sees.
+    pub variables: &'a [(&'a str, &'a str)],
+    pub stdin: Stdio,
+    /// Its `.env`, if it has one.
+    pub dotenv: Option<&'a [u8]>,
+    /// After so many lines its stdout is closed, as `head` does.
+    pub stdout_lines_max: usize,
 }
 
 /// How a program ended.
@@ -49,14 +62,22 @@ impl Program {
 
     /// The same, with something to read.
     pub fn start_fed(name: &str, variables: &[(&str, &str)], arguments: &[&str], stdin: Stdio) -> Self {
+        Self::launch(Launch { variables, arguments, stdin, ..Launch::of(name) })
+    }
+
+    pub fn launch(launch: Launch<'_>) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        if let Some(text) = launch.dotenv {
+            std::fs::write(dir.path().join(".env"), text).unwrap();
+        }
+        let name = launch.name;
         let mut child = Command::new(path(name))
-            .args(arguments)
+            .args(launch.arguments)
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
-            .envs(variables.iter().copied())
+            .envs(launch.variables.iter().copied())
             .current_dir(dir.path())
-            .stdin(stdin)
+            .stdin(launch.stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -67,16 +88,11 @@ impl Program {
             let log = Arc::clone(&log);
             move || log.follow(stderr)
         });
-        let mut pipe = child.stdout.take().unwrap();
+        let pipe = child.stdout.take().unwrap();
         let written = Arc::new(Mutex::new(Vec::new()));
         let stdout = std::thread::spawn({
             let written = Arc::clone(&written);
-            move || {
-                let mut buffer = [0; 8192];
-                while let Ok(count @ 1..) = pipe.read(&mut buffer) {
-                    written.lock().unwrap().extend_from_slice(&buffer[..count]);
-                }
-            }
+            move || follow_stdout(pipe, &written, launch.stdout_lines_max)
         });
         Self { child, log, reader: Some(reader), stdout: Some(stdout), written, _dir: dir }
     }
@@ -159,6 +175,25 @@ impl Drop for Program {
     }
 }
 
+impl<'a> Launch<'a> {
+    /// In an empty directory, without arguments, variables or input.
+    pub fn of(name: &'a str) -> Self {
+        let (stdin, stdout_lines_max) = (Stdio::null(), usize::MAX);
+        Self { name, arguments: &[], variables: &[], stdin, dotenv: None, stdout_lines_max }
+    }
+}
+
+/// Keeps what comes, until it ends or has so many lines.
+fn follow_stdout(mut pipe: ChildStdout, written: &Mutex<Vec<u8>>, lines_max: usize) {
+    let (mut buffer, mut lines) = ([0; 8192], 0);
+    while lines < lines_max
+        && let Ok(count @ 1..) = pipe.read(&mut buffer)
+    {
+        lines += buffer[..count].iter().filter(|byte| **byte == b'\n').count();
+        written.lock().unwrap().extend_from_slice(&buffer[..count]);
+    }
+}
+
 impl Log {
     fn follow(&self, stderr: ChildStderr) {
         for line in BufReader::new(stderr).split(b'\n') {
@@ -190,7 +225,8 @@ impl Log {
     }
 }
 
-fn path(name: &str) -> &'static str {
+/// Where a built program is.
+pub fn path(name: &str) -> &'static str {
     match name {
         "dashboard" => env!("CARGO_BIN_EXE_dashboard"),
         "fetcher" => env!("CARGO_BIN_EXE_fetcher"),

@@ -171,7 +171,8 @@ impl<'a> Senders<'a> {
         if !self.feeders.contains_key(queue) {
             let broker = self.broker.of_queue(queue);
             let shutdown = self.shutdown.clone();
-            let mut feeder = Feeder::new(&broker, Target::LoadQueue, &self.args.pace, self.health, shutdown);
+            let (pace, health) = (&self.args.pace, self.health);
+            let mut feeder = Feeder::new(&broker, Target::LoadQueue, pace, false, health, shutdown);
             feeder.open().await?;
             self.feeders.insert(queue.to_owned(), feeder);
         }

@@ -4,19 +4,48 @@ use serde_json::Value;
 
 use crate::support::corner::Corner;
 use crate::support::events::event;
-use crate::support::program::Program;
+use crate::support::program::{Launch, Program};
 use crate::support::wait::eventually;
 
 fn tail(corner: &Corner, arguments: &[&str]) -> Program {
+    let program = tail_read_for(corner, usize::MAX, arguments);
+    program.wait_for("printing events as they load");
+    program
+}
+
+/// `dashboard --tail | head -n LINES`
+fn tail_read_for(corner: &Corner, stdout_lines_max: usize, arguments: &[&str]) -> Program {
     let variables = [
         ("AMQP_URL", corner.amqp_url.as_str()),
         ("REDIS_URL", &corner.redis_url),
         ("ETL_NAMESPACE", &corner.namespace),
         ("RUST_LOG", "debug"),
     ];
-    let program = Program::start("dashboard", &variables, &[&["--tail"], arguments].concat());
-    program.wait_for("printing events as they load");
-    program
+    Program::launch(Launch {
+        arguments: &[&["--tail"], arguments].concat(),
+        variables: &variables,
+        stdout_lines_max,
+        ..Launch::of("dashboard")
+    })
+}
+
+#[test]
+fn it_ends_when_nobody_reads_any_more_though_no_event_comes() {
+    let corner = Corner::new("tail-head");
+    let (at_once, behind_one) = (tail_read_for(&corner, 0, &[]), tail_read_for(&corner, 1, &[]));
+    at_once.succeed();
+    behind_one.wait_for("printing events as they load");
+    let _loader = corner.loader(&[]);
+    corner.load_in_order(&[event(1).bytes()]);
+    assert_eq!(behind_one.succeed().stdout.lines().count(), 1);
+}
+
+#[test]
+fn it_ends_when_nobody_reads_any_more_though_redis_is_away() {
+    let mut corner = Corner::new("tail-head-away");
+    corner.redis_url = "redis://127.0.0.1:1/".into();
+    let ended = tail_read_for(&corner, 0, &[]).succeed();
+    assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
 }
 
 #[test]

@@ -44,12 +44,27 @@ fn once_tells_which_source_was_refused_and_asks_the_others() {
 }
 
 #[test]
-fn three_sources_refused_in_a_row_are_taken_for_a_limit_of_all() {
+fn three_sources_that_answered_and_are_refused_in_a_row_are_taken_for_a_limit_of_all() {
     let corner = Corner::new("refused-all");
-    let github = GitHub::recorded(&recording(50), &["--per-poll", "100", "--fault", "forbidden"]);
+    let github = GitHub::recorded(&recording(50), &["--per-poll", "100", "--fault", "forbidden:after=4"]);
     let sources = ["--source", "orgs/a", "--source", "orgs/b", "--source", "orgs/c", "--source", "events"];
     let fetcher = corner.fetcher(&github.url, &sources);
     fetcher.wait_for("no source is polled for 1 min");
-    assert_eq!(github.served().requests, 3, "the fourth source is not asked");
+    assert_eq!(github.served().requests, 7, "the fourth source is not asked again");
+    fetcher.stop();
+}
+
+#[test]
+fn nine_sources_that_are_always_refused_do_not_keep_the_tenth_waiting() {
+    let corner = Corner::new("refused-many");
+    let recording = recording(300);
+    let bad: Vec<_> = (0..9).map(|n| format!("orgs/bad{n}")).collect();
+    let faults = bad.iter().flat_map(|source| ["--fault".into(), format!("forbidden:path=/{source}/events")]);
+    let flags: Vec<String> = PAGES.iter().map(|flag| (*flag).to_owned()).chain(faults).collect();
+    let github = GitHub::recorded(&recording, &flags.iter().map(String::as_str).collect::<Vec<_>>());
+    let sources: Vec<_> = bad.iter().map(String::as_str).chain(["events"]).collect();
+    let sources: Vec<_> = sources.into_iter().flat_map(|source| ["--source", source]).collect();
+    let fetcher = corner.fetcher(&github.url, &sources);
+    github.until_all_fetched(recording.len());
     fetcher.stop();
 }

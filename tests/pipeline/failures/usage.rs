@@ -1,6 +1,10 @@
 //! The user's mistakes: exit code 2, the flag or variable named, what it may be, and never a password.
 
-use crate::support::program::Program;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::Command;
+
+use crate::support::program::{Launch, Program, path};
 
 /// Arguments, variables, and what the message must hold.
 type Mistake<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a [&'a str]);
@@ -40,6 +44,10 @@ const LOADERS: &[Mistake] = &[
     (&[], &[("AMQP_URL", LONG_VHOST)], &["--amqp-url (AMQP_URL)", "255"]),
     (&[], &[("AMQP_URL_FILE", "/dev/null")], &["AMQP_URL_FILE", "/dev/null is empty"]),
     (&[], &[("REDIS_PASSWORD_FILE", "/dev/null")], &["REDIS_PASSWORD_FILE", "/dev/null is empty"]),
+    (&[], &[("REDIS_PASSWORD_FILE", "")], &["REDIS_PASSWORD_FILE: it is empty", "unset"]),
+    (&[], &[("AMQP_URL_FILE", "")], &["AMQP_URL_FILE: it is empty"]),
+    (&[], &[("REDIS_URL_FILE", "")], &["REDIS_URL_FILE: it is empty"]),
+    (&[], &[("REDIS_URL_FILE", "/dev/null")], &["REDIS_URL_FILE", "/dev/null is empty"]),
     (&["--types", "pushevent"], &[], &["--types", "did you mean PushEvent?"]),
     (&["--types", "PushEvent,nosuch"], &[], &["--types", "nosuch", "WatchEvent"]),
     (&["--score", "pushevent=2"], &[], &["--score", "did you mean PushEvent?"]),
@@ -64,12 +72,15 @@ const FETCHERS: &[Mistake] = &[
     (&[], &[("AMQP_URL", "http://u:hunter2@h/")], &["--amqp-url (AMQP_URL)", "amqp://"]),
     (&[], &[("AMQP_URL", LONG_VHOST)], &["--amqp-url (AMQP_URL)", "255"]),
     (&[], &[("GITHUB_TOKEN_FILE", "/dev/null")], &["GITHUB_TOKEN_FILE", "/dev/null is empty"]),
+    (&[], &[("GITHUB_TOKEN_FILE", "")], &["GITHUB_TOKEN_FILE: it is empty"]),
 ];
 
 const DASHBOARDS: &[Mistake] = &[
     (&["--listen", "everywhere"], &[], &["--listen", "127.0.0.1:9100"]),
+    (&["--tail", "--type", "PushEvent,nosuch"], &[], &["--type", "WatchEvent"]),
     (&[], &[("AMQP_URL", LONG_VHOST)], &["--amqp-url (AMQP_URL)", "255"]),
     (&[], &[("DASHBOARD_TOKEN_FILE", "/dev/null")], &["DASHBOARD_TOKEN_FILE", "/dev/null is empty"]),
+    (&[], &[("DASHBOARD_TOKEN_FILE", "")], &["DASHBOARD_TOKEN_FILE: it is empty"]),
     (
         OPEN,
         &[("DASHBOARD_TRUST_NETWORK", "disabled")],
@@ -87,6 +98,8 @@ const OPEN: &[&str] = &["--listen", "0.0.0.0:0"];
 
 const STANDALONES: &[Mistake] = &[
     (&["--loaders", "0"], &[], &["--loaders", "1 to 64"]),
+    (&[], &[("GITHUB_TOKEN_FILE", "")], &["GITHUB_TOKEN_FILE: it is empty"]),
+    (&[], &[("DASHBOARD_TOKEN_FILE", "")], &["DASHBOARD_TOKEN_FILE: it is empty"]),
     (&[], &[("REDIS_URL", "redis://:hunter2@h/first")], &["--redis-url (REDIS_URL)", "number"]),
     (&[], &[("AMQP_URL", LONG_VHOST)], &["--amqp-url (AMQP_URL)", "255"]),
     (&[], &[("DASHBOARD_TRUST_NETWORK", "disabled")], &["--trust-network", "disabled"]),
@@ -131,6 +144,7 @@ const REPLAYS: &[Mistake] = &[
     (&["dead", "--queue", "gaps"], &[], &["--queue", "archive"]),
     (&["dead", "--format", "xml"], &[], &["--format", "json"]),
     (&["dead", "--format", "json"], &[], &["--list --format"]),
+    (&["dead", "--limit", "all"], &[], &["--limit", "a whole number from 0"]),
     (&["dead", "--match", ""], &[], &["--match", "leave --match out"]),
     (&["dead", "--list", "--discard"], &[], &["--list", "--discard"]),
     (&["dead", "--list", "--save", "x"], &[], &["--list", "--save"]),
@@ -169,6 +183,64 @@ fn a_mistake_is_named_with_what_is_possible_and_without_the_password() {
         assert!(!ended.stderr.contains("hunter2"), "a password is shown for {case}");
         assert!(!ended.stderr.contains("panicked"), "{case}");
     }
+}
+
+#[test]
+fn a_mistake_in_dotenv_is_named_with_its_line_or_its_flag_and_without_its_value() {
+    const FAR: &[&str] = &["--listen", "0.0.0.0:0"];
+    let cases: [(&[u8], &[&str], &[&str]); 7] = [
+        (b"# one\nREDIS_PASSWORD=hunter2 hunter2\n", &[], &[".env: line 2 is not NAME=value"]),
+        (b"A=1\nREDIS_PASSWORD=hunter2\xff\n", &[], &[".env: line 2 is not UTF-8"]),
+        (b"REDIS_PASSWORD_FILE=\n", &[], &["REDIS_PASSWORD_FILE: it is empty"]),
+        (b"METRICS_LISTEN=everywhere\n", &[], &["--metrics-listen", "127.0.0.1:9100"]),
+        (b"DASHBOARD_TRUST_NETWORK=never\n", FAR, &["--trust-network", "no, false, off or 0"]),
+        (b"DASHBOARD_TRUST_NETWORK=no\n", FAR, &["0.0.0.0:0", "DASHBOARD_TOKEN"]),
+        (b"AMQP_URL=http://u:hunter2@h/\n", &[], &["--amqp-url (AMQP_URL)", "amqp://"]),
+    ];
+    for (dotenv, arguments, expected) in cases {
+        let launch = Launch { dotenv: Some(dotenv), arguments, ..Launch::of("dashboard") };
+        let ended = Program::launch(launch).wait();
+        let case = format!("{}\n{}", String::from_utf8_lossy(dotenv), ended.stderr);
+        assert_eq!(ended.code, Some(2), "{case}");
+        for text in expected {
+            assert!(ended.stderr.contains(text), "'{text}' is not in what is said for {case}");
+        }
+        assert!(!ended.stderr.contains("hunter2"), "a secret is shown for {case}");
+    }
+}
+
+#[test]
+fn a_value_that_is_not_utf_8_is_named_and_not_shown() {
+    let bad = OsStr::from_bytes(b"hunter2\xff");
+    let joined = OsStr::from_bytes(b"--amqp-url=hunter2\xff");
+    let start = || {
+        let mut command = Command::new(path("replay"));
+        command.env_clear().current_dir(std::env::temp_dir());
+        command
+    };
+    for (mut command, named) in [(start(), "--amqp-url: "), (start(), "--queue: "), (start(), "AMQP_URL: ")] {
+        match named {
+            "--amqp-url: " => command.args([joined, OsStr::new("archive")]),
+            "--queue: " => command.args(["archive", "--queue"]).arg(bad),
+            _ => command.arg("archive").env("AMQP_URL", bad),
+        };
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(named) && said.contains("not UTF-8") && !said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
+fn dotenv_may_say_yes_to_a_flag() {
+    let launch = Launch {
+        dotenv: Some(b"DASHBOARD_TRUST_NETWORK=yes\n"),
+        arguments: &["--listen", "0.0.0.0:0"],
+        ..Launch::of("dashboard")
+    };
+    let program = Program::launch(launch);
+    program.wait_for("the dashboard is at");
+    program.stop();
 }
 
 #[test]

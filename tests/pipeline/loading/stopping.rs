@@ -64,6 +64,28 @@ fn all_that_was_delivered_is_loaded_and_acked_behind_holes_too() {
 }
 
 #[test]
+fn a_loader_that_is_stopped_while_it_starts_has_taken_nothing() {
+    let corner = Corner::new("stopearly");
+    corner.publish(&bodies(4000));
+    for age_ms in (0..300).step_by(10) {
+        let loader = corner.loader(&["--stream-maxlen", "0", "--batch-size", "1", "--prefetch", "100"]);
+        std::thread::sleep(Duration::from_millis(age_ms));
+        // The first ones die of the signal, before they listen for it.
+        loader.terminate(Duration::from_secs(10));
+    }
+    let left = corner.take_all("load");
+    assert!(!left.is_empty(), "the loaders were done before they were told to stop");
+    assert_eq!(corner.loaded() + left.len(), 4000);
+    let again = left.iter().filter(|message| message.redelivered).count();
+    assert_eq!(
+        again,
+        0,
+        "of {} messages, so many were delivered to a loader that did not see them",
+        left.len()
+    );
+}
+
+#[test]
 fn what_a_hanging_redis_does_not_take_goes_back_uncounted() {
     let corner = Corner::new("stophang");
     let redis = RedisServer::start(&[]);

@@ -70,6 +70,37 @@ fn offsets_times_types_and_limits_choose_and_last_goes_on_behind() {
 }
 
 #[test]
+fn last_is_behind_the_last_replay_that_had_these_types() {
+    let corner = Corner::new("last-of-types");
+    let state = tempfile::tempdir().unwrap();
+    let events = hour(12, 0..40, 5);
+    let last = |flags: &[&str], expected: &[Vec<u8>]| {
+        replay(&corner, state.path(), &[&["--since", "last"], flags].concat());
+        assert!(bodies(&corner, "load") == expected, "{flags:?}");
+    };
+    corner.archive(&events[..10]);
+    replay(&corner, state.path(), &["--types", "PushEvent,WatchEvent"]);
+    corner.take_all("load");
+    let ended = corner.replay(state.path(), &["archive", "--since", "last"]).wait();
+    assert!(ended.code == Some(1) && ended.stderr.contains("--types"), "{}", ended.stderr);
+    replay(&corner, state.path(), &[]);
+    corner.take_all("load");
+    corner.archive(&events[10..20]);
+    // The helper publishes everything as a push.
+    last(&["--types", "WatchEvent"], &[]);
+    last(&["--types", "PushEvent"], &events[10..20]);
+    corner.archive(&events[20..30]);
+    last(&["--types", "PushEvent"], &events[20..30]);
+    last(&["--types", "WatchEvent,PushEvent"], &events[10..30]);
+    last(&["--types", "PushEvent,WatchEvent"], &[]);
+    last(&[], &events[10..30]);
+    // What a replay of all types had, none of some types needs.
+    last(&["--types", "IssuesEvent,PushEvent"], &[]);
+    corner.archive(&events[30..]);
+    last(&["--types", "IssuesEvent,PushEvent"], &events[30..]);
+}
+
+#[test]
 fn another_queue_is_seeded_with_routing_keys_and_properties_as_they_were() {
     let mut corner = Corner::new("seed");
     let state = tempfile::tempdir().unwrap();

@@ -112,6 +112,56 @@ fn a_replay_that_is_asked_to_stop_says_how_to_go_on_and_a_changed_file_is_read_a
     assert_same("Redis", &corner.dump(), &Oracle::of(&all).lines());
 }
 
+/// Events whose bytes are as many as those of the next thousand.
+fn thousands(first: usize) -> Vec<Vec<u8>> {
+    hour(12, first..first + 4000, 10)
+}
+
+#[test]
+fn a_file_replaced_by_one_of_the_same_size_is_read_from_its_beginning() {
+    let corner = Corner::new("same-size");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.json");
+    let (old, new) = (thousands(20_000), thousands(70_000));
+    let command = ["gharchive", path.to_str().unwrap(), "--rate", "2000"];
+    std::fs::write(&path, old.join(&b'\n')).unwrap();
+    let running = corner.replay(dir.path(), &command);
+    eventually("some of it is published", || corner.ready("load") >= 1100);
+    running.stop();
+    let before = corner.ready("load") as usize;
+    assert!(before < old.len(), "it was over before it was stopped");
+    let size = path.metadata().unwrap().len();
+    std::fs::write(&path, new.join(&b'\n')).unwrap();
+    assert_eq!(path.metadata().unwrap().len(), size);
+    let ended = corner.replay(dir.path(), &command).succeed();
+    let told = "x.json does not begin as the file whose first";
+    assert!(ended.stderr.contains(told), "{}", ended.stderr);
+    assert_eq!(published(&ended.stdout), 4000, "{}", ended.stdout);
+    corner.drain();
+    assert_same("Redis", &corner.dump(), &Oracle::of(&[&old[..before], &new[..]].concat()).lines());
+}
+
+#[test]
+fn a_file_that_has_grown_goes_on_where_it_stopped() {
+    let corner = Corner::new("grown");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.json");
+    let events = thousands(20_000);
+    let command = ["gharchive", path.to_str().unwrap(), "--rate", "2000"];
+    std::fs::write(&path, events[..3000].join(&b'\n')).unwrap();
+    let running = corner.replay(dir.path(), &command);
+    eventually("some of it is published", || corner.ready("load") >= 1100);
+    running.stop();
+    let before = corner.ready("load");
+    assert!(before < 3000, "it was over before it was stopped");
+    std::fs::write(&path, events.join(&b'\n')).unwrap();
+    let ended = corner.replay(dir.path(), &command).succeed();
+    assert!(ended.stderr.contains("going on behind line"), "{}", ended.stderr);
+    assert_eq!(published(&ended.stdout), 4000, "{}", ended.stdout);
+    corner.drain();
+    assert_same("Redis", &corner.dump(), &Oracle::of(&events).lines());
+}
+
 #[test]
 fn standard_input_is_read_like_a_file() {
     let corner = Corner::new("stdin");

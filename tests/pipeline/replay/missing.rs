@@ -2,6 +2,7 @@
 
 use crate::support::amqp::Amqp;
 use crate::support::corner::Corner;
+use crate::support::events::event;
 
 fn exists(corner: &Corner, queue: &str) -> bool {
     use lapin::options::QueueDeclareOptions;
@@ -32,6 +33,20 @@ fn a_mistyped_queue_of_dead_letters_is_named_and_never_made() {
         assert!(!exists(&corner, "typo") && !exists(&corner, "typo.dead"), "{flags:?}");
     }
     assert!(!file.exists());
+}
+
+#[test]
+fn a_dry_run_for_a_mistyped_queue_does_not_make_it() {
+    let mut corner = Corner::new("missing-dry");
+    corner.forget("typo");
+    corner.archive(&[event(1).bytes()]);
+    let folder = tempfile::tempdir().unwrap();
+    let base = folder.path().to_str().unwrap();
+    for command in [&["archive"][..], &["gaps", "--base-url", base], &["gharchive", "-"]] {
+        let command = [command, &["--dry-run", "--queue", "typo"]].concat();
+        corner.replay(folder.path(), &command).succeed();
+        assert!(!exists(&corner, "typo") && !exists(&corner, "typo.dead"), "{command:?}");
+    }
 }
 
 #[test]

@@ -1,0 +1,72 @@
+//! How far replays of the archive have come, for `--since last`.
+//!
+//! A replay with `--types` leaves the other types where they are, so it has a position of its own. One without has published all
+//! types, and so those that any other replay asks for.
+
+use std::path::{Path, PathBuf};
+
+use super::{archive_reset, state};
+use crate::broker::Broker;
+use crate::config::ArchiveArgs;
+
+/// Where the positions of replays to one queue are kept.
+pub(super) struct LastReplay {
+    /// Of replays with the same types.
+    own: PathBuf,
+    /// Of replays of all types.
+    of_all: PathBuf,
+    /// The flag with the types, as a person writes it; empty for all.
+    flag: String,
+}
+
+impl LastReplay {
+    pub(super) fn of(args: &ArchiveArgs, broker: &Broker) -> Self {
+        let queue = format!("{}-{}", archive_reset::name("archive-last", broker), args.publish.load_queue());
+        let mut types = args.select.types.clone();
+        types.sort();
+        types.dedup();
+        let path = |name: &str| args.state.state_dir.join(format!("{name}.json"));
+        let of_all = path(&queue);
+        if types.is_empty() {
+            return Self { own: of_all.clone(), of_all, flag: String::new() };
+        }
+        let own = path(&state::name(&format!("{queue}-types"), &types));
+        Self { own, of_all, flag: format!(" --types {}", types.join(",")) }
+    }
+
+    /// The offset behind the last replay that had all that is asked for.
+    ///
+    /// # Errors
+    /// When there was none.
+    pub(super) fn next(&self) -> anyhow::Result<u64> {
+        let read = |path: &Path| serde_json::from_slice(&std::fs::read(path).ok()?).ok();
+        let next: Option<u64> = read(&self.own).max(read(&self.of_all));
+        next.ok_or_else(|| self.nothing())
+    }
+
+    /// What a person writes to go on behind this replay.
+    pub(super) fn flags(&self) -> String {
+        format!("--since last{}", self.flag)
+    }
+
+    /// Remembers that everything before `next` is done. A disk that refuses is only told.
+    pub(super) fn save(&self, next: u64) {
+        if let Err(error) = state::write_whole(&self.own, &next) {
+            tracing::warn!("remember offset {next} in {}: {error:#}", self.own.display());
+        }
+    }
+
+    fn nothing(&self) -> anyhow::Error {
+        let own = self.own.display();
+        if self.flag.is_empty() {
+            anyhow::anyhow!(
+                "--since last: no replay of this archive to this queue has ended yet ({own} is not there; replays with --types do not count, because they leave out the other types)"
+            )
+        } else {
+            anyhow::anyhow!(
+                "--since last: no replay of this archive to this queue has ended yet, neither with{} nor without --types ({own} is not there)",
+                self.flag
+            )
+        }
+    }
+}
