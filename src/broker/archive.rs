@@ -1,5 +1,5 @@
-//! Reading the archive stream. A stream keeps what is read, so an ack is only a credit for more, and where we are is ours to
-//! remember (<https://www.rabbitmq.com/docs/streams#consuming>).
+//! Reads the archive stream. A stream keeps messages that were read: an ack only asks for more, and the reader remembers its own
+//! offset (<https://www.rabbitmq.com/docs/streams#consuming>).
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use super::{Broker, BrokerError, Envelope, Part, Route, envelope};
 
 /// Messages RabbitMQ may send ahead of our acks.
 const PREFETCH: u16 = 512;
-/// At the end of a stream nothing comes any more, and RabbitMQ says nothing about it.
+/// After so long without a message, the end of the stream is assumed. RabbitMQ does not announce it.
 const QUIET: Duration = Duration::from_secs(1);
-/// A stream that is not empty has something to send; a busy RabbitMQ may take a while. RabbitMQ counts what a stream holds some
-/// seconds late, so the count of an empty stream alone proves nothing.
+/// How long the first message may take. RabbitMQ updates the number of messages in a stream some seconds late, so a count of 0
+/// does not prove that the stream is empty.
 const FIRST_TIMEOUT: Duration = Duration::from_secs(5);
 /// The last chunk of a busy stream grows while it is read. Stop reading after this time; any end seen by then will do.
 const END_TIMEOUT: Duration = Duration::from_secs(10);
@@ -117,7 +117,8 @@ impl Broker {
     }
 }
 
-/// RabbitMQ 3.10 refuses to declare a stream that is lost or not up yet, 4.3 to read it: it closes the connection (INTERNAL_ERROR).
+/// Turns errors of a stream that is lost, or not up yet, into [`BrokerError::ArchiveDown`]. RabbitMQ 3.10 refuses to declare
+/// such a stream. RabbitMQ 4.3 refuses to read it and closes the connection (INTERNAL_ERROR).
 pub(super) fn not_served(error: BrokerError) -> BrokerError {
     match error {
         BrokerError::NotFound { reason, .. }
@@ -179,8 +180,8 @@ impl ArchiveReader {
         }
     }
 
-    /// The first message of this session, which began at `start`; nothing when there is none. Silence alone does not mean that:
-    /// it would pass a whole archive over.
+    /// The first message of this session, which began at `start`; nothing when there is none. Silence alone does not prove that
+    /// there is none: a replay would then skip a whole archive.
     async fn first(&mut self, start: ArchiveStart) -> Result<Option<Archived>, BrokerError> {
         let is_empty = self.session.depth(&self.queue).await?.ready == 0;
         match tokio::time::timeout(FIRST_TIMEOUT, self.next()).await {
@@ -198,7 +199,7 @@ impl ArchiveReader {
         self.next().now_or_never()
     }
 
-    /// Lets RabbitMQ send as many more as have come up to `tag`.
+    /// Acks up to `tag`, so that RabbitMQ sends as many messages more.
     ///
     /// # Errors
     /// [`BrokerError`] when the session has ended.

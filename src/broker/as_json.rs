@@ -1,4 +1,4 @@
-//! Headers as JSON, for people and for files.
+//! Converts headers to JSON, for people and for files.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;

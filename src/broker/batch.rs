@@ -1,12 +1,12 @@
-//! A batch on its way to RabbitMQ: what is still to be published, how much of it at once, and what cannot be. Pure.
+//! A batch that is being published: which messages go next, which came back, which are too large. Pure.
 
 use super::Outgoing;
 
-/// Messages and bytes that wait for their confirms at once: bounds memory, and RabbitMQ gains nothing from more.
+/// Messages and bytes that wait for their confirms at once. This bounds memory, and more does not make RabbitMQ faster.
 const WINDOW_MESSAGES: usize = 1024;
 const WINDOW_BYTES: usize = 8 * 1024 * 1024;
 
-/// A message that RabbitMQ does not take, however often it is published.
+/// A message that is larger than RabbitMQ takes. A retry cannot help.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "message '{}' of {} bytes is larger than RabbitMQ takes: {reason}; raise max_message_size in rabbitmq.conf",
@@ -17,23 +17,23 @@ pub struct TooLarge<'a> {
     pub reason: String,
 }
 
-/// What is left to do of a batch.
-pub(super) struct Batch<'a> {
-    /// What this pass publishes, in order.
+/// The messages of a batch that are not confirmed yet, in passes over windows.
+pub(super) struct PublishBatch<'a> {
+    /// The messages of this pass, in order.
     messages: Vec<&'a Outgoing>,
-    /// How many of them have been through.
+    /// How many of them are settled.
     done: usize,
-    /// What came back: goes again with the next pass.
+    /// Messages that came back. The next pass publishes them again.
     failed: Vec<&'a Outgoing>,
     too_large: Vec<TooLarge<'a>>,
-    /// So many of the next go one by one, because one of them is too large and RabbitMQ does not say which.
+    /// So many of the next messages go one by one: one of them is too large, and RabbitMQ does not say which.
     singly: usize,
-    /// The last window was not stored whole, so the next one is a single message: a queue that refuses messages, or does not
-    /// confirm them, must not fill the queues beside it with repetitions.
+    /// The last window was not stored whole, so the next window is a single message. Otherwise, while one queue refuses messages,
+    /// the others would fill up with repetitions.
     is_careful: bool,
 }
 
-impl<'a> Batch<'a> {
+impl<'a> PublishBatch<'a> {
     pub(super) fn new(messages: &'a [Outgoing]) -> Self {
         Self {
             messages: messages.iter().collect(),
@@ -45,8 +45,7 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// What to publish next: no more than the window's limits allow, unless a single message does not fit them. Empty when the
-    /// pass is over.
+    /// The messages to publish next. They fit the window's limits, unless a single message does not. Empty when the pass is over.
     pub(super) fn window(&self) -> &[&'a Outgoing] {
         let rest = &self.messages[self.done..];
         let most = rest.len().min(if self.singly > 0 || self.is_careful { 1 } else { WINDOW_MESSAGES });
@@ -58,7 +57,7 @@ impl<'a> Batch<'a> {
         &rest[..fits.count().max(most.min(1))]
     }
 
-    /// The window is stored, but for what came back of it.
+    /// The window is stored, except for `failed`.
     pub(super) fn settle(&mut self, failed: Vec<&'a Outgoing>) {
         let settled = self.window().len();
         self.done += settled;
@@ -67,13 +66,13 @@ impl<'a> Batch<'a> {
         self.is_careful = is_refused_again;
         self.failed.extend(failed);
         if is_refused_again {
-            // The others would fare no better: they are left for the next pass.
+            // The other messages would be refused too: they are left for the next pass.
             self.failed.extend(self.messages.drain(self.done..));
         }
     }
 
-    /// RabbitMQ found something in the window too large, and none of the window is confirmed. What was alone in it is it; of
-    /// several, some may be stored, and no more than once more.
+    /// RabbitMQ found a message in the window too large, and has confirmed none of the window. If the window is a single
+    /// message, that one is too large. Of several, some may already be stored; each is published at most once more.
     pub(super) fn narrow(&mut self, reason: String) {
         match *self.window() {
             [message] => {
@@ -84,24 +83,24 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// The window is not confirmed, and not because of what is in it.
+    /// The window is not confirmed, for a reason that is not in its messages.
     pub(super) fn fail(&mut self) {
         self.is_careful = true;
     }
 
-    /// How many came back in this pass, and of how many.
+    /// How many messages came back in this pass, and how many the pass had.
     pub(super) fn failed(&self) -> (usize, usize) {
         (self.failed.len(), self.messages.len())
     }
 
-    /// Begins another pass, over what came back.
+    /// Begins another pass, over the messages that came back.
     pub(super) fn again(&mut self) {
         self.messages = std::mem::take(&mut self.failed);
         self.done = 0;
         self.is_careful = true;
     }
 
-    /// What RabbitMQ has not taken of a batch that is through.
+    /// The messages that RabbitMQ has not taken. Ends the batch.
     pub(super) fn into_too_large(self) -> Vec<TooLarge<'a>> {
         self.too_large
     }
@@ -119,7 +118,7 @@ mod tests {
     /// Publishes a batch to a RabbitMQ with this limit; gives the sizes of the windows, what it stored and what it refused.
     fn publish(messages: &[Outgoing], limit: usize) -> (Vec<usize>, Vec<usize>, Vec<usize>) {
         let (mut windows, mut stored) = (Vec::new(), Vec::new());
-        let mut batch = Batch::new(messages);
+        let mut batch = PublishBatch::new(messages);
         while !batch.window().is_empty() {
             let sizes: Vec<_> = batch.window().iter().map(|message| message.body.len()).collect();
             windows.push(sizes.len());
@@ -167,14 +166,15 @@ mod tests {
     #[test]
     fn what_came_back_goes_again_and_nothing_else() {
         let messages: Vec<_> = (0..1200).map(message).collect();
-        let mut batch = Batch::new(&messages);
+        let mut batch = PublishBatch::new(&messages);
         batch.settle(vec![&messages[7]]);
         batch.settle(vec![&messages[1100]]);
         assert!(batch.window().is_empty());
         assert_eq!(batch.failed(), (2, 1200));
         batch.again();
-        let sizes =
-            |batch: &Batch| batch.window().iter().map(|message| message.body.len()).collect::<Vec<_>>();
+        let sizes = |batch: &PublishBatch| {
+            batch.window().iter().map(|message| message.body.len()).collect::<Vec<_>>()
+        };
         assert_eq!(sizes(&batch), [7], "first one alone");
         batch.settle(Vec::new());
         assert_eq!(sizes(&batch), [1100]);
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn while_the_first_message_is_refused_again_the_others_are_not_published() {
         let messages: Vec<_> = (0..100).map(message).collect();
-        let mut batch = Batch::new(&messages);
+        let mut batch = PublishBatch::new(&messages);
         batch.settle(messages.iter().collect());
         for _ in 0..3 {
             batch.again();
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn a_window_that_was_not_confirmed_is_tried_with_one_message_before_the_rest_follows() {
         let messages: Vec<_> = (0..100).map(message).collect();
-        let mut batch = Batch::new(&messages);
+        let mut batch = PublishBatch::new(&messages);
         let lengths: Vec<_> = (0..3)
             .map(|_| {
                 let length = batch.window().len();

@@ -1,4 +1,4 @@
-//! Consuming with acks that follow the work.
+//! Consumes the load queue. The caller acks each delivery after its work is done.
 
 use futures_util::{FutureExt, StreamExt};
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
@@ -6,7 +6,7 @@ use lapin::types::{FieldTable, ShortString};
 use tokio_util::sync::CancellationToken;
 
 use super::session::{DELIVERY_TIMEOUT, Session, within};
-use super::{Broker, BrokerError, Envelope, Part, envelope};
+use super::{Broker, BrokerError, Envelope, Part, copies, envelope};
 
 /// A message from the load queue, not acked yet.
 pub struct Delivery {
@@ -14,8 +14,8 @@ pub struct Delivery {
     pub tag: u64,
     /// The bytes as published.
     pub body: Vec<u8>,
-    /// How often RabbitMQ has sent it before and got no ack, because a consumer or its connection died. A copy that was handed back
-    /// takes the count along.
+    /// Redeliveries: how often RabbitMQ has sent it before without an ack, because a consumer or its connection died. A copy
+    /// that was handed back keeps the count.
     pub deliveries_before: u32,
     /// The routing key it came with.
     pub routing_key: String,
@@ -81,7 +81,7 @@ impl From<lapin::message::Delivery> for Delivery {
 fn deliveries_before(delivery: &lapin::message::Delivery) -> u32 {
     let at_least = u32::from(delivery.redelivered);
     let of_this = envelope::count_in(&delivery.properties, envelope::DELIVERY_COUNT).max(at_least);
-    of_this.saturating_add(envelope::count_in(&delivery.properties, envelope::REDELIVERIES))
+    of_this.saturating_add(envelope::count_in(&delivery.properties, copies::REDELIVERIES))
 }
 
 impl Consumer {
@@ -152,8 +152,8 @@ impl Consumer {
         self.session.check("consume")
     }
 
-    /// Tells RabbitMQ to send no more; what has been sent can still be acked. What it sent before its answer has arrived before that
-    /// answer, and [`Self::next_arrived`] gives it.
+    /// Tells RabbitMQ to send no more. Deliveries that it sent before its answer have arrived: [`Self::next_arrived`] gives
+    /// them, and they can still be acked.
     ///
     /// # Errors
     /// [`BrokerError`] when RabbitMQ does not answer.

@@ -1,4 +1,4 @@
-//! RabbitMQ's own notes on a message that it delivered before, or dead-lettered.
+//! Reads RabbitMQ's own headers: how often it delivered a message, and where it dead-lettered it.
 
 use lapin::types::{AMQPValue, FieldTable};
 
@@ -12,7 +12,7 @@ impl Envelope {
     }
 
     /// The queues from which RabbitMQ dead-lettered the message, the last one first
-    /// (<https://www.rabbitmq.com/docs/dlx#effects>). Whoever may publish can make them up.
+    /// (<https://www.rabbitmq.com/docs/dlx#effects>). A publisher can forge them.
     pub fn died_in(&self) -> Vec<String> {
         let deaths = match header(&self.0, "x-death") {
             Some(AMQPValue::FieldArray(deaths)) => deaths.as_slice(),

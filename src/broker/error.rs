@@ -1,10 +1,10 @@
-//! What can go wrong between us and RabbitMQ, in the classes that callers tell apart.
+//! Errors of RabbitMQ, in the classes that callers tell apart.
 
 use std::time::Duration;
 
 use lapin::ErrorKind;
 
-/// The operation that makes what we use exist.
+/// The operation that declares queues and exchanges.
 pub(super) const DECLARE: &str = "declare queues and exchanges";
 
 /// A broker session that could not be opened or has ended.
@@ -19,10 +19,10 @@ pub enum BrokerError {
     /// RabbitMQ ended our consumer, because its queue was deleted or moved: subscribe again.
     #[error("consume from {queue}: cancelled by RabbitMQ (was the queue deleted?)")]
     Cancelled { queue: String },
-    /// RabbitMQ does not have it, or cannot reach where it is. It closes the channel with this answer.
+    /// RabbitMQ does not have the object, or cannot reach its node. It closes the channel with this answer.
     #[error("{operation}: {reason}")]
     NotFound { operation: &'static str, reason: String },
-    /// RabbitMQ answers, and has lost the archive stream, or does not have it up yet: after a start that takes some seconds.
+    /// RabbitMQ answers, but the archive stream is lost or not up yet. After a start of RabbitMQ that takes some seconds.
     #[error(
         "RabbitMQ does not serve the archive: {reason}; if this lasts, the stream is lost: replay archive --reset makes it anew"
     )]
@@ -48,16 +48,16 @@ pub enum BrokerError {
     /// A queue does not exist.
     #[error("{operation}: {reason}")]
     NoSuchQueue { operation: &'static str, reason: String },
-    /// Another connection has what we want for itself: it takes messages from the same queue (see `reader`).
+    /// Another connection takes messages from the same queue (see `reader`).
     #[error("{operation}: another program has them in hand, a dashboard or another replay: {reason}")]
     InUse { operation: &'static str, reason: String },
-    /// Something that we published is larger than RabbitMQ takes. It closes the channel, and nothing on it is confirmed.
+    /// A message is larger than RabbitMQ takes. RabbitMQ closes the channel and confirms nothing on it.
     #[error("publish: a message is too large: {reason}")]
     TooLarge { reason: String },
 }
 
 impl BrokerError {
-    /// True for faults that only a person can mend; at start they end the program, later they are retried like the rest.
+    /// True for faults that only a person can mend. At the start they end the program; later they are retried like the others.
     pub fn waiting_cannot_help(&self) -> bool {
         matches!(
             self,

@@ -1,16 +1,15 @@
-//! Publishing to what the pipeline can do without, such as the archive: one attempt, bounded in time.
+//! Publishes to an extra, such as the archive: one attempt, bounded in time.
 
 use std::time::Duration;
 
-use super::batch::Batch;
+use super::batch::PublishBatch;
 use super::session::Session;
 use super::{Broker, BrokerError, Outgoing, Part, TooLarge, window};
 
 /// How long one attempt may take, from connecting to the last confirm of a window.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Publishes with confirms over a connection of its own. Unlike [`super::Publisher`] it does not repeat an attempt that failed:
-/// its owner decides.
+/// Publishes with confirms over a connection of its own. Unlike [`super::Publisher`], it does not retry: its owner decides.
 pub struct ExtraPublisher {
     broker: Broker,
     /// Declared when a session is opened.
@@ -34,7 +33,7 @@ impl ExtraPublisher {
     /// # Errors
     /// [`BrokerError`] when RabbitMQ does not take them, or not within 5 s a window. The next attempt opens another session.
     pub async fn publish<'a>(&mut self, messages: &'a [Outgoing]) -> Result<Vec<TooLarge<'a>>, BrokerError> {
-        let mut batch = Batch::new(messages);
+        let mut batch = PublishBatch::new(messages);
         loop {
             let attempt = tokio::time::timeout(ATTEMPT_TIMEOUT, self.publish_window(&mut batch));
             let timeout = BrokerError::Timeout { operation: "publish", after: ATTEMPT_TIMEOUT };
@@ -48,7 +47,7 @@ impl ExtraPublisher {
     }
 
     /// False when there was nothing left to publish. Keeps the session only after a success.
-    async fn publish_window(&mut self, batch: &mut Batch<'_>) -> Result<bool, BrokerError> {
+    async fn publish_window(&mut self, batch: &mut PublishBatch<'_>) -> Result<bool, BrokerError> {
         let mut session = match self.session.take() {
             Some(session) if session.connection.status().connected() => session,
             _ => window::open(&self.broker, self.parts).await?,

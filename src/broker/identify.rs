@@ -1,4 +1,4 @@
-//! What answers at RabbitMQ's address, asked only after a failure that leaves it in doubt: lapin does not tell, it waits.
+//! Finds out which server answers at RabbitMQ's address, after an error that leaves this in doubt. lapin does not say; it waits.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use crate::terminal::Escaped;
 const PROTOCOL_HEADER: &[u8] = b"AMQP\x00\x00\x09\x01";
 /// How a frame of the method class begins, on channel 0.
 const METHOD_FRAME: &[u8] = &[1, 0, 0];
-/// What servers of line protocols answer, if only with a complaint: Redis would wait for ever for the end of a line that
-/// holds a NUL, and a web server for the end of any.
+/// Makes a server of a line protocol answer, if only with an error. To AMQP's header, Redis and web servers do not answer: they
+/// wait for the end of the line.
 const PING: &[u8] = b"PING\r\n\r\n";
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -46,12 +46,12 @@ pub(super) async fn explain(error: BrokerError, uri: &AMQPUri) -> BrokerError {
 async fn greeting(uri: &AMQPUri) -> Option<Vec<u8>> {
     match answer_to(PROTOCOL_HEADER, uri).await {
         Some(greeting) => Some(greeting),
-        // Silent, but is it so to everyone? Not a word about one that hangs, and none about a RabbitMQ that does.
+        // No AMQP greeting. Try a line protocol, to tell another server from one that hangs.
         None => answer_to(PING, uri).await.filter(|greeting| !greeting.starts_with(b"AMQP")),
     }
 }
 
-/// What the server says first to `said`, if it says anything soon.
+/// The server's first bytes after `said`, if any come soon.
 async fn answer_to(said: &[u8], uri: &AMQPUri) -> Option<Vec<u8>> {
     let asking = async {
         let mut stream = TcpStream::connect((uri.authority.host.as_str(), uri.authority.port)).await?;

@@ -1,8 +1,8 @@
-//! The queue that holds one message: the fetcher's memory. It has a single active consumer, so the fetcher that holds the
-//! message is the one that polls, and any other waits (<https://www.rabbitmq.com/docs/consumers#single-active-consumer>).
+//! The queue with one message: the fetcher's memory. It has a single active consumer: the fetcher that holds the message polls,
+//! and any other waits (<https://www.rabbitmq.com/docs/consumers#single-active-consumer>).
 //!
-//! To save means: publish the new memory with a confirm, receive it, and ack the old one. At no moment is there none. A fetcher
-//! that dies in between leaves two messages, and the next one takes the newer.
+//! Saving publishes the new memory with a confirm, receives it, and acks the old one. So the queue is never empty. A fetcher that
+//! dies in between leaves two messages, and the next fetcher takes the newer one.
 
 use std::time::Duration;
 
@@ -59,13 +59,13 @@ async fn publish(broker: &Broker, session: &Session, body: &[u8]) -> Result<(), 
         envelope: Envelope::json(broker.program),
     };
     let lost = |reason: &str| BrokerError::Lost { operation: OPERATION, reason: reason.into() };
-    match tokio::time::timeout(RETURN_TIMEOUT, window::publish(session, broker, &[&message])).await {
-        Ok(Ok(failed)) if failed.is_empty() => Ok(()),
-        Ok(Ok(_)) => Err(lost("it was returned or refused")),
-        Ok(Err(error)) => Err(error),
-        Err(_) if session.connection.status().blocked() => Err(lost(BLOCKED)),
-        Err(_) => Err(BrokerError::Timeout { operation: OPERATION, after: RETURN_TIMEOUT }),
-    }
+    let failed =
+        match tokio::time::timeout(RETURN_TIMEOUT, window::publish(session, broker, &[&message])).await {
+            Ok(confirmed) => confirmed?,
+            Err(_) if session.connection.status().blocked() => return Err(lost(BLOCKED)),
+            Err(_) => return Err(BrokerError::Timeout { operation: OPERATION, after: RETURN_TIMEOUT }),
+        };
+    if failed.is_empty() { Ok(()) } else { Err(lost("it was returned or refused")) }
 }
 
 impl MemoryQueue {
@@ -117,8 +117,8 @@ impl MemoryQueue {
         self.session.check("hold the fetcher's memory")
     }
 
-    /// Puts `body` in place of the memory in hand; false while RabbitMQ makes publishers wait. What was published then may be
-    /// stored later: it comes to its holder, and goes with the next save.
+    /// Replaces the memory in hand by `body`. False while RabbitMQ blocks publishers. A message published then may be stored
+    /// later: it is delivered to this session, and the next save acks it.
     ///
     /// # Errors
     /// [`BrokerError`] when RabbitMQ does not take it; the old one stays then.

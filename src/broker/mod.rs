@@ -1,19 +1,21 @@
-//! RabbitMQ: what we declare there, how we publish with confirms, how we consume and ack. The only module that names
-//! `lapin`.
+//! RabbitMQ: declares queues and exchanges, publishes with confirms, consumes and acks. The only module that names `lapin`.
 //!
-//! A session (connection and channel) is never repaired: on any error its owner drops it whole, waits, and builds a
-//! new one. lapin's own recovery stays off, because it can leave a dead consumer behind that looks alive. Consuming and
-//! publishing use connections of their own, because RabbitMQ blocks a publishing connection under memory pressure, and acks
-//! on it would be stuck too.
+//! A session (connection and channel) is never repaired. On any error its owner drops it, waits, and opens a new one. lapin's own
+//! recovery stays off, because it can leave a dead consumer that looks alive.
+//!
+//! Consuming and publishing use separate connections: under memory pressure RabbitMQ blocks a publishing connection, and acks
+//! on it would be blocked too.
 
 mod archive;
 mod as_json;
 mod batch;
 mod consumer;
+mod copies;
 mod deaths;
 mod envelope;
 mod error;
 mod extra;
+mod failure;
 mod identify;
 mod memory;
 mod names;
@@ -32,12 +34,13 @@ mod wire;
 pub use archive::{ArchiveReader, ArchiveStart, Archived};
 pub use batch::TooLarge;
 pub use consumer::{Consumer, Delivery};
-pub use envelope::{Envelope, Failure};
+pub use envelope::Envelope;
 pub use error::BrokerError;
 pub use extra::ExtraPublisher;
+pub use failure::Failure;
 pub use memory::MemoryQueue;
 pub use names::Names;
-pub use outgoing::{Outgoing, Route};
+pub use outgoing::{EventName, Outgoing, Route};
 pub use publisher::{PublishError, Publisher};
 pub use reader::{QueueReader, Taken};
 pub use status::{StatusListener, StatusSender};
@@ -46,13 +49,13 @@ pub use topology::{ARCHIVE_RETENTION, Part};
 
 use crate::config::{AmqpUrl, UsageError};
 
-/// RabbitMQ as one program sees it: where it is, and the names this program uses. Opens sessions.
+/// RabbitMQ for one program: its address and the names the program uses. Opens sessions.
 #[derive(Clone)]
 pub struct Broker {
     uri: session::Uri,
     address: String,
     names: Names,
-    /// What RabbitMQ's management shows as the connection's name, and messages carry as `app_id`.
+    /// The program's name: the first word of the connection's name, and the `app_id` of messages.
     program: &'static str,
 }
 
@@ -82,7 +85,7 @@ impl Broker {
         &self.names
     }
 
-    /// What messages published by this program carry as `app_id`.
+    /// The `app_id` of messages that this program publishes.
     pub fn program(&self) -> &'static str {
         self.program
     }

@@ -42,7 +42,7 @@ impl Names {
         &self.load
     }
 
-    /// The queue where what failed for the `attempts`-th time waits, and its delay in seconds.
+    /// The retry queue of a message that has failed `attempts` times, and its delay in seconds.
     pub fn retry(&self, attempts: u32) -> (String, u32) {
         let tier = (attempts.max(1) as usize - 1).min(RETRY_DELAYS_S.len() - 1);
         let delay_s = RETRY_DELAYS_S[tier];
@@ -54,13 +54,13 @@ impl Names {
         RETRY_DELAYS_S.iter().map(|delay_s| (format!("{}.retry.{delay_s}s", self.load), *delay_s))
     }
 
-    /// The queue of what needs a person.
+    /// The queue of dead letters: messages that someone must look at.
     pub fn dead(&self) -> String {
         format!("{}.dead", self.load)
     }
 
-    /// The fanout exchange in front of the load queue alone. What is published through it keeps its routing key, which a publish
-    /// straight to the queue would replace by the queue's name.
+    /// The fanout exchange of this load queue alone. A message published through it keeps its routing key. A publish to the queue
+    /// itself would replace the routing key by the queue's name.
     pub fn replay(&self) -> String {
         format!("{}.replay", self.load)
     }
@@ -70,12 +70,12 @@ impl Names {
         format!("{}.archive", self.namespace)
     }
 
-    /// The queue of records of what polling missed.
+    /// The queue of gap records.
     pub fn gaps(&self) -> String {
         format!("{}.gaps", self.namespace)
     }
 
-    /// The alternate exchange, and the queue behind it, of what no binding wanted.
+    /// The alternate exchange, and the queue behind it, of messages that no binding matched.
     pub fn unrouted(&self) -> String {
         format!("{}.unrouted", self.namespace)
     }
@@ -85,7 +85,7 @@ impl Names {
         format!("{}.fetcher", self.namespace)
     }
 
-    /// The fanout exchange on which programs tell about themselves.
+    /// The fanout exchange of statuses.
     pub fn status(&self) -> String {
         format!("{}.status", self.namespace)
     }

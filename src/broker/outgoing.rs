@@ -1,8 +1,10 @@
-//! A message to publish, and where it goes.
+//! A message to publish, and its route.
 
 use std::borrow::Cow;
 
-use super::{Envelope, Names};
+use chrono::{DateTime, Utc};
+
+use super::{Broker, Envelope, Names};
 
 /// AMQP's limit for routing keys, in bytes.
 const SHORT_STRING_BYTES_MAX: usize = 255;
@@ -16,6 +18,14 @@ pub struct Outgoing {
     pub body: Vec<u8>,
     /// Properties and headers.
     pub envelope: Envelope,
+}
+
+/// The properties that an event gives its message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventName {
+    pub id: String,
+    pub kind: String,
+    pub created: DateTime<Utc>,
 }
 
 /// Where a message goes.
@@ -36,6 +46,26 @@ pub enum Route {
 }
 
 impl Outgoing {
+    /// The message of an event from GitHub. `body` is exactly as it came. `route` makes the route from the event's type.
+    ///
+    /// Without a `name`, the body is not an event: it is published too, as [`Route::KIND_OTHER`], and becomes a dead letter.
+    pub fn event(
+        broker: &Broker,
+        route: impl FnOnce(String) -> Route,
+        name: Option<EventName>,
+        body: Vec<u8>,
+    ) -> Self {
+        let envelope = Envelope::json(broker.program());
+        let (kind, envelope) = match name {
+            Some(EventName { id, kind, created }) => {
+                let envelope = envelope.of_event(&id, &kind, created);
+                (kind, envelope)
+            }
+            None => (Route::KIND_OTHER.to_owned(), envelope),
+        };
+        Self { route: route(kind), body, envelope }
+    }
+
     /// The copy for the archive stream: the same bytes and properties. The property `type` says there what the routing key says
     /// elsewhere.
     #[must_use]

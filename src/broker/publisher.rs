@@ -1,4 +1,4 @@
-//! Publishing that counts only when confirmed, however long it takes.
+//! Publishes with confirms, and retries until every message is confirmed.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::batch::{Batch, TooLarge};
+use super::batch::{PublishBatch, TooLarge};
 use super::session::Session;
 use super::{Broker, BrokerError, Outgoing, Part, topology, window};
 use crate::health::{Dependency, Health};
 use crate::retry::{Backoff, Interrupted};
 
-/// How long a confirm may take while RabbitMQ is not blocking us. Quorum queues flush to disk before they confirm.
+/// How long a confirm may take while RabbitMQ does not block this connection. Quorum queues flush to disk before they confirm.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a publish in flight may take to end once the program is told to stop.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -29,9 +29,20 @@ pub enum PublishError {
     /// The program is to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
-    /// The first session could not be opened for a reason that waiting does not mend.
+    /// The first session could not be opened, for a reason that waiting cannot change.
     #[error(transparent)]
     Hopeless(BrokerError),
+}
+
+/// Why an attempt to publish ended before its last confirm.
+#[derive(Debug, thiserror::Error)]
+enum AttemptError {
+    /// The program is to stop.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+    /// The session could not be opened, or has ended, or RabbitMQ refused something.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
 }
 
 /// Publishes with confirms over a connection of its own, which it opens when needed and rebuilds whenever it breaks.
@@ -43,16 +54,16 @@ pub struct Publisher {
     dependency: Dependency,
     /// Said with every fault.
     remedy: &'static str,
-    /// A session was open once: from then on no fault is final, because the settings are known to be good.
+    /// A session was open once. From then on no fault is final, because the settings are known to be good.
     was_open: bool,
-    /// When the archive's binding was last taken away.
+    /// When the archive's binding was last removed.
     unbound: Instant,
 }
 
 impl Broker {
     /// A publisher to `parts` that is not connected yet.
     ///
-    /// With `eager`, the program is not ready until the publisher is; without, only trouble in use makes it not ready.
+    /// With `eager`, the program is not ready until the publisher is connected. Without, only an error in use makes it not ready.
     pub fn publisher(&self, parts: &'static [Part], health: &Health, eager: bool) -> Publisher {
         let dependency = health.dependency(format!("RabbitMQ at {} (publishing)", self.address));
         if !eager {
@@ -96,8 +107,8 @@ impl Publisher {
         self.publish_all(&[], shutdown).await.map(drop)
     }
 
-    /// Looks whether the load queue exists, and declares it again if it is gone. Events that are published meanwhile end with the
-    /// unrouted messages, or only in the other load queues. Gives whether it existed, as far as RabbitMQ could tell.
+    /// Declares the load queue again if it is gone. Without it, events become unrouted, or go to the other load queues only. False if
+    /// RabbitMQ said that the queue did not exist.
     ///
     /// # Errors
     /// As [`Self::publish_all`].
@@ -122,7 +133,7 @@ impl Publisher {
         Ok(existed)
     }
 
-    /// Takes away the archive's binding that a program of an older version makes at each of its connections.
+    /// Removes the archive's binding, which programs of an older version make at each of their connections.
     async fn unbind_archive_again(&mut self) {
         if self.unbound.elapsed() < UNBIND_EVERY {
             return;
@@ -135,11 +146,11 @@ impl Publisher {
         }
     }
 
-    /// Publishes `messages` and returns when RabbitMQ has confirmed every one of them and returned none, but for those given
-    /// back: RabbitMQ finds them too large. What becomes of these is for the caller to decide.
+    /// Publishes `messages` and returns when RabbitMQ has confirmed them all. Gives the messages that RabbitMQ finds too large;
+    /// the caller decides about those.
     ///
-    /// Whatever happens in between (the connection breaks, RabbitMQ blocks, a queue is missing), what is not surely
-    /// stored is published again, so a message may be stored twice.
+    /// If the connection breaks, RabbitMQ blocks, or a queue is missing, messages without a confirm are published again. So a
+    /// message may be stored twice.
     ///
     /// # Errors
     /// [`PublishError`] when the program is to stop, or when the very first session is refused for good.
@@ -148,10 +159,10 @@ impl Publisher {
         messages: &'a [Outgoing],
         shutdown: &CancellationToken,
     ) -> Result<Vec<TooLarge<'a>>, PublishError> {
-        let mut batch = Batch::new(messages);
+        let mut batch = PublishBatch::new(messages);
         let mut backoff = Backoff::for_server();
         loop {
-            match self.attempt(&mut batch, shutdown).await? {
+            match self.attempt(&mut batch, shutdown).await {
                 Ok(()) => {
                     let (failed, all) = batch.failed();
                     if failed == 0 {
@@ -163,16 +174,17 @@ impl Publisher {
                     ));
                     batch.again();
                 }
-                Err(BrokerError::TooLarge { reason }) => {
-                    // RabbitMQ has closed the channel, and is well. This ends: each time there is less to try.
+                Err(AttemptError::Interrupted(interrupted)) => return Err(interrupted.into()),
+                Err(AttemptError::Broker(BrokerError::TooLarge { reason })) => {
+                    // RabbitMQ has closed the channel, and is well. The loop ends: each time fewer messages are left.
                     batch.narrow(reason);
                     self.session = None;
                     continue;
                 }
-                Err(error) if error.waiting_cannot_help() && !self.was_open => {
+                Err(AttemptError::Broker(error)) if error.waiting_cannot_help() && !self.was_open => {
                     return Err(PublishError::Hopeless(error));
                 }
-                Err(error) => {
+                Err(AttemptError::Broker(error)) => {
                     batch.fail();
                     self.away(error);
                 }
@@ -194,43 +206,37 @@ impl Publisher {
         }
     }
 
-    /// Publishes what is left of a pass over the batch, window by window, on one session.
+    /// Publishes the rest of a pass over the batch, window by window, on one session.
     async fn attempt(
         &mut self,
-        batch: &mut Batch<'_>,
+        batch: &mut PublishBatch<'_>,
         shutdown: &CancellationToken,
-    ) -> Result<Result<(), BrokerError>, Interrupted> {
+    ) -> Result<(), AttemptError> {
         let session = match self.session.take() {
             Some(session) if session.connection.status().connected() => session,
-            _ => match tokio::select! {
-                opened = window::open(&self.broker, self.parts) => opened,
-                () = shutdown.cancelled() => return Err(Interrupted),
-            } {
-                Ok(session) => session,
-                Err(error) => return Ok(Err(error)),
+            _ => tokio::select! {
+                opened = window::open(&self.broker, self.parts) => opened?,
+                () = shutdown.cancelled() => return Err(Interrupted.into()),
             },
         };
         self.was_open = true;
         let session = self.session.insert(session);
         while !batch.window().is_empty() {
             let publishing = window::publish(session, &self.broker, batch.window());
-            match patiently(session, &self.dependency, shutdown, publishing).await? {
-                Ok(failed) => batch.settle(failed),
-                Err(error) => return Ok(Err(error)),
-            }
+            batch.settle(wait_for_confirms(session, &self.dependency, shutdown, publishing).await?);
         }
-        Ok(Ok(()))
+        Ok(())
     }
 }
 
-/// Waits for `publishing` at most [`CONFIRM_TIMEOUT`], but without limit while RabbitMQ says that it blocks us: giving up
-/// then would only publish everything again.
-async fn patiently<T>(
+/// Waits for `publishing`, at most [`CONFIRM_TIMEOUT`]. While RabbitMQ blocks this connection there is no limit: a retry would
+/// only publish everything again.
+async fn wait_for_confirms<T>(
     session: &Session,
     dependency: &Dependency,
     shutdown: &CancellationToken,
     publishing: impl Future<Output = Result<T, BrokerError>>,
-) -> Result<Result<T, BrokerError>, Interrupted> {
+) -> Result<T, AttemptError> {
     tokio::pin!(publishing);
     let stopped = async {
         shutdown.cancelled().await;
@@ -242,8 +248,8 @@ async fn patiently<T>(
     look.tick().await;
     loop {
         tokio::select! {
-            result = &mut publishing => return Ok(result),
-            () = &mut stopped => return Err(Interrupted),
+            result = &mut publishing => return Ok(result?),
+            () = &mut stopped => return Err(Interrupted.into()),
             _ = look.tick() => {}
         }
         if session.connection.status().blocked() {
@@ -253,10 +259,8 @@ async fn patiently<T>(
         }
         waited += look.period();
         if waited >= CONFIRM_TIMEOUT {
-            return Ok(Err(BrokerError::Timeout {
-                operation: "wait for publisher confirms",
-                after: CONFIRM_TIMEOUT,
-            }));
+            let operation = "wait for publisher confirms";
+            return Err(BrokerError::Timeout { operation, after: CONFIRM_TIMEOUT }.into());
         }
     }
 }

@@ -1,9 +1,8 @@
-//! Taking messages from one queue, some at a time: what is not acked stands in the queue again afterwards. A consumer that is
-//! cancelled when it has its messages is many times faster than `basic.get`, for each of which a quorum queue writes to its log.
+//! Takes messages from one queue, some at a time. Messages that are not acked go back to the queue. The reader consumes and
+//! cancels: this is many times faster than `basic.get`, because a quorum queue writes to its log for every get.
 //!
-//! AMQP does not tell how many messages others have in hand: to whoever looks meanwhile, the queue is empty. So our programs do not
-//! do this at the same time. Whoever reads a queue first declares an exclusive queue beside it, which RabbitMQ gives to one
-//! connection at a time and deletes when that connection ends.
+//! AMQP does not show messages that another connection has in hand: for everyone else the queue is empty. So only one program
+//! reads a queue at a time. It first declares an exclusive queue as a lock, which RabbitMQ deletes when the connection ends.
 
 use std::time::Duration;
 
@@ -18,11 +17,12 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use super::session::{DELIVERY_TIMEOUT, Session, within};
 use super::{Broker, BrokerError, Envelope};
 
-/// Messages that are on their way to us at once: few until it is known how large they are.
+/// The prefetch: few messages until it is known how large they are.
 const AT_ONCE: std::ops::RangeInclusive<usize> = 16..=256;
-/// Bytes that are on their way to us at once, if all messages are as large as the largest so far.
+/// Bytes in one prefetch, if all messages are as large as the largest so far.
 const BYTES_AT_ONCE: usize = 8 * 1024 * 1024;
-/// Acks that RabbitMQ may have to pass on to the queue at once. Beyond 32 a channel keeps them back, and loses them when it is closed.
+/// Acks that RabbitMQ may have to pass on to the queue at once. Beyond 32 a channel keeps them back, and loses them when it is
+/// closed.
 const ACKS_AT_ONCE: usize = 24;
 /// A message that is ready comes within this time, unless a program that is not ours has taken it.
 const QUIET: Duration = Duration::from_secs(5);
@@ -194,8 +194,8 @@ impl QueueReader {
         Ok(())
     }
 
-    /// Puts all that is in hand back and ends the session. RabbitMQ counts that as a delivery of each, before 4.3; a session that only
-    /// ended would count there, too (<https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling>).
+    /// Puts all that is in hand back and ends the session. RabbitMQ counts that as a delivery of each, before 4.3; a session
+    /// that only ended would count there, too (<https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling>).
     pub async fn close(self) {
         if let Err(error) = self.give_back().await {
             // The end of the connection gives them back as well.

@@ -1,4 +1,4 @@
-//! Deleting the archive stream and declaring it anew.
+//! Deletes the archive stream and declares it anew.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Opening a connection and a channel, each step bounded in time.
+//! Opens a connection with a channel. Each step has a timeout.
 
 use std::future::Future;
 use std::time::Duration;
@@ -15,16 +15,16 @@ use super::topology::Declared;
 use super::{Broker, Depth, Part, identify, topology, wire};
 use crate::config::{AmqpUrl, UsageError};
 
-/// How long a single answer from RabbitMQ may take. lapin itself waits for ever.
+/// How long a single answer from RabbitMQ may take. lapin itself has no timeout.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// The same for what comes behind or with a delivery: RabbitMQ needs 5 s and more for a single message whose headers fill a frame
-/// with tables in tables.
+/// The same for answers that come with or after a delivery. For one message whose headers fill a frame with nested tables,
+/// RabbitMQ needs more than 5 s.
 pub(super) const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Declaring a dozen quorum queues on a fresh node takes a second or two; a busy machine needs more.
 const DECLARE_TIMEOUT: Duration = Duration::from_secs(30);
-/// A silent connection is given up after twice this.
+/// After twice this time of silence the connection is dropped.
 const HEARTBEAT_S: u16 = 10;
-/// What a URL's `heartbeat` is brought to: without one, a dead peer is never noticed.
+/// Limits of the URL's `heartbeat`. Without a heartbeat, a dead peer is never noticed.
 const HEARTBEAT_RANGE_S: std::ops::RangeInclusive<u16> = 5..=60;
 
 /// A parsed URL. Not `Debug`: lapin's would print the password.
@@ -50,7 +50,7 @@ impl Uri {
     }
 }
 
-/// A connection with one channel, on which what its owner needs is declared.
+/// A connection with one channel, on which the parts that its owner needs are declared.
 pub(super) struct Session {
     pub(super) connection: Connection,
     pub(super) channel: Channel,
@@ -86,7 +86,7 @@ impl Session {
         if alive { Ok(()) } else { Err(lost()) }
     }
 
-    /// Replaces a channel that RabbitMQ has closed, or that waits for an answer that does not come.
+    /// Replaces a channel that RabbitMQ has closed, or that gets no answer.
     pub(super) async fn renew_channel(&mut self) -> Result<(), BrokerError> {
         self.channel = within("open a channel", self.connection.create_channel()).await?;
         Ok(())
@@ -130,7 +130,7 @@ impl Session {
         Ok(found.is_none())
     }
 
-    /// Says goodbye, if RabbitMQ answers in time; a blocked one does not, and dropping the connection has to do.
+    /// Closes the connection, if RabbitMQ answers in time. A blocked RabbitMQ does not answer; then the connection is dropped.
     pub(super) async fn close(self) {
         let goodbye = self.connection.close(200, "done".into());
         if let Ok(Err(error)) = tokio::time::timeout(Duration::from_secs(2), goodbye).await {

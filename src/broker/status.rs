@@ -1,4 +1,4 @@
-//! The status exchange: programs tell about themselves, whoever wants to know listens. Nothing of it is kept or confirmed.
+//! The status exchange: programs publish their status, dashboards listen. Nothing is stored or confirmed.
 
 use futures_util::StreamExt as _;
 use lapin::BasicProperties;
@@ -10,9 +10,9 @@ use super::{Broker, BrokerError, Part};
 
 /// `delivery_mode` of messages that do not survive a restart of RabbitMQ.
 const TRANSIENT: u8 = 1;
-/// What waits for a listener that is behind: then the oldest go first, each is outdated by the next.
+/// Messages that may wait for a slow listener. Beyond this the oldest are dropped: a newer status replaces them.
 const WAITING_MAX: i64 = 1000;
-/// Larger ones are no status of ours.
+/// Larger messages are not a status of ours.
 const BODY_BYTES_MAX: usize = 256 * 1024;
 
 /// Publishes statuses over a connection of its own, opened when needed and dropped when it breaks.
@@ -21,7 +21,7 @@ pub struct StatusSender {
     session: Option<Session>,
 }
 
-/// Receives what every program tells.
+/// Receives the status of every program.
 pub struct StatusListener {
     session: Session,
     deliveries: lapin::Consumer,
@@ -66,12 +66,12 @@ impl Broker {
 }
 
 impl StatusSender {
-    /// The program that this is of.
+    /// The name of this program.
     pub fn program(&self) -> &'static str {
         self.broker.program
     }
 
-    /// Tells `body`, without a confirm: the next one says it all again.
+    /// Publishes a status, without a confirm: the next one replaces it.
     ///
     /// # Errors
     /// [`BrokerError`] when it could not be sent in time; the session is dropped then.
@@ -100,7 +100,7 @@ impl StatusSender {
         Err(BrokerError::Lost { operation: "tell status", reason: "the connection has ended".into() })
     }
 
-    /// Says goodbye.
+    /// Ends the session.
     pub async fn close(self) {
         if let Some(session) = self.session {
             session.close().await;
@@ -109,7 +109,7 @@ impl StatusSender {
 }
 
 impl StatusListener {
-    /// What a program tells next, whenever it does. Safe to drop while waiting.
+    /// The next status of any program. Safe to drop while waiting.
     ///
     /// # Errors
     /// [`BrokerError`] when the session has ended.

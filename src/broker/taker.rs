@@ -1,12 +1,12 @@
-//! Looking at queues: what they hold, whether they exist. Nothing is declared.
+//! Looks at queues: how many messages they hold, and whether they exist. Declares nothing.
 
 use super::session::Session;
 use super::{Broker, BrokerError};
 
-/// What a queue holds.
+/// How many messages and consumers a queue has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Depth {
-    /// Messages that nobody has in hand.
+    /// Messages that are not delivered to any consumer.
     pub ready: u32,
     pub consumers: u32,
 }
@@ -33,7 +33,7 @@ impl Taker {
         self.0.depth(queue).await
     }
 
-    /// Opens a new channel on the same connection: RabbitMQ closes the channel of whoever asks for a queue that it does not have.
+    /// Opens a new channel on the same connection. RabbitMQ closes a channel that asks for a queue which does not exist.
     ///
     /// # Errors
     /// [`BrokerError`] when the connection has ended, or RabbitMQ does not answer.

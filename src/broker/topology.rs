@@ -1,5 +1,5 @@
-//! What exists in RabbitMQ, in parts. Each session declares the parts that it needs and nothing else, so that a part that is
-//! broken stops only those who need it. Whoever declares a part declares it identically.
+//! Declares queues and exchanges, in parts. Each session declares only the parts that it needs, so that a broken part stops
+//! only the programs that need it. Every program declares a part identically.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::{BrokerError, Names};
 /// How often RabbitMQ may redeliver a message from the load queue before it dead-letters it on its own. Every crash of a
 /// loader counts for all messages it held, so this is high: real failures are counted in `x-etl-attempts`.
 const DELIVERY_LIMIT: i64 = 100;
-/// For queues that are only looked into and taken from by hand: never drop. RabbitMQ 4 would at 20.
+/// For queues that people look into: looking counts as a delivery, and must not drop messages. RabbitMQ 4's default is 20.
 const DELIVERY_LIMIT_NONE: i64 = 1_000_000_000;
 
 /// How long the archive keeps events, and how many bytes at most, in segments of this size (the unit of deletion).
@@ -34,7 +34,7 @@ pub enum Part {
     Replay,
     /// The stream of all published events.
     Archive,
-    /// The queue of records of what polling missed.
+    /// The queue of gap records.
     Gaps,
     /// The queue that holds the fetcher's memory and decides which fetcher polls.
     Memory,
@@ -128,7 +128,7 @@ impl Declaring<'_> {
         unbind_archive(self.connection, self.names).await
     }
 
-    /// Its alternate exchange may be declared later, by whoever publishes.
+    /// Declares the exchange of events. Its alternate exchange may be declared later, by a publisher.
     async fn events_exchange(&self) -> Result<(), BrokerError> {
         let alternate = arguments([("alternate-exchange", text(&self.names.unrouted()))]);
         self.exchange(self.names.exchange(), ExchangeKind::Topic, alternate).await
@@ -151,8 +151,8 @@ impl Declaring<'_> {
         self.bind(names.load(), names.exchange(), "#").await
     }
 
-    /// A queue of messages that stay until somebody takes them. Looking at them counts as a delivery, and an operator's policy
-    /// may set a lower limit for those: then they move to the queue of unrouted messages and are not dropped.
+    /// A queue of messages that stay until somebody takes them. Looking at them counts as a delivery. If an operator's policy
+    /// sets a lower limit, they move to the queue of unrouted messages and are not dropped.
     async fn kept(&mut self, name: &str) -> Result<(), BrokerError> {
         let mut arguments = dead_lettering_to(&self.names.unrouted());
         arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DELIVERY_LIMIT_NONE));

@@ -1,4 +1,4 @@
-//! The span of a publish, and its place in a trace on every message.
+//! Begins the span of a publish and writes its `traceparent` into every message.
 
 use super::{Broker, Outgoing};
 use crate::telemetry::traces::{self, Kind, Span, TraceParent};

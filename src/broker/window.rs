@@ -1,4 +1,4 @@
-//! One window of messages on its way: published together, settled when all of its confirms are there.
+//! Publishes one window of messages, and waits for all of its confirms.
 
 use std::collections::HashSet;
 

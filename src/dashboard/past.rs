@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::workers::Totals;
+use crate::status::Totals;
 
 /// Instances that may come back. Beyond this many, the one that fell silent first is only a part of the sum.
 const INSTANCES_MAX: usize = 1000;

@@ -1,7 +1,6 @@
 //! The programs that tell about themselves. Pure.
 
 use std::collections::BTreeMap;
-use std::ops::AddAssign;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -10,7 +9,7 @@ use serde::Serialize;
 use super::history::{History, Progress, Step};
 use super::moment::Moment;
 use super::past::Past;
-use crate::status::{FetcherStatus, LoaderStatus, Status, TYPES_MAX};
+use crate::status::{FetcherStatus, LoaderStatus, Status, TYPES_MAX, Totals};
 
 /// More are not remembered; whoever may publish to the exchange could invent any number.
 const WORKERS_MAX: usize = 200;
@@ -50,18 +49,10 @@ pub(super) struct Worker {
     rates: BTreeMap<&'static str, f64>,
 }
 
-/// Sums over all programs since they started.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Totals {
-    pub(super) loaded: u64,
-    pub(super) duplicates: u64,
-    pub(super) retried: u64,
-    pub(super) dead: u64,
-}
-
 /// What the programs together say.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Summary {
+    /// Sums over all programs since they started.
     pub(super) totals: Totals,
     pub(super) loaded_per_second: f64,
     pub(super) duplicates_per_second: f64,
@@ -115,7 +106,7 @@ impl Workers {
             now.since(silent_since) > FORGET_AFTER
         };
         for (instance, worker) in self.known.extract_if(.., |_, worker| is_forgotten(worker)) {
-            self.past.keep(&instance, Totals::of(&worker.status));
+            self.past.keep(&instance, totals_of(&worker.status));
         }
     }
 
@@ -146,7 +137,7 @@ impl Workers {
             Summary { totals: self.past.totals(), heard_at: self.heard_at(), ..Summary::default() };
         (summary.loaded_per_second, summary.duplicates_per_second) = self.history.rates();
         for worker in self.known.values() {
-            summary.totals += Totals::of(&worker.status);
+            summary.totals += totals_of(&worker.status);
         }
         let mut has_loader = false;
         for Worker { status, .. } in self.known.values().filter(|worker| self.is_at_work(worker)) {
@@ -187,24 +178,8 @@ fn is_young(status: &Status) -> bool {
     (TimeDelta::zero()..YOUNG).contains(&(status.sent_at - status.started_at))
 }
 
-impl Totals {
-    fn of(status: &Status) -> Self {
-        status.loader.as_ref().map_or_else(Self::default, |loader| Self {
-            loaded: loader.loaded,
-            duplicates: loader.duplicates,
-            retried: loader.retried,
-            dead: loader.dead,
-        })
-    }
-}
-
-impl AddAssign for Totals {
-    fn add_assign(&mut self, other: Self) {
-        self.loaded = self.loaded.saturating_add(other.loaded);
-        self.duplicates = self.duplicates.saturating_add(other.duplicates);
-        self.retried = self.retried.saturating_add(other.retried);
-        self.dead = self.dead.saturating_add(other.dead);
-    }
+fn totals_of(status: &Status) -> Totals {
+    status.loader.as_ref().map(|loader| loader.totals).unwrap_or_default()
 }
 
 impl Summary {
@@ -237,7 +212,11 @@ fn since(before: Option<&LoaderStatus>, now: &LoaderStatus) -> Progress {
         let known = before.and_then(|before| before.types.get(kind)).copied().unwrap_or(0);
         Some((kind.clone(), count.checked_sub(known).filter(|more| *more > 0)?))
     });
-    Progress { loaded: of(|l| l.loaded), duplicates: of(|l| l.duplicates), types: types.collect() }
+    Progress {
+        loaded: of(|l| l.totals.loaded),
+        duplicates: of(|l| l.totals.duplicates),
+        types: types.collect(),
+    }
 }
 
 fn rates(before: &Worker, now: &Status, heard: Moment) -> BTreeMap<&'static str, f64> {
@@ -249,6 +228,7 @@ fn rates(before: &Worker, now: &Status, heard: Moment) -> BTreeMap<&'static str,
     let rate = |before: u64, now: u64| (now.saturating_sub(before) as f64 / seconds * 100.0).round() / 100.0;
     let mut rates = BTreeMap::new();
     if let (Some(before), Some(now)) = (&before.loader, &now.loader) {
+        let (before, now) = (before.totals, now.totals);
         rates.insert("loaded_per_second", rate(before.loaded, now.loaded));
         rates.insert("duplicates_per_second", rate(before.duplicates, now.duplicates));
         rates.insert("retried_per_second", rate(before.retried, now.retried));

@@ -1,4 +1,4 @@
-//! Messages that wait for their destination, bounded in number and bytes. Pure.
+//! Messages that wait to be published to an extra, bounded in number and bytes. Pure.
 
 use std::collections::VecDeque;
 
@@ -10,7 +10,7 @@ use crate::lack::Lack;
 /// Bytes that may wait: some thousand events.
 const BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// What waits, and a record of what was dropped.
+/// The messages that wait, and a record of those that were dropped.
 pub(super) struct Backlog {
     waiting: VecDeque<Waiting>,
     bytes: usize,

@@ -1,7 +1,7 @@
-//! How many requests we may make, over all sources: GitHub counts them per token, or per address without one.
+//! The budget of requests over all sources: GitHub counts them per token, or per address without a token.
 //!
-//! Without a token GitHub takes 60 requests an hour, and three pages a minute would use them up in twenty minutes and leave us
-//! blind for forty. So what is left of the quota is spread over what is left of its hour.
+//! Without a token GitHub takes 60 requests an hour. Three pages a minute would use these up in twenty minutes, and nothing
+//! would be polled for the other forty. So the rest of the quota is spread over the rest of its hour.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -19,8 +19,8 @@ const RESET_MARGIN: Duration = Duration::from_secs(1);
 /// that its limits last.
 const LIMITED_WAIT_FIRST: Duration = Duration::from_secs(60);
 const LIMITED_WAIT_MAX: Duration = Duration::from_secs(3600);
-/// So many different sources that answered before, refused in a row, are taken for a limit of all. GitHub's secondary limit
-/// may answer 403 and nothing else, as a blocked repository does; then asking on would make it last.
+/// If so many different sources that answered before are refused in a row, this is taken for a limit of all requests. GitHub's
+/// secondary limit may answer a plain 403, as a blocked repository does. Further requests would prolong the limit.
 const REFUSED_IN_A_ROW_MAX: usize = 3;
 /// The same for sources that never answered, as long as no source has. They may just as well be refused for good.
 const REFUSED_AT_FIRST_MAX: usize = 10;
@@ -76,7 +76,7 @@ impl Budget {
         }
     }
 
-    /// A refused source is its own trouble. Several in a row that answered before are everyone's.
+    /// A single refused source concerns only that source. Several in a row that answered before close all.
     fn refuse(&mut self, source: &Source, now: Instant) {
         let was_good = self.good.remove(source);
         if (self.has_answered && !was_good) || self.refused.contains(source) {
@@ -94,13 +94,13 @@ impl Budget {
             self.close_until(now + LIMITED_WAIT_FIRST);
         }
         let refused: Vec<_> = self.refused.drain(..).map(|source| source.to_string()).collect();
-        let (refused, wait_s) = (refused.join(", "), self.closed_for(now).unwrap_or_default().as_secs());
+        let (refused, wait) = (refused.join(", "), self.closed_for(now).unwrap_or_default());
         tracing::warn!(
             refused,
-            wait_s,
+            wait_s = wait.as_secs(),
             "GitHub refused {refused}, one after the other: this is taken for a limit of all requests; no source is polled \
              for {}",
-            Rounded(Duration::from_secs(wait_s))
+            Rounded(wait)
         );
     }
 

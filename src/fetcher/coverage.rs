@@ -1,4 +1,4 @@
-//! How much of a feed we saw, and records of what we did not. Pure.
+//! The coverage of a feed, and its gaps. Pure.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::config::Source;
 use crate::gap::GapRecord;
 
-/// A stretch of a feed that polling missed: between two polls, or two requests of one, more happened than GitHub shows.
+/// A time of a feed that polling missed: between two polls, or two requests of a poll, more events came than GitHub shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Gap {
+pub(super) struct FeedGap {
     /// When the newest event known before was created.
     pub from: DateTime<Utc>,
     /// When the oldest event of the poll that found the gap was created; never before `from`.
@@ -17,7 +17,7 @@ pub(super) struct Gap {
     pub events_in_poll: usize,
 }
 
-impl Gap {
+impl FeedGap {
     /// Seconds of the feed that were missed.
     pub(super) fn seconds(&self) -> u64 {
         u64::try_from((self.to - self.from).num_seconds()).unwrap_or(0)
@@ -36,8 +36,8 @@ impl Gap {
     }
 }
 
-/// Seconds of a feed seen / elapsed, since its first whole poll ever: it outlives the process, and so counts the time during
-/// which none ran.
+/// Seconds of a feed seen / elapsed, since its first complete poll ever. It is saved, so it counts the time without a process,
+/// too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Coverage {
@@ -49,13 +49,13 @@ pub(super) struct Coverage {
 
 impl Coverage {
     /// Counts a whole poll and what was missed before and in it.
-    pub(super) fn add(&mut self, now: DateTime<Utc>, gaps: &[Gap]) {
+    pub(super) fn add(&mut self, now: DateTime<Utc>, gaps: &[FeedGap]) {
         if self.since.is_some_and(|since| since > now) {
-            // The clock was set back, and nobody knows how long it has really been.
+            // The clock was set back, so the elapsed time is unknown.
             *self = Self::default();
         }
         self.since.get_or_insert(now);
-        let missed_s = gaps.iter().map(Gap::seconds).fold(0, u64::saturating_add);
+        let missed_s = gaps.iter().map(FeedGap::seconds).fold(0, u64::saturating_add);
         self.missed_s = self.missed_s.saturating_add(missed_s);
     }
 
@@ -90,8 +90,8 @@ mod tests {
 
     use super::*;
 
-    fn gap(from: &str, to: &str) -> Gap {
-        Gap { from: from.parse().unwrap(), to: to.parse().unwrap(), events_in_poll: 300 }
+    fn gap(from: &str, to: &str) -> FeedGap {
+        FeedGap { from: from.parse().unwrap(), to: to.parse().unwrap(), events_in_poll: 300 }
     }
 
     fn after(seconds: i64) -> DateTime<Utc> {
@@ -135,7 +135,7 @@ mod tests {
             let (mut coverage, mut other) = (Coverage::default(), Coverage::default());
             other.add(after(0), &[]);
             for (at, missed_s) in polls {
-                let gap = Gap { from: after(0), to: after(missed_s.into()), events_in_poll: 1 };
+                let gap = FeedGap { from: after(0), to: after(missed_s.into()), events_in_poll: 1 };
                 coverage.add(after(at), &[gap]);
                 for now in [after(at), after(asked)] {
                     prop_assert!((0.0..=1.0).contains(&coverage.ratio(now)));

@@ -19,13 +19,18 @@ pub(super) struct Duty {
     broker: Broker,
     dependency: Dependency,
     queue: Option<MemoryQueue>,
-    /// A session was open once: from then on no fault is final.
+    /// A session was open once. From then on no fault is final.
     was_open: bool,
 }
 
-/// Another fetcher polls.
+/// What came of waiting for the right to poll.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct IsTaken;
+pub(super) enum Turn<T> {
+    /// This fetcher has the right to poll.
+    Ours(T),
+    /// Another fetcher kept it for the whole wait.
+    Others,
+}
 
 impl Duty {
     /// Not on duty, and not waiting yet.
@@ -45,7 +50,7 @@ impl Duty {
         ours: &[u8],
         limit: Option<Duration>,
         shutdown: &CancellationToken,
-    ) -> Result<Result<Vec<Vec<u8>>, IsTaken>, PublishError> {
+    ) -> Result<Turn<Vec<Vec<u8>>>, PublishError> {
         let mut backoff = Backoff::for_server();
         loop {
             let begun = tokio::select! {
@@ -67,17 +72,17 @@ impl Duty {
         &mut self,
         ours: &[u8],
         limit: Option<Duration>,
-    ) -> Result<Result<Vec<Vec<u8>>, IsTaken>, BrokerError> {
+    ) -> Result<Turn<Vec<Vec<u8>>>, BrokerError> {
         let mut queue = self.broker.memory_queue(ours).await?;
         self.was_open = true;
         self.dependency.up();
-        let Some(first) = wait(&mut queue, ours, limit).await? else { return Ok(Err(IsTaken)) };
+        let Some(first) = wait(&mut queue, ours, limit).await? else { return Ok(Turn::Others) };
         let mut memories = vec![first];
         while let Some(more) = queue.next_arrived()? {
             memories.push(more);
         }
         self.queue = Some(queue);
-        Ok(Ok(memories))
+        Ok(Turn::Ours(memories))
     }
 
     /// Returns when this fetcher is not on duty any more, with the reason. Safe to drop while waiting.
@@ -99,7 +104,7 @@ impl Duty {
         self.queue.as_ref().map_or_else(|| Err(self.off_duty()), MemoryQueue::check)
     }
 
-    /// Puts `memory` in place of the one in the queue; false while RabbitMQ makes publishers wait.
+    /// Replaces the memory in the queue by `memory`. False while RabbitMQ blocks publishers.
     ///
     /// # Errors
     /// [`BrokerError`] when it could not be saved; the duty is lost then.

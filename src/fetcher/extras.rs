@@ -1,11 +1,11 @@
-//! What the fetcher publishes beside the events: their copies for the archive, and the records of gaps. Each has a lane of its
-//! own, so that trouble there stops nothing else.
+//! The extras of the fetcher: copies of events for the archive, and records of gaps. Each has its own background publisher, so
+//! that an error of one stops nothing else.
 
 use std::time::Duration;
 
 use chrono::Utc;
 
-use super::lane::{Destination, Lane};
+use super::background::{BackgroundPublisher, ExtraDestination};
 use super::remembered::Remembered;
 use crate::broker::{Broker, Envelope, Outgoing, Part, Route};
 use crate::gap::GapRecord;
@@ -15,23 +15,24 @@ use crate::lack::{self, Lack};
 /// Copies and records that may wait.
 const COPIES_MAX: usize = 10_000;
 const RECORDS_MAX: usize = 1000;
-/// How long a poll waits until its copies and records are confirmed. Then it goes on without, and the fetcher's memory says what
-/// is missing.
+/// How long a poll waits for the confirms of its copies and records. After that it goes on, and the fetcher's memory says which
+/// are missing.
 pub(super) const SETTLE_MAX: Duration = Duration::from_secs(2);
 
-/// The lanes of one fetcher.
+/// The background publishers of one fetcher.
 pub(super) struct Extras {
     broker: Broker,
-    archive: Lane,
-    gaps: Lane,
+    archive: BackgroundPublisher,
+    gaps: BackgroundPublisher,
 }
 
 impl Extras {
     /// Goes on with what an earlier fetcher could not publish.
     pub(super) fn start(broker: &Broker, health: &Health, before: &mut Remembered) -> Self {
-        let lane = |destination, lack, stored| Lane::start(destination, broker, health, lack, stored);
-        let archive = lane(archive(broker), before.archive_lack.take(), before.archived.take());
-        let extras = Self { broker: broker.clone(), archive, gaps: lane(gaps(broker), None, None) };
+        let start =
+            |destination, lack, stored| BackgroundPublisher::start(destination, broker, health, lack, stored);
+        let archive = start(archive(broker), before.archive_lack.take(), before.archived.take());
+        let extras = Self { broker: broker.clone(), archive, gaps: start(gaps(broker), None, None) };
         extras.record(std::mem::take(&mut before.gaps));
         extras
     }
@@ -71,15 +72,15 @@ impl Extras {
         memory.gaps = records.iter().filter_map(|body| GapRecord::parse(body).ok()).collect();
     }
 
-    /// Ends the lanes; what is not confirmed must be remembered before.
+    /// Ends both. Messages that are not confirmed must be remembered before.
     pub(super) fn stop(self) {
         self.archive.stop();
         self.gaps.stop();
     }
 }
 
-fn archive(broker: &Broker) -> Destination {
-    Destination {
+fn archive(broker: &Broker) -> ExtraDestination {
+    ExtraDestination {
         parts: &[Part::Archive],
         name: format!("the archive {} in RabbitMQ at {}", broker.names().archive(), broker.address()),
         label: "archive",
@@ -95,8 +96,8 @@ fn record_of_lack(lack: &Lack, broker: &Broker) -> Outgoing {
     Outgoing { route, body: lack.json(), envelope }
 }
 
-fn gaps(broker: &Broker) -> Destination {
-    Destination {
+fn gaps(broker: &Broker) -> ExtraDestination {
+    ExtraDestination {
         parts: &[Part::Gaps],
         name: format!("the queue {} in RabbitMQ at {}", broker.names().gaps(), broker.address()),
         label: "gaps",

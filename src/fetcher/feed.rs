@@ -1,4 +1,4 @@
-//! One source: what it gave us, and when it is to be asked again.
+//! A feed: one source with its memory, and the time of its next poll.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::budget::Budget;
-use super::coverage::{Coverage, Gap};
+use super::coverage::{Coverage, FeedGap};
 use super::memory::Memory;
 use super::snapshot::FeedSnapshot;
 use super::trouble::Trouble;
@@ -17,7 +17,7 @@ use crate::config::Source;
 use crate::github::{Client, Hints, Outcome, poll_interval};
 use crate::retry::{Backoff, Interrupted, doubled};
 
-/// What GitHub has always asked for; used until it says otherwise.
+/// GitHub's usual interval. Used until GitHub says another one.
 const POLL_INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
 /// Between attempts at a feed that fails, before jitter: GitHub's 502s pass in seconds, its bad days in hours.
 const FAILED_WAIT_MIN: Duration = Duration::from_secs(2);
@@ -29,9 +29,9 @@ const TURNED_AWAY_WAIT_MAX: Duration = Duration::from_secs(3600);
 /// A poll that fails after so long keeps the other sources waiting, because requests are made one after the other.
 const SLOW_FAILURE_MIN: Duration = Duration::from_secs(5);
 
-/// How a poll ended.
+/// How a poll ended. Its labels are those of the metric.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum PollEnd {
     /// All pages came, down to an overlap or to the feed's end.
     Whole,
     /// Nothing has changed.
@@ -48,7 +48,7 @@ pub(super) enum End {
     Failed { reason: String },
 }
 
-/// One source.
+/// A source that is polled.
 pub(super) struct Feed {
     pub source: Source,
     pub memory: Memory,
@@ -103,7 +103,7 @@ impl Feed {
         }
     }
 
-    /// What the next process needs to go on from here, with at most so many marks of events.
+    /// The snapshot for the next process, with at most so many marks of events.
     pub(super) fn snapshot(&self, marks_max: usize) -> FeedSnapshot {
         FeedSnapshot {
             etag: self.etag.clone(),
@@ -114,7 +114,7 @@ impl Feed {
         }
     }
 
-    /// Goes on from what another process knew.
+    /// Goes on from the snapshot of another process.
     ///
     /// # Errors
     /// Why that makes no sense; then the feed is as it was.
@@ -138,7 +138,7 @@ impl Feed {
         client: &Client,
         budget: &mut Budget,
         shutdown: &CancellationToken,
-    ) -> Result<(Walk, End), Interrupted> {
+    ) -> Result<(Walk, PollEnd), Interrupted> {
         let mut walk = self.begin_walk(budget);
         let mut page = (self.first_page.clone(), self.etag.clone());
         self.requests = 0;
@@ -159,10 +159,10 @@ impl Feed {
                         page = (next, None);
                         continue;
                     }
-                    Step::Next(_) => End::Limited { status: None },
-                    Step::Whole => End::Whole,
+                    Step::Next(_) => PollEnd::Limited { status: None },
+                    Step::Whole => PollEnd::Whole,
                 },
-                other => End::of(other),
+                other => PollEnd::of(other),
             };
             let end = self.end_walk(&walk, end, now);
             return Ok((walk, end));
@@ -179,15 +179,15 @@ impl Feed {
     }
 
     /// How a walk ends. A sweep that breaks off below what was seen before has all that a plain walk would have.
-    fn end_walk(&mut self, walk: &Walk, end: End, now: Instant) -> End {
+    fn end_walk(&mut self, walk: &Walk, end: PollEnd, now: Instant) -> PollEnd {
         let end = match end.fault() {
             Some(fault) if walk.meets_before() => {
                 tracing::warn!(source = %self.source, fault, "{}: a search for late events broke off: {fault}", self.source);
-                End::Whole
+                PollEnd::Whole
             }
             _ => end,
         };
-        if end == End::Whole && walk.sweeps() {
+        if end == PollEnd::Whole && walk.sweeps() {
             self.swept = now;
         }
         end
@@ -203,39 +203,39 @@ impl Feed {
 
     /// Remembers a poll, all of which must be published and confirmed: otherwise the next poll would answer 304, or meet
     /// what it takes for an overlap, and events would be lost.
-    pub(super) fn remember(&mut self, found: Found, end: &End, gaps: &[Gap]) {
+    pub(super) fn remember(&mut self, found: Found, end: &PollEnd, gaps: &[FeedGap]) {
         match end {
-            End::Whole => {
+            PollEnd::Whole => {
                 self.etag = found.etag;
                 self.memory.remember_walked(&found.marks, found.newest);
                 self.coverage.add(self.answered_at, gaps);
             }
-            End::NotModified => self.coverage.add(self.answered_at, &[]),
+            PollEnd::NotModified => self.coverage.add(self.answered_at, &[]),
             _ => self.memory.remember_ahead(&found.marks),
         }
     }
 
     /// Sets when to poll next, `interval` being how far apart good polls are. With `others_answer` other sources want their turn.
-    pub(super) fn schedule(&mut self, end: &End, interval: Duration, others_answer: bool, now: Instant) {
+    pub(super) fn schedule(&mut self, end: &PollEnd, interval: Duration, others_answer: bool, now: Instant) {
         self.due = match end {
-            End::Whole | End::NotModified => {
+            PollEnd::Whole | PollEnd::NotModified => {
                 self.backoff.reset();
                 (self.turned_away, self.slow_failures) = (0, 0);
                 self.answered + interval
             }
             // When this ends is for the budget to say; the feed itself is fine.
-            End::Limited { .. } | End::Denied => now,
-            End::Refused { .. } => self.turned_away(REFUSED_WAIT_FIRST, interval, now),
-            End::Missing { .. } => self.turned_away(MISSING_WAIT_FIRST, interval, now),
-            End::Failed { .. } if others_answer && now - self.asked >= SLOW_FAILURE_MIN => {
+            PollEnd::Limited { .. } | PollEnd::Denied => now,
+            PollEnd::Refused { .. } => self.turned_away(REFUSED_WAIT_FIRST, interval, now),
+            PollEnd::Missing { .. } => self.turned_away(MISSING_WAIT_FIRST, interval, now),
+            PollEnd::Failed { .. } if others_answer && now - self.asked >= SLOW_FAILURE_MIN => {
                 self.slow_failures = self.slow_failures.saturating_add(1);
                 now + doubled(2 * (now - self.asked), self.slow_failures, TURNED_AWAY_WAIT_MAX)
             }
             // A walk that broke off has asked for the first page all the same.
-            End::Failed { .. } if self.requests > 1 => {
+            PollEnd::Failed { .. } if self.requests > 1 => {
                 (now + self.backoff.next_delay()).max(self.answered + interval)
             }
-            End::Failed { .. } => now + self.backoff.next_delay(),
+            PollEnd::Failed { .. } => now + self.backoff.next_delay(),
         };
     }
 
@@ -247,7 +247,7 @@ impl Feed {
     }
 }
 
-impl End {
+impl PollEnd {
     /// What any outcome but a page means for the walk.
     fn of(outcome: Outcome) -> Self {
         match outcome {

@@ -1,12 +1,11 @@
-//! Keeps what the feeds know beyond the life of the process: restores it when this fetcher begins its duty, and saves it
-//! while that lasts.
+//! Saves the memory of all feeds while this fetcher is on duty, and restores it when the duty begins.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::duty::{Duty, IsTaken};
+use super::duty::{Duty, Turn};
 use super::extras::{Extras, SETTLE_MAX};
 use super::feed::Feed;
 use super::remembered::{Remembered, marks_of_each};
@@ -15,9 +14,9 @@ use crate::gap::GapRecord;
 use crate::health::Health;
 use crate::status::{Board, FetcherFigures};
 
-/// News are saved this often at most: a fetcher that is killed publishes the events of so many seconds again.
+/// Changes are saved this often at most. After a kill, the next fetcher publishes the events of so many seconds again.
 const SAVE_EVERY: Duration = Duration::from_secs(3);
-/// Without news it is saved this often, long before RabbitMQ takes a delivery away that is held for 30 minutes.
+/// Without changes the memory is saved this often. RabbitMQ closes the channel of a delivery that is unacked for 30 minutes.
 const RENEW_EVERY: Duration = Duration::from_secs(300);
 /// How long the last copies and records may take at the end. Each poll has waited for its own.
 const LAST_SETTLE_MAX: Duration = Duration::from_millis(500);
@@ -63,11 +62,10 @@ impl Keeper {
         feeds: &mut [Feed],
         limit: Option<Duration>,
         shutdown: &CancellationToken,
-    ) -> Result<Result<(), IsTaken>, PublishError> {
+    ) -> Result<Turn<()>, PublishError> {
         let ours = self.remembered.json();
-        let memories = match self.duty.begin(&ours, limit, shutdown).await? {
-            Ok(memories) => memories,
-            Err(taken) => return Ok(Err(taken)),
+        let Turn::Ours(memories) = self.duty.begin(&ours, limit, shutdown).await? else {
+            return Ok(Turn::Others);
         };
         let found = Remembered::newest(&memories);
         if !self.has_begun || found.revision > self.remembered.revision {
@@ -77,7 +75,7 @@ impl Keeper {
         // At once, so that of several memories one is left.
         self.save_at = Instant::now();
         self.figures.on_duty(true);
-        Ok(Ok(()))
+        Ok(Turn::Ours(()))
     }
 
     fn adopt(&mut self, mut found: Remembered, feeds: &mut [Feed]) {
@@ -89,7 +87,7 @@ impl Keeper {
             {
                 Ok(()) => {}
                 Err(why) => {
-                    tracing::warn!(source = %feed.source, "{}: its memory is of no use and begins anew: {why}", feed.source)
+                    tracing::warn!(source = %feed.source, "{}: the saved memory of this source is rejected, and the source begins without one: {why}", feed.source)
                 }
             }
         }

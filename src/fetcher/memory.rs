@@ -1,8 +1,8 @@
-//! What a feed has given us before: bounded, and in two parts.
+//! The memory of a feed: which events it has shown before. Bounded, and in two parts.
 //!
-//! *Walked* holds what polls brought that were whole. Meeting one of these events again means that nothing was missed in
-//! between. *Ahead* holds what was published by polls that broke off after some pages: it need not be published again, but
-//! meeting it proves nothing, because the pages behind it were never seen.
+//! - *Walked*: the events of complete polls. If a poll meets one of them again, nothing was missed in between.
+//! - *Ahead*: events that were published by polls that broke off after some pages. They need not be published again. If a poll
+//!   meets one of them, that proves nothing, because the pages behind it were never read.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -37,7 +37,7 @@ pub(super) fn mark_of_other(body: &[u8]) -> Mark {
     xxh3_64_with_seed(body, OTHER_SEED)
 }
 
-/// What a feed has given us before.
+/// The events that a feed has shown before.
 #[derive(Default)]
 pub(super) struct Memory {
     walked: Ring,
@@ -102,7 +102,7 @@ impl Memory {
         }
     }
 
-    /// Remembers the marks of a poll that broke off; what it brought is published and confirmed.
+    /// Remembers the marks of a poll that broke off. Its events are published and confirmed.
     pub(super) fn remember_ahead(&mut self, marks: &[Mark]) {
         for mark in marks {
             self.ahead.insert(*mark);

@@ -1,16 +1,18 @@
 //! The first stage: polls GitHub politely and publishes each event, as sent, with a confirm.
 //!
-//! Per source a feed: its ETag, its interval, its memory. Over all sources one budget of requests, because
-//! GitHub counts them per token, and one request at a time. A poll walks pages until it meets what was seen before; its
-//! events are published, and only when RabbitMQ has confirmed all of them does the feed remember it.
+//! - Each source has a `feed`: its ETag, its interval, its `memory`. All sources share one `budget` of requests, because GitHub
+//!   counts them per token. There is one request at a time.
+//! - A poll reads pages until an event that was seen before (`walk`). Its events are published. The feed remembers them only
+//!   after RabbitMQ has confirmed all of them.
+//! - One fetcher of a namespace polls: the one on `duty`. It saves the memory of all feeds in a queue, so that the next process
+//!   goes on from there (`keeper`, `remembered`, `snapshot`).
+//! - Copies for the archive and records of gaps are published in the background and stop nothing (`extras`, `background`,
+//!   `backlog`).
 //!
-//! One fetcher of a namespace polls: the one on `duty`. It saves what all feeds remember in a queue, so that the next process
-//! goes on from there (`keeper`, `remembered`). Copies for the archive and records of gaps go their own way (`extras`, `lane`,
-//! `backlog`) and stop nothing.
-//!
-//! The program is ready when RabbitMQ is. GitHub being away makes it no less ready: no restart would help, and what was missed
-//! meanwhile is recorded as a gap.
+//! The program is ready when RabbitMQ is. It stays ready while GitHub is away: a restart would not help, and the missed time is
+//! recorded as a gap.
 
+mod background;
 mod backlog;
 mod budget;
 mod coverage;
@@ -18,10 +20,8 @@ mod duty;
 mod extras;
 mod feed;
 mod keeper;
-mod lane;
 mod memory;
 mod poller;
-mod publish;
 mod remembered;
 mod report;
 mod snapshot;
@@ -39,7 +39,7 @@ use crate::config::FetchArgs;
 use crate::status::Board;
 use poller::Poller;
 
-/// How long saying goodbye to RabbitMQ may take.
+/// How long closing the connections to RabbitMQ may take.
 const GOODBYE: Duration = Duration::from_secs(3);
 
 /// Polls every source of `args` and publishes what is new, until `shutdown`; with `once`, each source a single time.
@@ -63,7 +63,7 @@ pub async fn run(
     } else {
         poller.poll_for_ever().await.map(|never| match never {})
     };
-    // A RabbitMQ that blocks us does not answer; then closing the socket has to do.
+    // A RabbitMQ that blocks this connection does not answer. Then the socket is closed.
     if tokio::time::timeout(GOODBYE, poller.close()).await.is_err() {
         tracing::warn!(
             "stopping: RabbitMQ does not answer; the next fetcher publishes the events of the last seconds again"

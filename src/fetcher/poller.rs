@@ -1,4 +1,4 @@
-//! The loop over the sources, and one poll from the first request to the memory.
+//! The loop over the sources, and one poll: request, publish, remember.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -9,12 +9,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::budget::Budget;
-use super::coverage::{Coverage, Gap};
-use super::feed::{End, Feed};
+use super::coverage::{Coverage, FeedGap};
+use super::duty::Turn;
+use super::feed::{Feed, PollEnd};
 use super::keeper::Keeper;
 use super::report::{self, Counts, Quota, Report};
-use super::{publish, walk::Element};
-use crate::broker::{Broker, BrokerError, Outgoing, Part, PublishError, Publisher};
+use super::walk::Element;
+use crate::broker::{Broker, BrokerError, Outgoing, Part, PublishError, Publisher, Route};
 use crate::config::{FetchArgs, Source};
 use crate::duration::Rounded;
 use crate::github::Client;
@@ -22,7 +23,7 @@ use crate::retry;
 use crate::status::{Board, FetcherFigures, PollFigures};
 use crate::telemetry::traces::{Kind, Span};
 
-/// What events need on their way. The load queue too, so that events have where to go before the first loader starts.
+/// Declared by the fetcher: the exchange, and the load queue, so that events are stored before the first loader starts.
 const PARTS: &[Part] = &[Part::Exchange, Part::LoadQueue];
 
 /// How long a fetcher that polls once waits for another one to end.
@@ -69,7 +70,7 @@ impl Poller {
         })
     }
 
-    /// Polls whichever source is due, for ever, whenever this fetcher is on duty.
+    /// Polls the sources as they become due, whenever this fetcher is on duty.
     pub(super) async fn poll_for_ever(&mut self) -> Result<Infallible, PublishError> {
         self.publisher.open(&self.shutdown).await?;
         loop {
@@ -80,7 +81,7 @@ impl Poller {
         }
     }
 
-    /// Polls whichever source is due, until this fetcher is not on duty any more.
+    /// Polls the sources as they become due, until this fetcher loses its duty.
     async fn poll_on_duty(&mut self) -> Result<BrokerError, PublishError> {
         loop {
             let now = Instant::now();
@@ -104,7 +105,7 @@ impl Poller {
     /// at work.
     pub(super) async fn poll_each_once(&mut self) -> Result<Option<Vec<String>>, PublishError> {
         self.publisher.open(&self.shutdown).await?;
-        if self.keeper.begin(&mut self.feeds, Some(ONCE_WAIT), &self.shutdown).await?.is_err() {
+        if self.keeper.begin(&mut self.feeds, Some(ONCE_WAIT), &self.shutdown).await? == Turn::Others {
             return Ok(None);
         }
         let mut faults = Vec::new();
@@ -115,7 +116,7 @@ impl Poller {
             }
             if let Some(wait) = self.budget.closed_for(Instant::now()) {
                 let left_out = self.feeds.len() - index - 1;
-                if left_out > 0 || matches!(end, End::Limited { .. }) {
+                if left_out > 0 || matches!(end, PollEnd::Limited { .. }) {
                     let wait_s = wait.as_secs_f64().ceil();
                     faults.push(format!("no more requests for {wait_s} s, sources not asked: {left_out}"));
                 }
@@ -125,15 +126,15 @@ impl Poller {
         Ok(Some(faults))
     }
 
-    /// Saves what is to be remembered, and says goodbye to RabbitMQ.
+    /// Saves the memory, and closes the connections to RabbitMQ.
     pub(super) async fn close(&mut self) {
         self.keeper.close(&self.feeds).await;
         self.publisher.close().await;
     }
 
     /// Polls one source: walks its pages, publishes what is new, and then, all of it confirmed, remembers it.
-    async fn poll(&mut self, index: usize) -> Result<End, PublishError> {
-        // Nothing is fetched that RabbitMQ could not take.
+    async fn poll(&mut self, index: usize) -> Result<PollEnd, PublishError> {
+        // No poll while RabbitMQ cannot take its events.
         self.publisher.look_for_load_queue(&self.shutdown).await?;
         let started = Instant::now();
         let feed = &mut self.feeds[index];
@@ -147,7 +148,7 @@ impl Poller {
             fetch.fail(fault);
         }
         drop(fetch);
-        let gaps = if end == End::Whole { walk.gaps(&feed.memory) } else { Vec::new() };
+        let gaps = if end == PollEnd::Whole { walk.gaps(&feed.memory) } else { Vec::new() };
         let mut counts = Counts::of(&walk);
         let mut found = walk.into_found();
         let elements = std::mem::take(&mut found.elements);
@@ -162,8 +163,8 @@ impl Poller {
         Ok(end)
     }
 
-    /// Publishes and waits for every confirm; gives the number of those that RabbitMQ finds too large. They are left out, or
-    /// nothing would ever be published again.
+    /// Publishes and waits for every confirm. Gives the number of messages that RabbitMQ finds too large. They are left out,
+    /// because retries would block all later polls.
     async fn publish(
         &mut self,
         index: usize,
@@ -171,8 +172,10 @@ impl Poller {
         poll: &Span,
     ) -> Result<usize, PublishError> {
         let source = &self.feeds[index].source;
-        let mut messages: Vec<_> =
-            elements.into_iter().map(|element| publish::of_element(element, &self.broker)).collect();
+        let to_exchange = |kind| Route::Event { kind };
+        let message =
+            |element: Element| Outgoing::event(&self.broker, to_exchange, element.event, element.body);
+        let mut messages: Vec<_> = elements.into_iter().map(message).collect();
         let _span = self.broker.begin_publish(Some(poll), &mut messages);
         let mut too_large = self.publisher.publish_all(&messages, &self.shutdown).await?;
         // While another load queue is bound, RabbitMQ returns no event that the deleted one did not get.
@@ -187,7 +190,7 @@ impl Poller {
         Ok(too_large.len())
     }
 
-    fn schedule(&mut self, index: usize, end: &End) {
+    fn schedule(&mut self, index: usize, end: &PollEnd) {
         let now = Instant::now();
         let round_requests = self.feeds.iter().map(Feed::requests).sum();
         let pace = self.budget.pace(round_requests, now);
@@ -212,7 +215,7 @@ impl Poller {
         feed.due.saturating_duration_since(now).max(closed)
     }
 
-    fn tell(&mut self, index: usize, end: &End, counts: Counts, gaps: &[Gap], took: Duration) {
+    fn tell(&mut self, index: usize, end: &PollEnd, counts: Counts, gaps: &[FeedGap], took: Duration) {
         let (now, now_utc) = (Instant::now(), chrono::Utc::now());
         let next_poll_in = self.until_polled(&self.feeds[index], now);
         let news = self.feeds[index].trouble.note(end, next_poll_in, now);
@@ -235,7 +238,7 @@ impl Poller {
         self.figures.polled(PollFigures {
             events_new: counts.published as u64,
             gaps: gaps.len() as u64,
-            gap_seconds: gaps.iter().map(Gap::seconds).sum(),
+            gap_seconds: gaps.iter().map(FeedGap::seconds).sum(),
             coverage,
             quota_remaining: quota.left,
             quota_limit: quota.limit,

@@ -1,4 +1,4 @@
-//! The fetcher's memory as it is saved: one JSON document. Pure.
+//! The fetcher's memory in its saved form: one JSON document. Pure.
 
 use std::collections::BTreeMap;
 
@@ -38,13 +38,13 @@ pub(super) struct Remembered {
 }
 
 impl Remembered {
-    /// The newest of several; messages that are no memory are left out and logged.
+    /// The newest of several memories. Messages that are not a memory are logged and left out.
     pub(super) fn newest(bodies: &[Vec<u8>]) -> Self {
         let parsed = bodies.iter().filter_map(|body| match Self::parse(body) {
             Ok(remembered) => Some(remembered),
             Err(why) => {
                 tracing::error!(
-                    "the queue of the fetcher's memory holds a message that is not one: {why}; it is dropped"
+                    "the queue of the fetcher's memory holds a message that is not a memory, which is dropped: {why}"
                 );
                 None
             }

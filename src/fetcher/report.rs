@@ -1,23 +1,23 @@
-//! What is told about polls: one log line each, and metrics.
+//! Reports a poll: one log line, and metrics.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
-use super::coverage::Gap;
-use super::feed::End;
+use super::coverage::FeedGap;
+use super::feed::PollEnd;
 use super::trouble::News;
 use super::walk::Walk;
 use crate::config::Source;
 use crate::duration::Rounded;
 
-/// One poll, told when it is published and remembered.
+/// The report of one poll, made after its events are published and remembered.
 pub(super) struct Report<'a> {
     pub source: &'a Source,
-    pub end: &'a End,
+    pub end: &'a PollEnd,
     pub counts: Counts,
-    pub gaps: &'a [Gap],
+    pub gaps: &'a [FeedGap],
     pub quota: Quota,
     /// Seconds of the source's feed seen / elapsed.
     pub coverage: f64,
@@ -69,13 +69,13 @@ impl Report<'_> {
         self.count();
         self.gaps.iter().for_each(|gap| self.warn_of_gap(gap));
         self.warn_of_odd_elements();
-        if let End::Limited { .. } = self.end {
+        if let PollEnd::Limited { .. } = self.end {
             let wait_s = self.next_poll_in.as_secs_f64().ceil();
             let why = self.end.fault().unwrap_or_default();
             tracing::warn!(source = %self.source, wait_s, "{why}: no source is polled for {}", Rounded(Duration::from_secs_f64(wait_s)));
         }
         // Polls that brought nothing but trouble are told by the feed's `Trouble`: once, and once when it is over.
-        if self.counts.pages > 0 || *self.end == End::NotModified {
+        if self.counts.pages > 0 || *self.end == PollEnd::NotModified {
             self.summarise();
         }
     }
@@ -87,8 +87,8 @@ impl Report<'_> {
         let next_poll_s = (self.next_poll_in.as_secs_f64() * 10.0).round() / 10.0;
         let next_poll = Rounded(self.next_poll_in);
         let what = match self.end {
-            End::NotModified => "not modified".to_owned(),
-            End::Whole => format!("{published} new, {already_seen} already seen, pages: {pages}"),
+            PollEnd::NotModified => "not modified".to_owned(),
+            PollEnd::Whole => format!("{published} new, {already_seen} already seen, pages: {pages}"),
             _ => format!("{published} new, {already_seen} already seen, broke off after pages: {pages}"),
         };
         tracing::info!(
@@ -105,7 +105,7 @@ impl Report<'_> {
         );
     }
 
-    fn warn_of_gap(&self, gap: &Gap) {
+    fn warn_of_gap(&self, gap: &FeedGap) {
         let seconds = gap.seconds();
         tracing::warn!(
             source = %self.source, from = %gap.from, to = %gap.to, seconds,
@@ -141,7 +141,7 @@ impl Report<'_> {
             counter!(name, "source" => kind).increment(count as u64);
         }
         counter!("github_etl_fetcher_gap_seconds_total", "source" => kind)
-            .increment(self.gaps.iter().map(Gap::seconds).sum());
+            .increment(self.gaps.iter().map(FeedGap::seconds).sum());
         histogram!("github_etl_fetcher_poll_duration_seconds", "source" => kind).record(self.took);
         self.quota.measure();
     }
@@ -165,7 +165,7 @@ impl Quota {
     }
 }
 
-/// Logs what is news of a source's trouble.
+/// Logs that a source's trouble has begun or is over.
 pub(super) fn tell_news(source: &Source, news: Option<News>) {
     match news {
         Some(News::Trouble(line)) => tracing::warn!(%source, "{line}"),
@@ -191,7 +191,7 @@ pub(super) fn coverage_of_kind(kind: &'static str, ratio: f64) {
     gauge!("github_etl_fetcher_source_coverage_ratio", "source" => kind).set(ratio);
 }
 
-/// Says once what each metric means.
+/// Describes each metric, once at the start.
 pub(super) fn describe() {
     for (name, what) in [
         ("github_etl_fetcher_polls_total", "Polls by outcome"),

@@ -1,7 +1,7 @@
-//! What a feed knows, as it is saved for the next process. Pure.
+//! The snapshot of a feed, saved for the next process. Pure.
 //!
-//! It comes back from a queue that anybody with rights may write to, so nothing in it is believed that could make a feed lose
-//! events or send junk.
+//! It is read from a queue that other users of RabbitMQ may write to. So values that could make a feed lose events, or send
+//! junk to GitHub, are rejected.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -10,9 +10,9 @@ use super::coverage::Coverage;
 use super::memory::Mark;
 use crate::github::is_fit_etag;
 
-/// Clocks differ by so much at most. An event from later would make every poll seem to overlap.
+/// Clocks differ by so much at most. With a newest event from the future, every poll would seem to overlap.
 const AHEAD_MAX: TimeDelta = TimeDelta::days(1);
-/// GitHub opened in 2008. An event from earlier would make a gap of centuries.
+/// GitHub opened in 2008. With an earlier newest event, the gap would span centuries.
 const GITHUB_OPENED_S: i64 = 1_199_145_600;
 
 /// What one feed knows. Thousands are saved together, so names are short and what is not known is left out. Members are only

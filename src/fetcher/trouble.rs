@@ -1,27 +1,28 @@
-//! What the log says of a source that gives nothing: once, again when it is another trouble, and when it is over. Pure.
+//! The log lines about a source that gives no events: one when the trouble begins, one when it changes, one when it is over.
+//! Pure.
 //!
-//! It is not part of the program's readiness: a restart would not help, and the other sources go on.
+//! This does not affect the program's readiness: a restart would not help, and the other sources go on.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::feed::End;
+use super::feed::PollEnd;
 use crate::duration::Rounded;
 
 /// One source's trouble.
 pub(super) struct Trouble {
     /// The source and the server, for people.
     name: String,
-    told: Option<Told>,
+    logged: Option<Logged>,
 }
 
-struct Told {
+struct Logged {
     kind: Kind,
     since: Instant,
 }
 
-/// What makes a trouble another one: outcome and status. Failures change their words with every attempt and count as one.
+/// Two troubles are the same if outcome and status are. The text of a failure may change with every attempt.
 type Kind = (&'static str, Option<u16>);
 
 /// A line for the log.
@@ -34,43 +35,43 @@ pub(super) enum News {
 impl Trouble {
     /// No trouble yet with the source of this name.
     pub(super) fn none(name: String) -> Self {
-        Self { name, told: None }
+        Self { name, logged: None }
     }
 
     /// True while no poll is known to have failed.
     pub(super) fn is_over(&self) -> bool {
-        self.told.is_none()
+        self.logged.is_none()
     }
 
     /// Takes note of how a poll ended and says what is news. `again_in` is when the source is asked again.
-    pub(super) fn note(&mut self, end: &End, again_in: Duration, now: Instant) -> Option<News> {
+    pub(super) fn note(&mut self, end: &PollEnd, again_in: Duration, now: Instant) -> Option<News> {
         match end {
-            End::Whole | End::NotModified => self.over(now),
-            // Told for all sources at once, by the report.
-            End::Limited { .. } => None,
-            End::Refused { status } | End::Missing { status } => {
+            PollEnd::Whole | PollEnd::NotModified => self.over(now),
+            // Logged for all sources at once, by the report.
+            PollEnd::Limited { .. } => None,
+            PollEnd::Refused { status } | PollEnd::Missing { status } => {
                 let then = format!("asked again in {}, then less and less often", whole_seconds(again_in));
                 self.begin((end.label(), Some(*status)), end, &then, now)
             }
-            End::Denied | End::Failed { .. } => {
+            PollEnd::Denied | PollEnd::Failed { .. } => {
                 self.begin((end.label(), None), end, "asked again until it answers", now)
             }
         }
     }
 
-    fn begin(&mut self, kind: Kind, end: &End, then: &str, now: Instant) -> Option<News> {
-        if self.told.as_ref().is_some_and(|told| told.kind == kind) {
+    fn begin(&mut self, kind: Kind, end: &PollEnd, then: &str, now: Instant) -> Option<News> {
+        if self.logged.as_ref().is_some_and(|logged| logged.kind == kind) {
             return None;
         }
-        let since = self.told.take().map_or(now, |told| told.since);
-        self.told = Some(Told { kind, since });
+        let since = self.logged.take().map_or(now, |logged| logged.since);
+        self.logged = Some(Logged { kind, since });
         let reason = end.fault().unwrap_or_default();
         Some(News::Trouble(format!("{} gives no events: {reason}; {then}", self.name)))
     }
 
     fn over(&mut self, now: Instant) -> Option<News> {
-        let told = self.told.take()?;
-        let away = Rounded(now - told.since);
+        let logged = self.logged.take()?;
+        let away = Rounded(now - logged.since);
         Some(News::Over(format!("{} gives events again after {away}", self.name)))
     }
 }
@@ -91,24 +92,24 @@ mod tests {
     fn a_trouble_is_told_once_again_when_it_changes_and_when_it_is_over() {
         let start = Instant::now();
         let mut trouble = Trouble::none("orgs/o".into());
-        let mut note = |end: End, at_s: u64| match trouble.note(&end, s(59), start + s(at_s)) {
+        let mut note = |end: PollEnd, at_s: u64| match trouble.note(&end, s(59), start + s(at_s)) {
             None => String::new(),
             Some(News::Trouble(line) | News::Over(line)) => line,
         };
-        let refused = || End::Refused { status: 403 };
-        let failed = |reason: &str| End::Failed { reason: reason.into() };
-        assert_eq!(note(End::Whole, 0), "");
+        let refused = || PollEnd::Refused { status: 403 };
+        let failed = |reason: &str| PollEnd::Failed { reason: reason.into() };
+        assert_eq!(note(PollEnd::Whole, 0), "");
         let line = note(refused(), 1);
         for words in ["orgs/o", "403", "SAML", "blocked", "GITHUB_TOKEN", "asked again in 59 s"] {
             assert!(line.contains(words), "no {words} in {line}");
         }
-        assert_eq!((note(refused(), 2), note(End::Limited { status: Some(429) }, 3)), Default::default());
+        assert_eq!((note(refused(), 2), note(PollEnd::Limited { status: Some(429) }, 3)), Default::default());
         assert_eq!(note(refused(), 4), "");
-        assert!(note(End::Missing { status: 404 }, 5).contains("404"));
-        assert!(note(End::Missing { status: 451 }, 6).contains("451"));
+        assert!(note(PollEnd::Missing { status: 404 }, 5).contains("404"));
+        assert!(note(PollEnd::Missing { status: 451 }, 6).contains("451"));
         assert!(note(failed("it answered 502"), 7).contains("502"));
         assert_eq!(note(failed("no answer within 30 s"), 8), "", "failures change their words all the time");
-        assert_eq!(note(End::NotModified, 9), "orgs/o gives events again after 8 s");
-        assert_eq!(note(End::Whole, 10), "");
+        assert_eq!(note(PollEnd::NotModified, 9), "orgs/o gives events again after 8 s");
+        assert_eq!(note(PollEnd::Whole, 10), "");
     }
 }

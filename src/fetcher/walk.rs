@@ -1,15 +1,16 @@
-//! One poll's way through a feed's pages, newest first, until it meets what was seen before. Pure.
+//! The walk of one poll through a feed's pages, newest first, until an event that was seen before. Pure.
 //!
-//! GitHub shows some events late, below newer ones that were seen already. So now and then a walk is a *sweep*: it goes on
-//! below what it meets, down to the last page. What a sweep meets there may be late or known, and never makes a gap.
+//! GitHub shows some events late, below newer ones that were seen already. So from time to time a walk is a *sweep*: it reads
+//! all pages, down to the last. An event below a known one may be late or known, and never makes a gap.
 
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use url::Url;
 
-use super::coverage::Gap;
+use super::coverage::FeedGap;
 use super::memory::{Mark, Memory, mark_of, mark_of_other};
+use crate::broker::EventName;
 use crate::event::Event;
 use crate::github::Page;
 
@@ -19,10 +20,10 @@ const PAGES_MAX: u32 = 3;
 /// others on its channel.
 const ELEMENT_BYTES_MAX: usize = 15 * 1024 * 1024;
 
-/// What a poll has met so far.
+/// The events that a poll has met so far.
 #[derive(Default)]
 pub(super) struct Walk {
-    /// What is to be published, newest first.
+    /// Elements to publish, newest first.
     fresh: Vec<Element>,
     /// Marks of everything met, newest first.
     marks: Vec<Mark>,
@@ -30,12 +31,12 @@ pub(super) struct Walk {
     /// When each event met was created.
     times: Vec<DateTime<Utc>>,
     meets_before: bool,
-    /// It goes on below what was seen before.
+    /// It reads all pages.
     sweeps: bool,
     /// The page that is taken shows something that an earlier page of this walk has shown.
     repeats: bool,
-    /// What slipped by between two requests of this walk.
-    holes: Vec<Gap>,
+    /// Gaps between two requests of this walk.
+    holes: Vec<FeedGap>,
     pub(super) pages: u32,
     pub(super) already_seen: usize,
     pub(super) too_large: usize,
@@ -51,15 +52,7 @@ pub(super) struct Element {
     pub body: Vec<u8>,
     /// What names it; nothing for what is not an event, which is published all the same, so that the loader keeps it with
     /// the dead letters and nothing is lost.
-    pub event: Option<Named>,
-}
-
-/// An event's name.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Named {
-    pub id: String,
-    pub kind: String,
-    pub created: DateTime<Utc>,
+    pub event: Option<EventName>,
 }
 
 /// Where the walk goes after a page.
@@ -90,7 +83,7 @@ impl Walk {
         self.sweeps
     }
 
-    /// It has met what was seen before: all that is newer is found, and nothing was missed.
+    /// It has met an event that was seen before, so all newer events are found.
     pub(super) fn meets_before(&self) -> bool {
         self.meets_before
     }
@@ -138,7 +131,7 @@ impl Walk {
         let (mark, event) = match Event::parse(&body) {
             Ok(event) => {
                 self.times.push(event.created());
-                (mark_of(&event), Some(Named::of(&event)))
+                (mark_of(&event), Some(name_of(&event)))
             }
             Err(reason) => {
                 tracing::debug!(page = self.pages, "an element is not an event: {reason}");
@@ -169,21 +162,21 @@ impl Walk {
     }
 
     /// What this poll, which must be whole, and the last have missed: nothing where polls overlap and no page slipped by.
-    pub(super) fn gaps(&self, memory: &Memory) -> Vec<Gap> {
+    pub(super) fn gaps(&self, memory: &Memory) -> Vec<FeedGap> {
         let mut gaps = self.holes.clone();
         gaps.extend(self.gap_before(memory));
         gaps.iter_mut().for_each(|gap| gap.events_in_poll = self.marks.len());
         gaps
     }
 
-    fn gap_before(&self, memory: &Memory) -> Option<Gap> {
+    fn gap_before(&self, memory: &Memory) -> Option<FeedGap> {
         let from = memory.newest()?;
         if self.meets_before || self.times.is_empty() {
             return None;
         }
         // A straggler that is older than what we know already says nothing about where the missing stretch ends.
         let to = self.times.iter().copied().filter(|time| *time >= from).min().unwrap_or(from);
-        Some(Gap { from, to, events_in_poll: 0 })
+        Some(FeedGap { from, to, events_in_poll: 0 })
     }
 
     /// Ends the walk.
@@ -199,16 +192,14 @@ impl Walk {
 
 /// Between two requests more than a page's worth may happen: then the next "older" page is newer than the one before it, and
 /// between them lies what neither showed. `newest` is of the pages before, `times` of a page that repeats nothing of them.
-fn hole(newest: DateTime<Utc>, times: &[DateTime<Utc>]) -> Option<Gap> {
+fn hole(newest: DateTime<Utc>, times: &[DateTime<Utc>]) -> Option<FeedGap> {
     times.iter().max().filter(|time| **time > newest)?;
     let to = times.iter().copied().filter(|time| *time >= newest).min()?;
-    Some(Gap { from: newest, to, events_in_poll: 0 })
+    Some(FeedGap { from: newest, to, events_in_poll: 0 })
 }
 
-impl Named {
-    fn of(event: &Event) -> Self {
-        Self { id: event.id.to_string(), kind: event.kind.to_string(), created: event.created() }
-    }
+fn name_of(event: &Event) -> EventName {
+    EventName { id: event.id.to_string(), kind: event.kind.to_string(), created: event.created() }
 }
 
 #[cfg(test)]

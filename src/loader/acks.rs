@@ -1,12 +1,12 @@
-//! Which delivery tags may be acked: pure bookkeeping.
+//! Tracks which delivery tags may be acked. Pure.
 
 use std::collections::VecDeque;
 
 /// Tracks the deliveries of one session from arrival to ack.
 ///
-/// Deliveries settle in any order, but one ack with `multiple` covers all tags up to its own, and costs RabbitMQ a tenth of
-/// acking one by one. So acks go out for the contiguous run of settled tags; what settles beyond a hole that stays is
-/// acked singly, so that one stuck message does not hold up the rest.
+/// Deliveries settle in any order. One ack with `multiple` covers all tags up to its own, and costs RabbitMQ a tenth of single
+/// acks. So one ack covers the contiguous run of settled tags. If a *hole*, an unsettled delivery, stays for long, the tags
+/// behind it are acked one by one.
 #[derive(Default)]
 pub(super) struct AckTracker {
     /// Every tag up to this one is acked.
@@ -19,9 +19,9 @@ pub(super) struct AckTracker {
 enum State {
     /// Delivered, work in progress.
     Open,
-    /// Its effects stand, or its failure is stored elsewhere: may be acked.
+    /// Its effects are in Redis, or its copy is stored elsewhere: may be acked.
     Settled,
-    /// Acked ahead of older ones.
+    /// Acked before older ones.
     Acked,
 }
 
@@ -40,12 +40,12 @@ impl AckTracker {
         }
     }
 
-    /// The tag to ack with `multiple`, if the oldest deliveries have settled; they count as acked from here on.
+    /// The tag to ack with `multiple`, if the oldest deliveries have settled. They count as acked from now on.
     pub(super) fn take_run(&mut self) -> Option<u64> {
         let mut through = None;
         while self.states.front().is_some_and(|state| *state != State::Open) {
             self.base += 1;
-            // RabbitMQ refuses an ack for a tag that is acked already, even one with `multiple`.
+            // RabbitMQ refuses an ack that names a tag which is acked already, even with `multiple`.
             if self.states.pop_front() == Some(State::Settled) {
                 through = Some(self.base);
             }
@@ -58,7 +58,7 @@ impl AckTracker {
         self.states.iter().take_while(|state| **state != State::Open).count()
     }
 
-    /// The settled tags beyond a hole, to ack one by one; they count as acked from here on.
+    /// The settled tags behind a hole, to ack one by one. They count as acked from now on.
     pub(super) fn take_beyond_hole(&mut self) -> Vec<u64> {
         let mut tags = Vec::new();
         for (place, state) in self.states.iter_mut().enumerate() {

@@ -1,36 +1,49 @@
-//! The script calls of a batch, repeated until each has an outcome or patience ends.
+//! The script calls of a batch. Repeats them until each is answered for good, or until patience ends.
 
 use super::Loader;
-use super::batch::Outcome;
+use super::batch::Disposition;
 use super::pace::Portion;
 use super::patience::Patience;
 use super::refusals::Blame;
+use super::republish::Republish;
 use crate::retry::Backoff;
+use crate::status::LoadOutcome;
 use crate::store::{Fault, LoadCall, Verdict};
 use crate::telemetry::traces::Processing;
 
-/// Runs the calls until each has an outcome. Redis being away is not a message's fault: no attempt is spent, what has no
-/// verdict yet is repeated with backoff, while there is patience. `is_new` tells of which calls no attempt was spent before.
-pub(super) async fn load_patiently(
+/// A script call for one delivery of a batch.
+pub(super) struct Call<'a> {
+    /// The delivery's index in the batch.
+    pub(super) place: usize,
+    pub(super) load: LoadCall<'a>,
+    /// No attempt of the event has failed before.
+    pub(super) is_new: bool,
+}
+
+/// Runs the calls and gives the decision about each, by the delivery's place.
+///
+/// If Redis is away, that does not count as an attempt of any event: the calls are repeated with backoff while `patience` lasts.
+/// Calls that are unanswered then are left out.
+pub(super) async fn load_until_answered(
     loader: &Loader,
-    calls: Vec<LoadCall<'_>>,
-    is_new: impl Fn(usize) -> bool,
+    calls: Vec<Call<'_>>,
     spans: &Processing,
     patience: &Patience,
-) -> Vec<Outcome> {
+) -> Vec<(usize, Disposition)> {
     let mut open = Open::new(calls);
     let mut backoff = Backoff::for_server();
     let mut has_waited = false;
     while !open.calls.is_empty() {
         let Ok(portion) = patience.answer(loader.pace.enter(open.sizes())).await else { break };
         let mut script = spans.script(portion.count);
-        let asked = loader.store.load_within(portion.time, loader.policy, &open.calls[..portion.count]);
+        let loads: Vec<_> = open.calls[..portion.count].iter().map(|call| &call.load).collect();
+        let asked = loader.store.load_within(portion.time, loader.policy, &loads);
         let Ok(verdicts) = patience.answer(asked).await else { break };
-        tell(portion, &verdicts);
-        let blame = loader.blame(&verdicts, |place| is_new(open.places[place]));
+        adjust_pace(portion, &verdicts);
+        let blame = loader.blame(&verdicts, &open.calls);
         let Some(fault) = open.settle(verdicts, blame) else {
-            // A batch that Redis never refused anything may hold duplicates only, which even a full Redis answers: it does
-            // not show that another one's trouble is over.
+            // A full Redis answers duplicates too. So a batch that was never refused does not show that another batch's
+            // trouble is over.
             if has_waited || !loader.redis.is_away() {
                 loader.redis.up();
             }
@@ -45,11 +58,11 @@ pub(super) async fn load_patiently(
             break;
         }
     }
-    open.outcomes
+    open.decided
 }
 
-/// Tells the pace whether Redis has answered in time. That it is away otherwise says nothing about the link.
-fn tell(portion: Portion<'_>, verdicts: &[Verdict]) {
+/// Tells the pace whether Redis has answered in time. If Redis is away for another reason, that says nothing about the link.
+fn adjust_pace(portion: Portion<'_>, verdicts: &[Verdict]) {
     if verdicts.contains(&Verdict::Failed(Fault::NoAnswer)) {
         portion.unanswered();
     } else if !verdicts
@@ -61,9 +74,9 @@ fn tell(portion: Portion<'_>, verdicts: &[Verdict]) {
 }
 
 impl Loader {
-    /// Whose fault it is if some of these calls were refused in words that we do not know. One that is refused among others that are
-    /// served is at fault itself.
-    fn blame(&self, verdicts: &[Verdict], is_new: impl Fn(usize) -> bool) -> Blame {
+    /// Whose fault it is if some of these calls were refused with an unknown error. `verdicts` are those on the first of `calls`.
+    /// If Redis served another call at the same time, the message is at fault.
+    fn blame(&self, verdicts: &[Verdict], calls: &[Call<'_>]) -> Blame {
         use Verdict::{Duplicate, Failed, Loaded};
         if verdicts
             .iter()
@@ -72,55 +85,45 @@ impl Loader {
             self.refusals.served();
             return Blame::Messages;
         }
-        let refused =
-            (0..verdicts.len()).filter(|place| matches!(verdicts[*place], Failed(Fault::Unknown(_))));
-        self.refusals.refused(refused.filter(|place| is_new(*place)).count())
+        let is_new_refusal = |(verdict, call): &(&Verdict, &Call<'_>)| {
+            matches!(verdict, Failed(Fault::Unknown(_))) && call.is_new
+        };
+        self.refusals.refused(verdicts.iter().zip(calls).filter(is_new_refusal).count())
     }
 }
 
-/// The calls of a batch that have no verdict yet, and the outcomes of all.
+/// The calls of a batch that have no final verdict yet, and the decisions about the others.
 struct Open<'a> {
-    calls: Vec<LoadCall<'a>>,
-    /// The calls' places among the outcomes.
-    places: Vec<usize>,
-    outcomes: Vec<Outcome>,
+    calls: Vec<Call<'a>>,
+    decided: Vec<(usize, Disposition)>,
     /// How many calls go to Redis at once. It is halved when all of them are refused alike, so that those at fault are found.
     at_once: usize,
 }
 
 impl<'a> Open<'a> {
-    fn new(calls: Vec<LoadCall<'a>>) -> Self {
-        let outcomes = calls.iter().map(|_| Outcome::NotLoaded).collect();
-        Self { places: (0..calls.len()).collect(), calls, outcomes, at_once: usize::MAX }
+    fn new(calls: Vec<Call<'a>>) -> Self {
+        Self { decided: Vec::with_capacity(calls.len()), calls, at_once: usize::MAX }
     }
 
     /// The sizes of the calls that may go next.
     fn sizes(&self) -> impl Iterator<Item = usize> + Clone {
-        self.calls.iter().take(self.at_once).map(|call| call.event.size())
+        self.calls.iter().take(self.at_once).map(|call| call.load.event.size())
     }
 
     /// Takes the verdicts on the first calls. Keeps those that Redis could not serve, and gives the reason if there are any.
     fn settle(&mut self, verdicts: Vec<Verdict>, blame: Blame) -> Option<Fault> {
         let count = verdicts.len();
-        let (calls, places) = (self.calls.split_off(count), self.places.split_off(count));
-        let asked = std::mem::replace(&mut self.calls, calls);
-        let asked_places = std::mem::replace(&mut self.places, places);
+        let rest = self.calls.split_off(count);
+        let asked = std::mem::replace(&mut self.calls, rest);
         let mut reason = None;
-        for ((call, place), verdict) in asked.into_iter().zip(asked_places).zip(verdicts) {
-            self.outcomes[place] = match verdict {
-                Verdict::Loaded => Outcome::Loaded,
-                Verdict::Duplicate => Outcome::Duplicate,
-                Verdict::Failed(Fault::ThisMessage(reason)) => Outcome::Failed(reason),
-                Verdict::Failed(Fault::Unknown(reason)) if blame == Blame::Messages => {
-                    Outcome::Failed(reason)
-                }
-                Verdict::Failed(fault) => {
+        for (call, verdict) in asked.into_iter().zip(verdicts) {
+            match decide(verdict, blame) {
+                Ok(disposition) => self.decided.push((call.place, disposition)),
+                Err(fault) => {
                     self.calls.push(call);
-                    self.places.push(place);
                     reason = Some(fault);
-                    continue;
                 }
-            };
+            }
         }
         self.at_once = match reason {
             Some(Fault::Unknown(_)) => (count / 2).max(1),
@@ -128,5 +131,21 @@ impl<'a> Open<'a> {
             None => usize::MAX,
         };
         reason
+    }
+}
+
+/// The decision about a delivery whose call had this verdict.
+///
+/// # Errors
+/// [`Fault`] when the call must be repeated.
+fn decide(verdict: Verdict, blame: Blame) -> Result<Disposition, Fault> {
+    match verdict {
+        Verdict::Loaded => Ok(Disposition::Ack(LoadOutcome::Loaded)),
+        Verdict::Duplicate => Ok(Disposition::Ack(LoadOutcome::Duplicate)),
+        Verdict::Failed(Fault::ThisMessage(reason)) => Ok(Disposition::Republish(Republish::Retry(reason))),
+        Verdict::Failed(Fault::Unknown(reason)) if blame == Blame::Messages => {
+            Ok(Disposition::Republish(Republish::Retry(reason)))
+        }
+        Verdict::Failed(fault) => Err(fault),
     }
 }

@@ -1,62 +1,68 @@
-//! A batch of deliveries: what becomes of each.
+//! Loading a batch: parses its deliveries, runs the script for the events, and decides what happens to each delivery.
 
 use super::Loader;
 use super::attempts;
 use super::patience::Patience;
+use super::republish::Republish;
 use crate::broker::Delivery;
 use crate::event::Event;
+use crate::status::LoadOutcome;
 use crate::store::LoadCall;
 use crate::telemetry::traces::Processing;
 
-/// What became of a delivery. Matched in one place, where the session settles it.
+/// The decision about a delivery. It is matched in one place, `Session::settle_batch`.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// Its effects stand in Redis: ack.
-    Loaded,
-    /// They stood already: ack.
-    Duplicate,
-    /// The user wants no events of its type: ack.
-    Unwanted,
-    /// It is not an event, or cannot be read, for this reason: to the dead letters at once.
-    NotAnEvent(String),
-    /// Loader after loader died with it, for this reason: to the dead letters without another try.
-    CrashSuspect(String),
-    /// The script fails for it, for this reason: to a retry queue, in the end to the dead letters.
-    Failed(String),
-    /// Redis has not taken it, and the session ends: back to the queue.
+pub(super) enum Disposition {
+    /// The delivery is done with: ack, and count this outcome.
+    Ack(LoadOutcome),
+    /// The delivery cannot be loaded: publish a copy elsewhere, then ack.
+    Republish(Republish),
+    /// Redis has not taken the event, and the session ends.
     NotLoaded,
 }
 
-/// Loads a batch and tells what became of each delivery, in order; waits for Redis as long as `patience` lasts.
-pub(super) async fn load(loader: &Loader, deliveries: &[Delivery], patience: &Patience) -> Vec<Outcome> {
+/// Loads a batch and decides about each delivery, in order. Waits for Redis as long as `patience` lasts.
+pub(super) async fn load(loader: &Loader, deliveries: &[Delivery], patience: &Patience) -> Vec<Disposition> {
     let carried = deliveries.iter().map(|delivery| delivery.envelope.traceparent());
     let spans = Processing::begin(loader.broker.names().load(), carried);
-    let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(deliveries.len());
+    // A delivery without a decision is an event to load. Its place is its index here.
+    let mut dispositions = Vec::with_capacity(deliveries.len());
     let mut events = Vec::with_capacity(deliveries.len());
-    for delivery in deliveries {
-        if let Some(reason) = delivery.envelope.unreadable() {
-            outcomes.push(Some(Outcome::NotAnEvent(reason)));
-            continue;
-        }
-        outcomes.push(match Event::parse(&delivery.body) {
-            Err(reason) => Some(Outcome::NotAnEvent(reason.to_string())),
-            Ok(event) if !loader.rules.wants(&event) => Some(Outcome::Unwanted),
+    for (place, delivery) in deliveries.iter().enumerate() {
+        dispositions.push(match parse(loader, delivery) {
             Ok(event) => {
-                events.push((event, delivery));
-                None
+                events.push((place, event));
+                Disposition::NotLoaded
             }
+            Err(decided) => decided,
         });
     }
-    let calls =
-        events.iter().map(|(event, _)| LoadCall { event, score: loader.rules.score(event) }).collect();
-    let is_new = |place: usize| events[place].1.envelope.attempts() == 0;
-    let loaded = attempts::load_patiently(loader, calls, is_new, &spans, patience).await;
-    let pairs = events.iter().map(|(event, _)| event).zip(&loaded);
-    loader.counts.loaded(pairs.filter(|(_, outcome)| **outcome == Outcome::Loaded).map(|(event, _)| event));
-    if let Some(newest) = events.iter().map(|(event, _)| event.created()).max() {
-        loader.counts.saw_event_created_at(newest);
+    let calls = events.iter().map(|(place, event)| attempts::Call {
+        place: *place,
+        load: LoadCall { event, score: loader.rules.score(event) },
+        is_new: deliveries[*place].envelope.attempts() == 0,
+    });
+    let calls = calls.collect();
+    for (place, disposition) in attempts::load_until_answered(loader, calls, &spans, patience).await {
+        dispositions[place] = disposition;
     }
-    let mut loaded = loaded.into_iter();
-    // Every `None` above stands for one call, in the same order.
-    outcomes.into_iter().filter_map(|outcome| outcome.or_else(|| loaded.next())).collect()
+    let is_loaded = |place: usize| dispositions[place] == Disposition::Ack(LoadOutcome::Loaded);
+    loader.ledger.loaded(events.iter().filter(|(place, _)| is_loaded(*place)).map(|(_, event)| event));
+    if let Some(newest) = events.iter().map(|(_, event)| event.created()).max() {
+        loader.ledger.saw_event_created_at(newest);
+    }
+    dispositions
+}
+
+/// The event of a delivery.
+///
+/// # Errors
+/// The decision about a delivery that the script is not run for.
+fn parse<'a>(loader: &Loader, delivery: &'a Delivery) -> Result<Event<'a>, Disposition> {
+    let not_an_event = |reason| Disposition::Republish(Republish::DeadLetter(reason));
+    if let Some(reason) = delivery.envelope.unreadable() {
+        return Err(not_an_event(reason));
+    }
+    let event = Event::parse(&delivery.body).map_err(|reason| not_an_event(reason.to_string()))?;
+    if loader.rules.wants(&event) { Ok(event) } else { Err(Disposition::Ack(LoadOutcome::Unwanted)) }
 }

@@ -1,4 +1,4 @@
-//! The end of a session in order: nothing that was delivered is lost, loaded twice, or counted against anybody.
+//! Ends a session in order: every delivery is loaded and acked, or handed back without counting as redelivered.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,39 +7,39 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::failures::Fate;
 use super::patience::Patience;
-use super::session::{Done, End, Session};
+use super::republish::Republish;
+use super::session::{Done, Session, SessionEnd};
 use super::suspect;
 use super::waiting::Work;
 use crate::broker::BrokerError;
 
-/// How long RabbitMQ may take to send all that it may send ahead of our acks. It needs milliseconds, and more on a busy machine.
+/// How long RabbitMQ may take to fill the prefetch. It needs milliseconds, or more on a busy machine.
 const FILL_MAX: Duration = Duration::from_millis(1500);
-/// How long RabbitMQ may take to answer that it sends no more. One that does not will take no copies either.
+/// How long RabbitMQ may take to answer `basic.cancel`. If it does not answer, it takes no copies either.
 const CANCEL_MAX: Duration = Duration::from_secs(3);
-/// Counted from the beginning of the end: until then, what was delivered is loaded. Redis's answer may take almost as long.
+/// Time for loading the deliveries, from the beginning of the end. One answer from Redis may take almost as long.
 const LOAD_MAX: Duration = Duration::from_secs(4);
-/// Counted likewise: until then, what was not loaded is handed back.
+/// Time for handing back the deliveries that were not loaded, from the beginning of the end.
 const BACK_MAX: Duration = Duration::from_millis(5500);
 /// How long the last acks may take.
 const ACKS_MAX: Duration = Duration::from_millis(500);
-/// How often somebody is asked who does not tell on his own: RabbitMQ whether it has more, the lane whether it has room.
+/// How often RabbitMQ is asked whether it has more, and the republisher whether it has room.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 impl Session<'_> {
-    /// Ends the session. RabbitMQ sends no more; what it has sent is loaded and acked, and what Redis does not take in time is handed
-    /// back, so that RabbitMQ does not count it as redelivered.
+    /// Ends the session: cancels the consumer, then loads and acks its deliveries. Deliveries that Redis does not take in time
+    /// are handed back as copies, so that RabbitMQ does not count a redelivery.
     ///
     /// # Errors
-    /// [`BrokerError`] when RabbitMQ has ended the session or does not answer. What is unacked then comes again.
+    /// [`BrokerError`] when RabbitMQ has ended the session or does not answer. RabbitMQ then redelivers unacked messages.
     pub(super) async fn end<F: Future<Output = Done>>(
         &mut self,
-        end: End,
+        end: SessionEnd,
         working: &mut FuturesUnordered<F>,
         begin: impl Fn(Work) -> F,
         patience: &Patience,
-    ) -> Result<End, BrokerError> {
+    ) -> Result<SessionEnd, BrokerError> {
         let (began, before) = (Instant::now(), self.acks.newest());
         patience.end_retries();
         let arrived = self.stop_deliveries().await;
@@ -53,7 +53,7 @@ impl Session<'_> {
             }
             Ok::<_, BrokerError>(())
         };
-        // In time or not: what is not loaded by then is in `not_loaded` or waits. A session that is lost shows below.
+        // Deliveries that are not loaded in time are in `not_loaded` or `waiting`. If the session is lost, `ack_all` says so.
         let _ = timeout_at(began + LOAD_MAX, loading).await;
         patience.end_waits();
         while let Some(done) = working.next().await {
@@ -65,13 +65,14 @@ impl Session<'_> {
             Err(_) => Ok(()),
         };
         let result = acked.and(handed_back).and(self.ack_all().await).and(arrived);
-        self.tell(end, result.map(|()| self.acks.newest() - before))
+        self.report(end, result.map(|()| self.acks.newest() - before))
     }
 
-    /// Asks RabbitMQ to send no more, and gathers all that it has sent.
+    /// Cancels the consumer and gathers what RabbitMQ has sent.
     ///
-    /// RabbitMQ answers before it tells the queue, so deliveries may still follow the answer. Nobody sees them, and the queue gets
-    /// them back as redelivered. So no ack goes out before: once the prefetch is reached, the queue has nothing more to send.
+    /// RabbitMQ answers a cancel before it tells the queue, so the queue may send deliveries after the answer. They are dropped
+    /// and count as redelivered. To prevent this, no ack goes out first: when the prefetch is full, the queue sends nothing
+    /// more.
     async fn stop_deliveries(&mut self) -> Result<(), BrokerError> {
         timeout(FILL_MAX, self.fill_up()).await.unwrap_or(Ok(()))?;
         let no_answer = BrokerError::Timeout { operation: "cancel the consumer", after: CANCEL_MAX };
@@ -93,7 +94,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Gathers until RabbitMQ may send no more, or has no more.
+    /// Gathers until the prefetch is full or the queue is empty.
     async fn fill_up(&mut self) -> Result<(), BrokerError> {
         self.gather_arrived();
         while self.acks.unacked() < usize::from(self.prefetch) {
@@ -109,14 +110,14 @@ impl Session<'_> {
     }
 
     fn gather_arrived(&mut self) {
-        // The end of the deliveries is an error to those who wait for more.
+        // An error means that no more deliveries come. Here that is fine.
         while let Some(Ok(delivery)) = self.consumer.next_arrived() {
             self.add(delivery);
         }
     }
 
-    /// Loads what is in flight and, unless RabbitMQ may still send more, what waits. Begins nothing more once Redis has not taken
-    /// something.
+    /// Finishes the batches in flight and, if the consumer is cancelled, loads the waiting deliveries. Begins no more batches
+    /// after Redis has not taken a delivery.
     async fn load_the_rest<F: Future<Output = Done>>(
         &mut self,
         working: &mut FuturesUnordered<F>,
@@ -136,7 +137,7 @@ impl Session<'_> {
         }
     }
 
-    /// Acks all that may be acked, behind holes too.
+    /// Acks every settled delivery.
     async fn ack_all(&mut self) -> Result<(), BrokerError> {
         let acks = async {
             self.ack_run().await?;
@@ -146,34 +147,34 @@ impl Session<'_> {
         timeout(ACKS_MAX, acks).await.unwrap_or(Err(no_answer))
     }
 
-    /// Gives what was not loaded back to the queue, and waits until the lane has stored that and the failures.
+    /// Republishes the deliveries that were not loaded to the load queue. Waits until these and the failures are confirmed.
     async fn hand_back(&mut self) -> Result<(), BrokerError> {
         let mut rest = std::mem::take(&mut self.not_loaded);
         rest.extend(self.waiting.take_all());
         if !rest.is_empty() {
-            // Whoever takes it next is not to find a note of ours.
+            // The next loader must not find a note of this one.
             suspect::retract_soon(self.loader).await;
         }
-        rest.into_iter().for_each(|delivery| self.hand_over(delivery, Fate::Back));
-        while self.in_lane > 0 || !self.before_lane.is_empty() {
-            match timeout(LOOK_EVERY, self.told.recv()).await {
-                Ok(Some(told)) => self.settle_told(told).await?,
+        rest.into_iter().for_each(|delivery| self.republish(delivery, Republish::LoadQueue));
+        while self.republishing > 0 || !self.to_republish.is_empty() {
+            match timeout(LOOK_EVERY, self.results.recv()).await {
+                Ok(Some(result)) => self.settle_republished(result).await?,
                 Ok(None) => break,
-                Err(_) => self.fill_lane(),
+                Err(_) => self.start_republishing(),
             }
         }
         Ok(())
     }
 
-    /// Tells what was not loaded, and what could not be done in order.
-    fn tell(&self, end: End, result: Result<u64, BrokerError>) -> Result<End, BrokerError> {
+    /// Logs how many deliveries were handed back, and what could not be done. Gives the reason of the end.
+    fn report(&self, end: SessionEnd, result: Result<u64, BrokerError>) -> Result<SessionEnd, BrokerError> {
         let (queue, back, unacked) =
             (self.loader.broker.names().load(), self.handed_back, self.acks.unacked());
         if back > 0 {
             tracing::info!(back, "{back} messages are back in {queue}: Redis did not take them in time");
         }
         match result {
-            Err(error) if end == End::Stopped => {
+            Err(error) if end == SessionEnd::Stopped => {
                 tracing::warn!("stopping: {error}; unacked messages will be redelivered");
                 Ok(end)
             }
@@ -184,7 +185,7 @@ impl Session<'_> {
                 );
                 Ok(end)
             }
-            Ok(arrived) if arrived > 0 && end == End::Drained => Ok(End::Unfinished),
+            Ok(arrived) if arrived > 0 && end == SessionEnd::Drained => Ok(SessionEnd::Unfinished),
             Ok(_) => Ok(end),
         }
     }

@@ -1,18 +1,19 @@
-//! What became of the sessions before, and what follows for the next.
+//! Remembers how earlier sessions ended, and sets the prefetch of the next one.
 //!
-//! A delivery can end its session, in ways that neither lapin nor we foresee. RabbitMQ then counts a redelivery for everything
-//! that was unacked, and its delivery limit would send good messages to the dead letters beside the bad one. So after some
-//! sessions that ended soon, deliveries come one at a time: whatever ends those is alone, and only its own count grows.
+//! A delivery can end its session in ways that nobody foresees. RabbitMQ then counts a redelivery for every unacked message,
+//! and its delivery limit would dead-letter good messages beside the bad one. So after several sessions that failed soon, the
+//! prefetch is 1: the delivery that ends such a session is alone, and only its own count grows.
 
 use std::time::{Duration, Instant};
 
 /// A session that fails sooner may have been ended by a delivery.
 const SOON: Duration = Duration::from_secs(10);
-/// So many in a row are no accident. Every loader of a queue may add as many redeliveries to a bystander; RabbitMQ allows 100.
+/// After so many in a row, the prefetch becomes 1. Every loader of a queue may add as many redeliveries; RabbitMQ allows 100.
 const SOON_MAX: u32 = 3;
-/// RabbitMQ may not have noticed for so long that a connection of ours is gone, and then counts its deliveries nowhere.
+/// RabbitMQ may take so long to notice a dead connection. Until then, no count includes the deliveries of that connection.
 const NOTICED_AFTER: Duration = Duration::from_secs(10);
 
+/// How earlier sessions ended.
 #[derive(Default)]
 pub(super) struct History {
     /// Sessions in a row that have failed soon.
@@ -21,17 +22,17 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Deliveries of the next session that may be unacked at once.
+    /// The prefetch of the next session.
     pub(super) fn prefetch(&self, wanted: u16) -> u16 {
         if self.takes_one_at_a_time() { 1 } else { wanted }
     }
 
-    /// True when a session that has lived for so long has met nothing that ends it, and deliveries may come together again.
+    /// True when a session with a prefetch of 1 has lived long enough, and the next one may have the whole prefetch.
     pub(super) fn is_over(&self, lived: Duration) -> bool {
         self.takes_one_at_a_time() && lived >= SOON
     }
 
-    /// False while messages may be in the hands of a session that has failed, where nobody can count them.
+    /// False while a failed session may still hold messages: no count includes those.
     pub(super) fn can_count(&self) -> bool {
         self.failed_at.is_none_or(|at| at.elapsed() >= NOTICED_AFTER)
     }

@@ -1,23 +1,27 @@
 //! The loader: consumes events, runs the script for each, acks after the load.
 //!
-//! [`run`] owns the loop over broker sessions. `session` pumps one session's deliveries into batches, several in flight.
-//! `ending` ends it in order. `batch` decides what becomes of each delivery, `suspect` of those that may be killing loaders; `attempts`
-//! repeats what Redis could not serve, `refusals` tells whose fault a refusal is. `failures`
-//! publishes what failed to the retry queues and dead letters, and what is handed back. `readiness` waits for Redis and watches it.
-//! `acks` knows which tags may be acked, `patience` how long batches try, `pace` how much goes to Redis at once.
+//! - [`run`] opens one broker session after another.
+//! - A session: `session` gathers deliveries into batches, several in flight (`waiting`), and acks (`acks`). `check` looks at it
+//!   regularly. `ending` ends it in order. `history` remembers sessions that failed.
+//! - A batch: `batch` decides about each delivery. `attempts` repeats script calls, `patience` limits for how long. `pace`
+//!   limits how much goes to Redis at once. `refusals` decides whose fault an unknown error is. `suspect` loads crash suspects
+//!   alone.
+//! - `republish` publishes copies: to the retry queues, the dead letters, or back to the load queue.
+//! - `readiness` waits for Redis and watches it. `rules` are the user's choices. `ledger` counts, `progress` logs.
 
 mod acks;
 mod attempts;
 mod batch;
-mod counts;
+mod check;
 mod ending;
-mod failures;
 mod history;
+mod ledger;
 mod pace;
 mod patience;
 mod progress;
 mod readiness;
 mod refusals;
+mod republish;
 mod rules;
 mod session;
 mod suspect;
@@ -35,21 +39,21 @@ use crate::health::Dependency;
 use crate::retry::Backoff;
 use crate::status::Board;
 use crate::store::{LoadPolicy, Store, Suspect};
-use counts::Counts;
-use failures::FailureLane;
 use history::History;
+use ledger::Ledger;
 use pace::Pace;
 use refusals::Refusals;
+use republish::Republisher;
 use rules::Rules;
-use session::End;
+use session::SessionEnd;
 
-/// Batches in flight on each of the store's connections: while Redis works on one, the next is already there. See
+/// Batches in flight on each connection to Redis: while Redis works on one, the next has already arrived. See
 /// [`Store::with_connections`].
 const BATCHES_PER_CONNECTION: usize = 2;
 
 /// Everything the parts of one loader share.
 struct Loader {
-    /// Tells this loader from every other, also from those before it in the same place.
+    /// A random name, different for every loader and every run.
     name: String,
     broker: Broker,
     store: Store,
@@ -59,22 +63,22 @@ struct Loader {
     policy: LoadPolicy,
     pace: Pace,
     refusals: Refusals,
-    counts: Counts,
+    ledger: Ledger,
     prefetch: u16,
     batch_size: usize,
     concurrency: usize,
-    /// The suspect that may have a note of ours standing.
+    /// The crash suspect that may still have this loader's note in Redis.
     noted: Mutex<Option<Suspect>>,
     /// How long deliveries may wait unacked.
     hold_max: Duration,
-    /// End once the queue is empty and all is acked.
+    /// End when the queue is empty and everything is acked.
     drain: bool,
 }
 
-/// Loads events until told to stop or, with `drain`, until the queue is empty and all is acked.
+/// Loads events until `shutdown` or, with `drain`, until the queue is empty and everything is acked.
 ///
 /// # Errors
-/// When RabbitMQ refuses us at the very first session for a reason that waiting does not mend. Everything else is retried.
+/// When RabbitMQ refuses the first session for a reason that waiting cannot change. Every other error is retried.
 pub async fn run(
     args: &LoadArgs,
     drain: bool,
@@ -93,7 +97,7 @@ pub async fn run(
         policy: LoadPolicy { stream_maxlen: args.stream_maxlen, retention: args.retention },
         pace: Pace::default(),
         refusals: Refusals::default(),
-        counts: Counts::new(board.loader()),
+        ledger: Ledger::new(board.loader()),
         prefetch: args.prefetch,
         batch_size: usize::from(args.batch_size),
         concurrency: usize::from(args.concurrency),
@@ -103,21 +107,21 @@ pub async fn run(
         broker,
         store: store.with_connections(usize::from(args.concurrency).div_ceil(BATCHES_PER_CONNECTION)),
     });
-    let lane = FailureLane::start(publisher, Arc::clone(&loader), args.max_attempts);
+    let republisher = Republisher::start(publisher, Arc::clone(&loader), args.max_attempts);
     let reporter = tokio::spawn(progress::report_regularly(Arc::clone(&loader)));
     let watcher = tokio::spawn(readiness::watch_redis(Arc::clone(&loader)));
-    let result = consume_until_done(&loader, &lane, &shutdown).await;
+    let result = consume_until_done(&loader, &republisher, &shutdown).await;
     reporter.abort();
     watcher.abort();
-    let ((), ()) = tokio::join!(lane.finish(), suspect::retract_soon(&loader));
-    progress::report(&loader.counts, "done");
+    let ((), ()) = tokio::join!(republisher.finish(), suspect::retract_soon(&loader));
+    progress::report(&loader.ledger, "done");
     result
 }
 
-/// Opens session after session. The first one's refusal is final; after that every end is followed by another try.
+/// Opens one session after another. Only a refusal of the first session is final.
 async fn consume_until_done(
     loader: &Loader,
-    lane: &FailureLane,
+    republisher: &Republisher,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     let mut backoff = Backoff::for_server();
@@ -127,12 +131,12 @@ async fn consume_until_done(
     let mut settled_before = 0;
     readiness::meet_redis(loader, shutdown).await?;
     while readiness::wait_until_redis_loads(loader, shutdown).await.is_ok() {
-        match session::run(loader, lane, shutdown, &mut backoff, &mut was_open, &mut history).await {
-            Ok(End::Drained | End::Stopped) => return Ok(()),
-            Ok(End::Unfinished) => continue,
-            Ok(End::Released) => {
-                // Each release publishes all that it releases once more: while none helps, they grow rare.
-                let settled = loader.counts.totals().settled();
+        match session::run(loader, republisher, shutdown, &mut backoff, &mut was_open, &mut history).await {
+            Ok(SessionEnd::Drained | SessionEnd::Stopped) => return Ok(()),
+            Ok(SessionEnd::Unfinished) => continue,
+            Ok(SessionEnd::Released) => {
+                // Each release publishes its deliveries again. If nothing was settled since the last one, the next comes later.
+                let settled = loader.ledger.totals().settled();
                 if std::mem::replace(&mut settled_before, settled) != settled {
                     fruitless.reset();
                 }

@@ -1,5 +1,5 @@
-//! How much goes to Redis at once, and how long its answer may take: learned from its answers, so that events get through a slow
-//! link too.
+//! Limits how much goes to Redis at once, and how long an answer may take. Both are learned from its answers, so that events
+//! also get through a slow link.
 
 use std::time::Duration;
 
@@ -8,28 +8,28 @@ use tokio::sync::Notify;
 
 use crate::store::ANSWER_TIMEOUT;
 
-/// Bytes of events that may be on their way at the beginning: the answers of a few batches make it the most.
+/// Bytes of events that may be in flight at the beginning. After the answers to a few batches it is [`WINDOW_MAX`].
 const WINDOW_START: usize = 256 * 1024;
-/// More would not load faster: this much is on its way for a tenth of a second at a gigabit a second.
+/// More would not load faster: at a gigabit a second, this much is in flight for a tenth of a second.
 const WINDOW_MAX: usize = 8 * 1024 * 1024;
-/// Less than most events have: then they go one by one.
+/// Less than most events have, so that events go one by one.
 const WINDOW_MIN: usize = 1024;
-/// Until here the window grows quickly, however often Redis did not answer.
+/// Up to this size the window always grows quickly.
 const THRESHOLD_MIN: usize = 64 * 1024;
-/// Bytes a second that a link is expected to carry at least: so much longer an answer to many bytes may take.
+/// Bytes a second that a link is expected to carry. An answer to many bytes may take longer in proportion.
 const RATE_MAX: usize = 256 * 1024;
-/// An event that goes alone and is not answered makes it half as much, down to here: 4 MiB in two minutes.
+/// Each time a single event is not answered, the expected rate is halved, down to this: 4 MiB in two minutes.
 const RATE_MIN: usize = 32 * 1024;
 
-/// What all batches of a loader have on their way to Redis.
+/// The bytes that all batches of a loader have in flight to Redis.
 ///
-/// As in TCP (<https://www.rfc-editor.org/rfc/rfc5681>), answers make a window larger that was used up: quickly up to the threshold,
-/// slowly beyond. A missing answer makes it the smallest, and the threshold half of what it was.
+/// It works as in TCP (<https://www.rfc-editor.org/rfc/rfc5681>). An answer enlarges a window that was used up: quickly up to the
+/// threshold, slowly beyond it. A missing answer sets the window to the minimum and the threshold to half the window.
 #[derive(Default)]
 pub(super) struct Pace {
     // Held for arithmetic only, never across an await.
     state: Mutex<State>,
-    /// One at a time waits for room, so that a large portion is not overtaken for ever.
+    /// Whoever holds it waits for room. Others queue behind it, so that a large portion is not overtaken without end.
     door: tokio::sync::Mutex<()>,
     freed: Notify,
 }
@@ -40,14 +40,14 @@ struct State {
     threshold: usize,
     in_flight: usize,
     rate: usize,
-    /// How often an answer was missing. All that was on its way at the time is one case.
+    /// How often an answer was missing. Everything in flight at that time counts as one case.
     cuts: u64,
 }
 
-/// The first calls of a batch, on their way until this is dropped.
+/// The first calls of a batch. They count as in flight until this is dropped.
 pub(super) struct Portion<'a> {
     pace: &'a Pace,
-    /// How many they are.
+    /// Number of calls.
     pub(super) count: usize,
     bytes: usize,
     /// How long the answer may take.

@@ -1,4 +1,4 @@
-//! How long the batches of a session go on trying.
+//! How long the batches of a session wait for Redis: without end, until the session ends.
 
 use std::future::Future;
 
@@ -6,26 +6,26 @@ use tokio_util::sync::CancellationToken;
 
 use crate::retry::{Backoff, Interrupted};
 
-/// Shared by a session and its batches. Until the session ends, batches wait for Redis without end.
+/// Two signals that a session gives its batches: no more retries, then no more waits.
 pub(super) struct Patience {
-    /// Fires when a batch may not try again. It fires with the program's shutdown too.
+    /// Fires when a batch may not retry. It also fires at the program's shutdown.
     retries_over: CancellationToken,
-    /// Fires when a batch may not even wait for an answer that is under way.
+    /// Fires when a batch may not wait any longer for an answer.
     waits_over: CancellationToken,
 }
 
 impl Patience {
-    /// Without end, until `shutdown`.
+    /// Lasts until `shutdown`, or until the session ends.
     pub(super) fn until(shutdown: &CancellationToken) -> Self {
         Self { retries_over: shutdown.child_token(), waits_over: CancellationToken::new() }
     }
 
-    /// The session is to end: Redis is not asked again for anything that it has refused.
+    /// Ends the retries: Redis is not asked again for anything that it has refused.
     pub(super) fn end_retries(&self) {
         self.retries_over.cancel();
     }
 
-    /// The time is over: nothing is waited for any more.
+    /// Ends the waits for answers.
     pub(super) fn end_waits(&self) {
         self.waits_over.cancel();
     }
@@ -33,7 +33,7 @@ impl Patience {
     /// Waits for Redis's answer.
     ///
     /// # Errors
-    /// [`Interrupted`] when the time is over first.
+    /// [`Interrupted`] when waits end first.
     pub(super) async fn answer<T>(&self, asked: impl Future<Output = T>) -> Result<T, Interrupted> {
         tokio::select! {
             biased;
@@ -42,10 +42,10 @@ impl Patience {
         }
     }
 
-    /// Waits for something that need not be waited for once the session is to end.
+    /// Waits for a turn.
     ///
     /// # Errors
-    /// [`Interrupted`] when the session is to end.
+    /// [`Interrupted`] when retries end first.
     pub(super) async fn turn<T>(&self, comes: impl Future<Output = T>) -> Result<T, Interrupted> {
         tokio::select! {
             biased;
@@ -54,10 +54,10 @@ impl Patience {
         }
     }
 
-    /// Waits before Redis is asked again.
+    /// Waits before a retry.
     ///
     /// # Errors
-    /// [`Interrupted`] when it is not to be asked again.
+    /// [`Interrupted`] when retries have ended.
     pub(super) async fn pause(&self, backoff: &mut Backoff) -> Result<(), Interrupted> {
         backoff.pause(&self.retries_over).await
     }

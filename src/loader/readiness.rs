@@ -1,4 +1,4 @@
-//! Waiting for Redis before anything is consumed, and watching it while nothing comes.
+//! Waits for Redis before the loader consumes, and watches Redis while no event comes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use crate::config::Retention;
 use crate::retry::{Backoff, Interrupted};
 use crate::store::Fault;
 
-/// The first contact. What only a person can mend ends the program now, while that person is looking; settings that put
-/// loaded events at risk are told once, and loading goes on.
+/// The first contact with Redis. A fault that only a person can mend ends the program now. Settings that put loaded events at
+/// risk are logged once, and loading goes on.
 pub(super) async fn meet_redis(loader: &Loader, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let address = loader.store.address();
     match ask_until_well(loader, shutdown, || loader.store.ping(), Fault::waiting_cannot_help).await {
-        Ok(Ok(())) => {}
-        Ok(Err(fault)) => anyhow::bail!("Redis at {address}: {fault}"),
-        Err(Interrupted) => return Ok(()),
+        Ok(()) => {}
+        Err(NotWell::Final(fault)) => anyhow::bail!("Redis at {address}: {fault}"),
+        Err(NotWell::Interrupted) => return Ok(()),
     }
     let risks = tokio::select! {
         risks = loader.store.risks() => risks,
@@ -39,41 +39,51 @@ pub(super) async fn meet_redis(loader: &Loader, shutdown: &CancellationToken) ->
     Ok(())
 }
 
-/// Before anything is consumed, Redis must take writes: else deliveries would only wait here in place of in the queue.
+/// Waits until Redis takes writes. Before that, deliveries wait in the queue, not in this process.
 pub(super) async fn wait_until_redis_loads(
     loader: &Loader,
     shutdown: &CancellationToken,
 ) -> Result<(), Interrupted> {
     let nothing_is_final = |_: &Fault| false;
-    if ask_until_well(loader, shutdown, || can_load(loader), nothing_is_final).await?.is_ok() {
-        loader.redis.up();
-    }
+    ask_until_well(loader, shutdown, || can_load(loader), nothing_is_final).await.map_err(|_| Interrupted)?;
+    loader.redis.up();
     Ok(())
 }
 
-/// Asks until Redis answers well, reporting it away meanwhile; only a fault that `is_final` ends that early.
+/// Why Redis was not waited for any longer.
+enum NotWell {
+    /// This fault is final.
+    Final(Fault),
+    /// The program is to stop.
+    Interrupted,
+}
+
+/// Asks until Redis answers well, and reports it away meanwhile.
+///
+/// # Errors
+/// [`NotWell`] when a fault `is_final`, or when the program is to stop.
 async fn ask_until_well<F: Future<Output = Result<(), Fault>>>(
     loader: &Loader,
     shutdown: &CancellationToken,
     ask: impl Fn() -> F,
     is_final: impl Fn(&Fault) -> bool,
-) -> Result<Result<(), Fault>, Interrupted> {
+) -> Result<(), NotWell> {
     let mut backoff = Backoff::for_server();
     loop {
         let answer = tokio::select! {
             answer = ask() => answer,
-            () = shutdown.cancelled() => return Err(Interrupted),
+            () = shutdown.cancelled() => return Err(NotWell::Interrupted),
         };
         match answer {
-            Ok(()) => return Ok(Ok(())),
-            Err(fault) if is_final(&fault) => return Ok(Err(fault)),
+            Ok(()) => return Ok(()),
+            Err(fault) if is_final(&fault) => return Err(NotWell::Final(fault)),
             Err(fault) => loader.redis.away(fault),
         }
-        backoff.pause(shutdown).await?;
+        backoff.pause(shutdown).await.map_err(|Interrupted| NotWell::Interrupted)?;
     }
 }
 
-/// Redis takes writes, runs the script, and holds no note of ours from before.
+/// Checks that Redis takes writes and runs the script, and removes a note that this loader has left.
 async fn can_load(loader: &Loader) -> Result<(), Fault> {
     loader.store.probe().await?;
     suspect::retract(loader).await
@@ -82,14 +92,14 @@ async fn can_load(loader: &Loader) -> Result<(), Fault> {
 /// How often Redis is asked whether it can load while there is nothing to load.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
 
-/// Keeps readiness true while no event comes: then no batch would notice that Redis has gone. What a batch has found out is
-/// left to the batch.
+/// Keeps readiness right while no event comes: then no batch would notice that Redis is away. If a batch has found Redis away,
+/// only a batch reports it back.
 pub(super) async fn watch_redis(loader: Arc<Loader>) {
     let mut found_away = false;
     let mut settled_before = 0;
     loop {
         tokio::time::sleep(WATCH_EVERY).await;
-        let settled = loader.counts.totals().settled();
+        let settled = loader.ledger.totals().settled();
         if std::mem::replace(&mut settled_before, settled) != settled {
             continue;
         }

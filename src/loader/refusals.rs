@@ -1,11 +1,12 @@
-//! Who is to blame when Redis refuses messages in words that we do not know, and does other work well.
+//! Decides whose fault it is when Redis refuses messages with an unknown error while it does other work: the messages' or
+//! Redis's.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// So many messages in a row, refused one like the other, show that it is not about them.
+/// If so many messages in a row are refused, the fault is not theirs.
 const MANY: usize = 8;
 
-/// The messages that were refused since Redis served one.
+/// The number of messages refused since Redis served one.
 #[derive(Default)]
 pub(super) struct Refusals {
     in_a_row: AtomicUsize,
@@ -14,9 +15,9 @@ pub(super) struct Refusals {
 /// Whose fault it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Blame {
-    /// The messages': an attempt of each is spent.
+    /// The messages': the refusal counts as an attempt of each.
     Messages,
-    /// Redis's, or that of something before it: they wait, and no attempt is spent.
+    /// Redis's, or a proxy's: the messages wait, and no attempt counts.
     Redis,
 }
 
@@ -26,8 +27,8 @@ impl Refusals {
         self.in_a_row.store(0, Ordering::Relaxed);
     }
 
-    /// Redis has refused everything that it was asked at once. `anew` of it had not failed before: one message that comes again
-    /// and again is still one.
+    /// Redis has refused all calls of a request. `anew` of these messages had not failed before: a message that comes again and
+    /// again counts once.
     pub(super) fn refused(&self, anew: usize) -> Blame {
         let in_a_row = self.in_a_row.fetch_add(anew, Ordering::Relaxed).saturating_add(anew);
         if in_a_row >= MANY { Blame::Redis } else { Blame::Messages }

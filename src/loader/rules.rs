@@ -1,4 +1,4 @@
-//! Which events are loaded, and who scores for them.
+//! The user's choices: which events are loaded, and who scores for them.
 
 use std::collections::{HashMap, HashSet};
 

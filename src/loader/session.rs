@@ -1,4 +1,4 @@
-//! One broker session: deliveries in, batches in flight, acks out.
+//! One broker session: gathers deliveries into batches, keeps several batches in flight, and acks.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -9,125 +9,132 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::acks::AckTracker;
-use super::batch::{self, Outcome};
-use super::failures::{FailureLane, Fate, Leaving, Told};
+use super::batch::{self, Disposition};
+use super::check::Checks;
 use super::history::History;
 use super::patience::Patience;
-use super::progress::DrainBar;
+use super::republish::{Republish, RepublishRequest, Republished, Republisher};
 use super::waiting::{Waiting, Work};
 use super::{Backoff, Loader, suspect};
 use crate::broker::{BrokerError, Consumer, Delivery};
+use crate::status::Totals;
 
 /// Why a session ended without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum SessionEnd {
     /// The queue and its retry queues are empty and all is acked.
     Drained,
     /// The program is to stop.
     Stopped,
-    /// Deliveries came while the session was ending: another session is needed.
+    /// Deliveries arrived while the session was ending, or they may come together again: open another session.
     Unfinished,
-    /// It has let go of what it could not load for long: another session is needed when that may have changed.
+    /// Deliveries that could not be loaded for long went back to the queue: open another session later.
     Released,
 }
 
-/// How often a session looks at its connection, at holes in its acks and, while draining, at its queues.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// An ack waits for so many settled deliveries while others are in flight, or for a quarter of the prefetch: RabbitMQ writes
-/// each ack to its log, and sends on in the same portions. It goes out with a look at the latest.
+/// How often a session is checked (see `check`).
+const CHECK_EVERY: Duration = Duration::from_millis(250);
+/// While batches are in flight, an ack waits for so many settled deliveries, or for a quarter of the prefetch. RabbitMQ logs
+/// every ack and refills the prefetch in the same steps, so few large acks are cheaper. The next regular check sends a pending
+/// ack.
 const ACK_RUN: usize = 256;
-/// How long a hole may hold up acks before what is behind it is acked one by one.
-const HOLE_MAX: Duration = Duration::from_secs(1);
-/// How long saying goodbye to RabbitMQ may take.
+/// How long closing the connection to RabbitMQ may take.
 const CLOSE_MAX: Duration = Duration::from_secs(1);
 
-/// Opens a session and pumps it until it ends.
+/// Opens a session and works on it until it ends.
 pub(super) async fn run(
     loader: &Loader,
-    lane: &FailureLane,
+    republisher: &Republisher,
     shutdown: &CancellationToken,
     backoff: &mut Backoff,
     was_open: &mut bool,
     history: &mut History,
-) -> Result<End, BrokerError> {
+) -> Result<SessionEnd, BrokerError> {
     let prefetch = history.prefetch(loader.prefetch);
-    let Some(consumer) = loader.broker.consume(prefetch, shutdown).await? else { return Ok(End::Stopped) };
+    let Some(consumer) = loader.broker.consume(prefetch, shutdown).await? else {
+        return Ok(SessionEnd::Stopped);
+    };
     *was_open = true;
     backoff.reset();
     loader.rabbitmq.up();
     let queue = loader.broker.names().load();
     tracing::info!(queue, prefetch, "consuming {queue} from RabbitMQ at {}", loader.broker.address());
-    let (told_sender, told) = mpsc::channel(usize::from(loader.prefetch));
+    let (results_sender, results) = mpsc::channel(usize::from(loader.prefetch));
     let opened_at = Instant::now();
     let mut session = Session {
         loader,
-        lane,
+        republisher,
         prefetch,
         consumer,
         acks: AckTracker::default(),
         waiting: Waiting::new(loader.batch_size, loader.concurrency),
         not_loaded: Vec::new(),
         handed_back: 0,
-        told_sender,
-        told,
-        in_lane: 0,
-        before_lane: VecDeque::new(),
+        results_sender,
+        results,
+        republishing: 0,
+        to_republish: VecDeque::new(),
     };
-    let ended = session.pump(shutdown, history).await;
+    let ended = session.work(shutdown, history).await;
     history.session_ended(opened_at.elapsed(), ended.is_err());
     let end = ended?;
-    // One that hangs does not answer; then closing the socket has to do.
+    // A RabbitMQ that hangs does not answer. Dropping the session closes the socket.
     let _ = tokio::time::timeout(CLOSE_MAX, session.consumer.close()).await;
     Ok(end)
 }
 
+/// A session in progress.
 pub(super) struct Session<'a> {
     pub(super) loader: &'a Loader,
-    pub(super) lane: &'a FailureLane,
+    pub(super) republisher: &'a Republisher,
     /// Deliveries that may be unacked at once.
     pub(super) prefetch: u16,
     pub(super) consumer: Consumer,
     pub(super) acks: AckTracker,
     pub(super) waiting: Waiting,
-    /// What Redis has not taken before the session's end.
+    /// Deliveries that Redis has not taken before the session's end.
     pub(super) not_loaded: Vec<Delivery>,
-    /// How much of that is back in the queue.
+    /// How many of those are back in the load queue.
     pub(super) handed_back: usize,
-    /// Given to the lane with each delivery; it tells what became of it.
-    told_sender: mpsc::Sender<Told>,
-    pub(super) told: mpsc::Receiver<Told>,
-    /// Deliveries given to the lane that it has not told about yet.
-    pub(super) in_lane: usize,
-    /// Deliveries that the lane had no place for yet.
-    pub(super) before_lane: VecDeque<Leaving>,
+    /// Goes with each request to the republisher, for its result.
+    results_sender: mpsc::Sender<Republished>,
+    pub(super) results: mpsc::Receiver<Republished>,
+    /// Requests to the republisher without a result yet.
+    pub(super) republishing: usize,
+    /// Requests that the republisher had no room for yet.
+    pub(super) to_republish: VecDeque<RepublishRequest>,
 }
 
-/// A batch that is done: its deliveries and what became of each.
-pub(super) type Done = (Vec<Delivery>, Vec<Outcome>);
+/// A batch that is done: its deliveries and the decision about each.
+pub(super) type Done = (Vec<Delivery>, Vec<Disposition>);
 
 impl Session<'_> {
-    async fn pump(&mut self, shutdown: &CancellationToken, history: &History) -> Result<End, BrokerError> {
+    async fn work(
+        &mut self,
+        shutdown: &CancellationToken,
+        history: &History,
+    ) -> Result<SessionEnd, BrokerError> {
         let loader = self.loader;
         let patience = Patience::until(shutdown);
         let begin = |work: Work| work.run(loader, &patience);
         let mut working = FuturesUnordered::new();
-        let mut look = tokio::time::interval(LOOK_EVERY);
-        let mut watch = Watch::new(loader, &self.consumer, history).await?;
+        let mut check = tokio::time::interval(CHECK_EVERY);
+        let mut checks = Checks::begin(loader, &self.consumer, history).await?;
         let end = loop {
             tokio::select! {
                 biased;
-                () = shutdown.cancelled() => break End::Stopped,
+                () = shutdown.cancelled() => break SessionEnd::Stopped,
                 Some(done) = working.next() => {
                     self.settle_batch(done);
                     self.ack_if_worth_it(working.is_empty()).await?;
                 }
-                Some(told) = self.told.recv() => self.settle_told(told).await?,
+                Some(result) = self.results.recv() => self.settle_republished(result).await?,
                 delivery = self.consumer.next(), if self.waiting.has_room() => {
                     self.gather(delivery?)?;
                 }
-                _ = look.tick() => {
+                _ = check.tick() => {
                     let is_idle = working.is_empty() && self.acks.is_idle();
-                    if let Some(end) = self.look(&mut watch, is_idle).await? {
+                    if let Some(end) = self.check(&mut checks, is_idle).await? {
                         break end;
                     }
                 }
@@ -139,7 +146,7 @@ impl Session<'_> {
         self.end(end, &mut working, begin, &patience).await
     }
 
-    /// Acks when nothing else is in flight, or when the ack covers many deliveries.
+    /// Acks if nothing is in flight, or if the ack covers many deliveries.
     pub(super) async fn ack_if_worth_it(&mut self, nothing_is_in_flight: bool) -> Result<(), BrokerError> {
         let long_run = ACK_RUN.min(usize::from(self.prefetch) / 4);
         if nothing_is_in_flight || self.acks.run_length() >= long_run {
@@ -148,7 +155,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Takes a delivery and all that have arrived with it, up to a full batch.
+    /// Takes a delivery and those that have arrived with it, up to a full batch.
     fn gather(&mut self, first: Delivery) -> Result<(), BrokerError> {
         let mut next = Some(first);
         while let Some(delivery) = next {
@@ -158,189 +165,84 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Takes one delivery into account and lets it wait for its batch.
     pub(super) fn add(&mut self, delivery: Delivery) {
         if delivery.deliveries_before > 0 {
-            self.loader.counts.redelivered();
+            self.loader.ledger.redelivered();
         }
         self.acks.delivered(delivery.tag);
         self.waiting.add(delivery);
     }
 
-    /// The one place where outcomes turn into acks: with the next one where the effects stand, through the lane where they do
-    /// not.
-    pub(super) fn settle_batch(&mut self, (deliveries, outcomes): Done) {
-        let (mut loaded, mut duplicates, mut unwanted) = (0, 0, 0);
-        for (delivery, outcome) in deliveries.into_iter().zip(outcomes) {
-            match outcome {
-                Outcome::Loaded => loaded += 1,
-                Outcome::Duplicate => duplicates += 1,
-                Outcome::Unwanted => unwanted += 1,
-                Outcome::NotAnEvent(reason) | Outcome::CrashSuspect(reason) => {
-                    self.hand_over(delivery, Fate::Dead(reason));
-                    continue;
+    /// The one place where decisions turn into acks. Of a delivery that is republished, the ack follows the confirm.
+    pub(super) fn settle_batch(&mut self, (deliveries, dispositions): Done) {
+        let mut outcomes = Totals::default();
+        for (delivery, disposition) in deliveries.into_iter().zip(dispositions) {
+            match disposition {
+                Disposition::Ack(outcome) => {
+                    *outcomes.of_mut(outcome) += 1;
+                    self.acks.settle(delivery.tag);
                 }
-                Outcome::Failed(reason) => {
-                    self.hand_over(delivery, Fate::Retry(reason));
-                    continue;
-                }
-                Outcome::NotLoaded => {
-                    self.not_loaded.push(delivery);
-                    continue;
-                }
+                Disposition::Republish(republish) => self.republish(delivery, republish),
+                Disposition::NotLoaded => self.not_loaded.push(delivery),
             }
-            self.acks.settle(delivery.tag);
         }
-        self.loader.counts.settled_in_batch(loaded, duplicates, unwanted);
+        self.loader.ledger.enter(&outcomes);
     }
 
-    pub(super) fn hand_over(&mut self, delivery: Delivery, fate: Fate) {
-        let told = self.told_sender.clone();
-        self.before_lane.push_back(Leaving { delivery, fate, told });
-        self.fill_lane();
+    /// Has a copy of the delivery published. The delivery is acked when its copy is confirmed.
+    pub(super) fn republish(&mut self, delivery: Delivery, republish: Republish) {
+        let results = self.results_sender.clone();
+        self.to_republish.push_back(RepublishRequest { delivery, republish, results });
+        self.start_republishing();
     }
 
-    /// Gives the lane what it has room for. It may still hold what an earlier session gave it, while RabbitMQ makes
-    /// publishers wait: waiting for it here would hold up the acks of good events.
-    pub(super) fn fill_lane(&mut self) {
-        while !self.before_lane.is_empty() {
-            let Some(place) = self.lane.place() else { return };
-            if let Some(leaving) = self.before_lane.pop_front() {
-                place.send(leaving);
-                self.in_lane += 1;
+    /// Gives the republisher as many requests as it has room for. While RabbitMQ blocks publishers, it may still hold requests of
+    /// an earlier session. Waiting for room here would hold up the acks of good events.
+    pub(super) fn start_republishing(&mut self) {
+        while !self.to_republish.is_empty() {
+            let Some(place) = self.republisher.place() else { return };
+            if let Some(request) = self.to_republish.pop_front() {
+                place.send(request);
+                self.republishing += 1;
             }
         }
     }
 
-    /// The lane has news: settles `first` and all that it has told by now, and acks once.
-    pub(super) async fn settle_told(&mut self, first: Told) -> Result<(), BrokerError> {
+    /// Takes the result `first` and all others that have arrived, then acks once.
+    pub(super) async fn settle_republished(&mut self, first: Republished) -> Result<(), BrokerError> {
         let mut next = Some(first);
-        while let Some(told) = next {
-            match told {
-                Told::Stored(tag) => self.acks.settle(tag),
-                Told::Back(tag) => {
+        while let Some(result) = next {
+            match result {
+                Republished::Stored(tag) => self.acks.settle(tag),
+                Republished::HandedBack(tag) => {
                     self.acks.settle(tag);
                     self.handed_back += 1;
                 }
-                Told::Kept => {}
+                Republished::Failed => {}
             }
-            self.in_lane = self.in_lane.saturating_sub(1);
-            next = self.told.try_recv().ok();
+            self.republishing = self.republishing.saturating_sub(1);
+            next = self.results.try_recv().ok();
         }
-        self.fill_lane();
+        self.start_republishing();
         self.ack_run().await
     }
 
+    /// Acks the oldest deliveries, up to the first unsettled one.
     pub(super) async fn ack_run(&mut self) -> Result<(), BrokerError> {
         match self.acks.take_run() {
             Some(through) => self.consumer.ack_through(through).await,
             None => Ok(()),
         }
     }
-
-    /// The regular look: is the connection alive, is the lane free again, does a hole hold up acks or has it for too long, is
-    /// everything drained?
-    async fn look(&mut self, watch: &mut Watch<'_>, idle: bool) -> Result<Option<End>, BrokerError> {
-        self.consumer.check()?;
-        watch.bar.update(self.loader);
-        self.fill_lane();
-        self.ack_run().await?;
-        if watch.held(self.acks.oldest_open()) >= self.loader.hold_max {
-            tracing::info!(
-                "deliveries could not be loaded for {} s: they go back to {}, before RabbitMQ's consumer_timeout takes them",
-                self.loader.hold_max.as_secs(),
-                self.loader.broker.names().load()
-            );
-            return Ok(Some(End::Released));
-        }
-        if watch.hole_stays() {
-            self.ack_beyond_hole().await?;
-        }
-        if watch.history.is_over(watch.since.elapsed()) {
-            return Ok(Some(End::Unfinished));
-        }
-        let is_drained = self.loader.drain && watch.seems_drained(idle && self.queues_are_empty().await?);
-        Ok(is_drained.then_some(End::Drained))
-    }
-
-    pub(super) async fn ack_beyond_hole(&mut self) -> Result<(), BrokerError> {
-        for tag in self.acks.take_beyond_hole() {
-            self.consumer.ack(tag).await?;
-        }
-        Ok(())
-    }
-
-    async fn queues_are_empty(&mut self) -> Result<bool, BrokerError> {
-        if !self.load_queue_is_empty().await? {
-            return Ok(false);
-        }
-        for (queue, _) in self.loader.broker.names().retries() {
-            if !self.consumer.is_empty(&queue).await? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// Whether RabbitMQ has nothing more to deliver. Takes a message that its count has missed.
-    pub(super) async fn load_queue_is_empty(&mut self) -> Result<bool, BrokerError> {
-        if self.consumer.ready_in(self.loader.broker.names().load()).await? > 0 {
-            return Ok(false);
-        }
-        let missed = self.consumer.get().await?;
-        let is_empty = missed.is_none();
-        missed.into_iter().for_each(|delivery| self.add(delivery));
-        Ok(is_empty)
-    }
 }
 
 impl Work {
     async fn run(self, loader: &Loader, patience: &Patience) -> Done {
-        let outcomes = match self.deliveries.as_slice() {
+        let dispositions = match self.deliveries.as_slice() {
             [suspect] if self.is_alone => vec![suspect::load(loader, suspect, patience).await],
             together => batch::load(loader, together, patience).await,
         };
-        (self.deliveries, outcomes)
-    }
-}
-
-/// What a session remembers from look to look.
-struct Watch<'a> {
-    history: &'a History,
-    since: Instant,
-    bar: DrainBar,
-    /// The oldest delivery that has not settled, and since when it has been that.
-    oldest_open: (Option<u64>, Instant),
-    seemed_drained: bool,
-}
-
-impl<'a> Watch<'a> {
-    async fn new(loader: &Loader, consumer: &Consumer, history: &'a History) -> Result<Self, BrokerError> {
-        let ready = if loader.drain { consumer.ready_in(loader.broker.names().load()).await? } else { 0 };
-        Ok(Self {
-            history,
-            since: Instant::now(),
-            bar: DrainBar::start(loader, ready.into()),
-            oldest_open: (None, Instant::now()),
-            seemed_drained: false,
-        })
-    }
-
-    /// How long the same delivery has been the oldest open one.
-    fn held(&mut self, oldest_open: Option<u64>) -> Duration {
-        if oldest_open.is_none() || oldest_open != self.oldest_open.0 {
-            self.oldest_open = (oldest_open, Instant::now());
-        }
-        self.oldest_open.1.elapsed()
-    }
-
-    /// True when it has been that for so long that what is behind it should not wait for it.
-    fn hole_stays(&self) -> bool {
-        self.oldest_open.1.elapsed() >= HOLE_MAX
-    }
-
-    /// True when two looks in a row saw nothing: deliveries on their way to us, or to a session that has failed, are not counted
-    /// as ready any more.
-    fn seems_drained(&mut self, empty: bool) -> bool {
-        std::mem::replace(&mut self.seemed_drained, empty) && empty && self.history.can_count()
+        (self.deliveries, dispositions)
     }
 }

@@ -1,35 +1,35 @@
-//! Deliveries between arrival and work: the next batch, and the suspects that are to be loaded alone.
+//! Deliveries that wait to be loaded: the next batch, and crash suspects, which load alone.
 
 use std::collections::VecDeque;
 
 use super::suspect;
 use crate::broker::Delivery;
 
-/// With so many batches in flight, Redis has work until the next one is full; small ones would only cost round trips.
+/// With so many batches in flight, Redis has work until the next batch is full. A partial batch would only cost a round trip.
 const ENOUGH_IN_FLIGHT: usize = 4;
-/// Bodies of a batch, unless a single one is larger: a batch has to reach Redis within the time for an answer.
+/// Bytes of the bodies in a batch, unless a single body is larger. A batch must reach Redis within the time for an answer.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 
-/// What has arrived and has not begun; like all that is unacked, no more than the prefetch.
+/// Deliveries that have arrived and do not load yet. They are unacked, so there are no more than the prefetch allows.
 pub(super) struct Waiting {
     gathered: VecDeque<Delivery>,
-    /// The bodies of what is gathered.
+    /// Bytes of the gathered bodies.
     gathered_bytes: usize,
     suspects: VecDeque<Delivery>,
-    /// What is in flight is a suspect.
+    /// A crash suspect is in flight.
     is_alone: bool,
     batch_size: usize,
     concurrency: usize,
 }
 
-/// Deliveries to load together, or a single one with nothing else in flight.
+/// Deliveries to load together, or one delivery to load with nothing else in flight.
 pub(super) struct Work {
     pub(super) deliveries: Vec<Delivery>,
     pub(super) is_alone: bool,
 }
 
 impl Waiting {
-    /// Nothing yet; at most `concurrency` batches of `batch_size` will be in flight.
+    /// Nothing waits yet. At most `concurrency` batches of `batch_size` will be in flight.
     pub(super) fn new(batch_size: usize, concurrency: usize) -> Self {
         Self {
             gathered: VecDeque::with_capacity(batch_size),
@@ -41,6 +41,7 @@ impl Waiting {
         }
     }
 
+    /// Adds a delivery.
     pub(super) fn add(&mut self, delivery: Delivery) {
         if suspect::is_suspect(&delivery) {
             self.suspects.push_back(delivery);
@@ -50,14 +51,16 @@ impl Waiting {
         }
     }
 
-    /// False when the next batch is full: more may wait at RabbitMQ.
+    /// False when the next batch is full. Further deliveries can wait at RabbitMQ.
     pub(super) fn has_room(&self) -> bool {
         self.gathered.len() < self.batch_size && self.gathered_bytes < BATCH_BYTES_MAX
     }
 
-    /// What to begin while `in_flight` batches are on their way: a full batch leaves as soon as a place is free, a small one, as
-    /// when the queue has run dry, also has to wait until few are in flight; not if those are `held_up` and give Redis no work.
-    /// A suspect leaves when nothing else is in flight, and nothing leaves beside it.
+    /// The work to begin while `in_flight` batches are in flight, if any:
+    ///
+    /// - A full batch starts when a place is free.
+    /// - A partial batch starts only when fewer than [`ENOUGH_IN_FLIGHT`] are in flight, or when those in flight are `held_up`.
+    /// - A crash suspect starts when nothing is in flight, and nothing starts beside it.
     pub(super) fn next_work(&mut self, in_flight: usize, held_up: impl FnOnce() -> bool) -> Option<Work> {
         self.is_alone &= in_flight > 0;
         if !self.suspects.is_empty() {
@@ -77,7 +80,7 @@ impl Waiting {
         Some(Work { deliveries: self.take_batch(), is_alone: false })
     }
 
-    /// The oldest that fit a batch, at least one.
+    /// The oldest deliveries that fit a batch, at least one.
     fn take_batch(&mut self) -> Vec<Delivery> {
         let mut bytes = 0;
         let fits = |delivery: &&Delivery| {
@@ -90,7 +93,7 @@ impl Waiting {
         batch
     }
 
-    /// All that has not begun.
+    /// Takes all deliveries that wait.
     pub(super) fn take_all(&mut self) -> Vec<Delivery> {
         self.gathered_bytes = 0;
         self.suspects.drain(..).chain(self.gathered.drain(..)).collect()

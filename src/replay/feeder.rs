@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{Broker, Depth, Envelope, Outgoing, Part, PublishError, Publisher, Route, Taker};
+use crate::broker::{Broker, Depth, EventName, Outgoing, Part, PublishError, Publisher, Route, Taker};
 use crate::config::PaceArgs;
 use crate::gharchive::Named;
 use crate::health::Health;
@@ -49,7 +49,6 @@ pub(super) struct Feeder {
     publisher: Publisher,
     /// Where the user wants copies in the archive.
     archive: Option<Publisher>,
-    program: &'static str,
     target: Target,
     pace: Pace,
     gate: Gate,
@@ -69,7 +68,6 @@ impl Feeder {
         Self {
             publisher: broker.publisher(parts, health, true),
             archive: None,
-            program: broker.program(),
             target,
             pace: Pace::new(pace.rate.map(u32::from)),
             gate: Gate { broker: broker.clone(), ready_max: pace.max_queue, taker: None, looked_at: None },
@@ -99,8 +97,9 @@ impl Feeder {
 
     /// The message of an event from GH Archive.
     pub(super) fn message(&self, event: Named) -> Outgoing {
-        let envelope = Envelope::json(self.program).of_event(&event.id, &event.kind, event.created);
-        Outgoing { route: self.target.route(event.kind), body: event.body, envelope }
+        let Named { id, kind, created, body } = event;
+        let name = EventName { id, kind, created };
+        Outgoing::event(&self.gate.broker, |kind| self.target.route(kind), Some(name), body)
     }
 
     /// Publishes `messages`; every one is confirmed when this returns, and its copy in the archive, too, but for those that

@@ -1,22 +1,17 @@
-//! The figures that stages leave on the board: cheap to write, from any task.
+//! The figures that stages write to the board: cheap to write, from any task.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 
 use super::lag::Window;
-use super::{FetcherStatus, LoaderStatus, TYPE_OTHER, TYPES_MAX};
+use super::{Counters, FetcherStatus, LoaderStatus, TYPE_OTHER, TYPES_MAX, Totals};
 
-/// What the loaders of a process have done.
+/// The figures of all loaders of a process.
 #[derive(Default)]
 pub struct LoaderFigures {
-    loaded: AtomicU64,
-    duplicates: AtomicU64,
-    unwanted: AtomicU64,
-    retried: AtomicU64,
-    dead: AtomicU64,
+    outcomes: Counters,
     // Locked once a batch, never across an await.
     events: Mutex<Events>,
 }
@@ -28,17 +23,9 @@ struct Events {
 }
 
 impl LoaderFigures {
-    /// Deliveries of a batch that were acked.
-    pub fn settled(&self, loaded: u64, duplicates: u64, unwanted: u64) {
-        self.loaded.fetch_add(loaded, Ordering::Relaxed);
-        self.duplicates.fetch_add(duplicates, Ordering::Relaxed);
-        self.unwanted.fetch_add(unwanted, Ordering::Relaxed);
-    }
-
-    /// A failed event that was stored: for another try, or as a dead letter.
-    pub fn failed(&self, is_dead: bool) {
-        let counter = if is_dead { &self.dead } else { &self.retried };
-        counter.fetch_add(1, Ordering::Relaxed);
+    /// Adds the outcomes of deliveries that were settled just now.
+    pub fn settled(&self, outcomes: &Totals) {
+        self.outcomes.add(outcomes);
     }
 
     /// Events that were loaded just now, each by its type and when it was created.
@@ -51,17 +38,12 @@ impl LoaderFigures {
         }
     }
 
-    /// The figures to tell; the lag's window moves on.
+    /// The figures for the next status. The window of the lag moves on.
     pub(super) fn take(&self) -> LoaderStatus {
         let mut events = self.events.lock();
         events.lag.close_part();
-        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         LoaderStatus {
-            loaded: of(&self.loaded),
-            duplicates: of(&self.duplicates),
-            unwanted: of(&self.unwanted),
-            retried: of(&self.retried),
-            dead: of(&self.dead),
+            totals: self.outcomes.totals(),
             types: events.types.clone(),
             lag_p50_s: events.lag.percentile(0.5),
             lag_p95_s: events.lag.percentile(0.95),
@@ -70,7 +52,7 @@ impl LoaderFigures {
 }
 
 fn count(types: &mut BTreeMap<String, u64>, kind: &str) {
-    // Types of GitHub have at most some thirty letters; what is longer is not worth its place in every message.
+    // GitHub's types have some thirty letters at most. Longer ones are counted together, to keep the message small.
     const KIND_BYTES_MAX: usize = 64;
     if let Some(count) = types.get_mut(kind) {
         *count += 1;
@@ -80,7 +62,7 @@ fn count(types: &mut BTreeMap<String, u64>, kind: &str) {
     }
 }
 
-/// What one poll adds.
+/// The figures of one poll.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PollFigures {
     pub events_new: u64,
@@ -93,7 +75,7 @@ pub struct PollFigures {
     pub quota_resets_at: Option<DateTime<Utc>>,
 }
 
-/// What the fetcher of a process has done.
+/// The figures of the fetcher of a process.
 #[derive(Default)]
 pub struct FetcherFigures(Mutex<FetcherStatus>);
 

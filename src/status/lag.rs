@@ -1,11 +1,11 @@
-//! Percentiles of the lag over the last seconds, in memory of a fixed size however many events come.
+//! Percentiles of the lag over the last seconds, in memory of a fixed size.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Bucket `n` holds lags up to `STEP^n` milliseconds: answers are at most a tenth too high.
 const STEP: f64 = 1.1;
-/// The last one begins beyond ten years; a replay of older events is as late as that.
+/// The last bucket begins beyond ten years. Older events count there too.
 const BUCKETS: usize = 280;
 /// Parts that the window has.
 const PARTS: usize = 5;

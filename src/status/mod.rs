@@ -1,14 +1,16 @@
-//! What a long-running program tells about itself every two seconds, on the status exchange: what it is, whether it is
-//! well, and its figures. So no program needs Redis, or a port of its own, only to be seen. Telling never delays the
-//! pipeline and never fails it: RabbitMQ being away only means that nobody is told.
+//! The status of a long-running program: what it is, whether it is well, and its figures. It is published on the status
+//! exchange every two seconds, so a program needs neither Redis nor a port of its own to be seen.
 //!
-//! [`Board`] is where the stages of one process leave their figures; [`tell`] publishes them.
+//! The stages of a process write their figures to a [`Board`], and [`tell`] publishes them. Publishing never delays the
+//! pipeline and never fails it. If RabbitMQ is away, the status is not published.
 
 mod figures;
 mod lag;
+mod outcomes;
 mod tell;
 
 pub use figures::{FetcherFigures, LoaderFigures, PollFigures};
+pub use outcomes::{Counters, LoadOutcome, Totals};
 pub use tell::{SEND_EVERY, tell};
 
 use std::collections::BTreeMap;
@@ -25,23 +27,23 @@ use crate::health::Health;
 pub struct Status {
     /// `fetcher`, `loader`, `standalone`, …
     pub program: String,
-    /// Tells this process from every other, also from those before it in the same place.
+    /// A random name, different for every process and every run.
     pub instance: String,
     /// The machine's name.
     pub host: String,
     pub pid: u32,
     pub version: String,
     pub started_at: DateTime<Utc>,
-    /// When this was told, by the program's clock.
+    /// When this was sent, by the program's clock.
     pub sent_at: DateTime<Utc>,
-    /// Counts what this process tells, from 1: its clock may be set back. 0 from versions that do not count.
+    /// Number of this message, from 1, because the clock may be set back. 0 from versions that do not count.
     #[serde(default)]
     pub sequence: u64,
     /// As `/readyz` says.
     pub ready: bool,
-    /// What it waits for or does without, and why.
+    /// What the program waits for, or does without, and why.
     pub problems: Vec<String>,
-    /// The last trouble with a server, whether over or not, and when it began.
+    /// The last error of a server, whether over or not, and when it began.
     pub last_error: Option<String>,
     pub last_error_at: Option<DateTime<Utc>>,
     /// Only from a process that loads.
@@ -53,11 +55,9 @@ pub struct Status {
 /// The loaders of one process. Numbers are totals since its start.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LoaderStatus {
-    pub loaded: u64,
-    pub duplicates: u64,
-    pub unwanted: u64,
-    pub retried: u64,
-    pub dead: u64,
+    /// A field per outcome: `loaded`, `duplicates`, …
+    #[serde(flatten)]
+    pub totals: Totals,
     /// Events loaded, by type: at most [`TYPES_MAX`], the rest under [`TYPE_OTHER`].
     pub types: BTreeMap<String, u64>,
     /// Seconds from an event's creation to its load, over the last ten seconds; nothing when none was loaded then.
@@ -87,10 +87,10 @@ pub struct FetcherStatus {
 
 /// How many types are counted apart: GitHub has 17, and hostile feeds have any number.
 pub const TYPES_MAX: usize = 40;
-/// Where the rest is counted.
+/// The name under which all further types are counted.
 pub const TYPE_OTHER: &str = "other";
 
-/// Where the stages of a process leave what is told of it. Cheap to clone; all clones share it.
+/// The figures of a process. Its stages write them, and the status shows them. Cheap to clone; all clones share them.
 #[derive(Clone)]
 pub struct Board(Arc<Inner>);
 
@@ -98,7 +98,7 @@ struct Inner {
     instance: String,
     host: String,
     started_at: DateTime<Utc>,
-    /// How often it was told.
+    /// How often the status was sent.
     told: AtomicU64,
     health: Health,
     loader: OnceLock<Arc<LoaderFigures>>,
@@ -134,7 +134,7 @@ impl Board {
         Arc::clone(self.0.fetcher.get_or_init(Arc::default))
     }
 
-    /// What there is to tell now. The lag is of the time since the last such calls, so there is one caller.
+    /// The status now. It includes the lag since the last calls, so there must be only one caller.
     fn status(&self, program: &str) -> Status {
         let inner = &*self.0;
         let waiting = inner.health.not_ready();
@@ -178,14 +178,17 @@ mod tests {
         let board = Board::new(Health::default());
         let redis = board.health().dependency("Redis at h:1");
         redis.away("refused");
-        board.loader().settled(2, 1, 0);
+        board.loader().settled(&Totals { loaded: 2, duplicates: 1, ..Totals::default() });
         board.fetcher();
         let status = board.status("standalone");
         assert!(!status.ready);
         assert_eq!((status.sequence, board.status("standalone").sequence), (1, 2));
         assert_eq!(status.problems, ["Redis at h:1: refused"]);
         assert_eq!(status.last_error.as_deref(), Some("Redis at h:1: refused"));
-        assert_eq!(status.loader.as_ref().map(|loader| (loader.loaded, loader.duplicates)), Some((2, 1)));
+        assert_eq!(
+            status.loader.as_ref().map(|loader| loader.totals.to_string()).as_deref(),
+            Some("loaded 2, duplicates 1, unwanted 0, retried 0, dead 0")
+        );
         let json = serde_json::to_string(&status).unwrap();
         let later = json.replacen('{', "{\"later\":1,", 1);
         assert_eq!(serde_json::from_str::<Status>(&later).unwrap(), status);

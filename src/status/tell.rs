@@ -1,4 +1,4 @@
-//! Publishing the board every two seconds.
+//! Publishes the status every two seconds.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use super::Board;
 use crate::broker::Broker;
 use crate::retry::{Backoff, sleep};
 
-/// How often a program tells about itself.
+/// How often a program publishes its status.
 pub const SEND_EVERY: Duration = Duration::from_secs(2);
-/// The pauses after failures grow to this: a RabbitMQ that has no room for us is not to be besieged.
+/// After failures the pauses grow to this, so that programs do not flood a RabbitMQ that cannot take them.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// Tells until `shutdown`, in the background and over a connection of its own. That RabbitMQ is away is for those to report
-/// who need it.
+/// Publishes the status until `shutdown`, in the background and over a connection of its own. Errors are logged at debug: the
+/// stages that need RabbitMQ report that it is away.
 pub fn tell(board: &Board, broker: &Broker, shutdown: CancellationToken) {
     let (board, mut sender) = (board.clone(), broker.status_sender());
     tokio::spawn(async move {
@@ -29,7 +29,7 @@ pub fn tell(board: &Board, broker: &Broker, shutdown: CancellationToken) {
                     SEND_EVERY
                 }
                 Err(error) => {
-                    tracing::debug!("telling our status: {error}");
+                    tracing::debug!("publishing the status: {error}");
                     backoff.next_delay()
                 }
             };

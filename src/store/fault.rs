@@ -1,17 +1,17 @@
-//! What an error of Redis means for us: a pure function over its code.
+//! Classes of Redis errors, by error code. Pure.
 
 use redis::{ErrorKind, RedisError};
 
-/// Why Redis did not do what we asked, in the classes that the loader tells apart.
+/// An error of Redis, in the classes that the loader tells apart.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Fault {
-    /// The server is away, or not able to serve anyone now: not the message's fault. Wait and repeat.
+    /// The server is away, or cannot serve anyone now. It is not the message's fault. Wait and retry.
     #[error("{0}")]
     ServerAway(String),
-    /// The server, or the way to it, did not answer in time. What it was asked may have been too much for that.
+    /// No answer in time. The request may have been too large for that time.
     #[error("no answer in time")]
     NoAnswer,
-    /// No server that we can use until a person has changed something: it refuses our login, is too old, or is no Redis.
+    /// The server refuses our login, is too old, or is not Redis. A person must change something.
     #[error("{0}")]
     Unusable(String),
     /// The script or the configuration is wrong: it would fail for every message. Stop loading until somebody mends it.
@@ -23,23 +23,23 @@ pub enum Fault {
     /// It fails for this message only.
     #[error("{0}")]
     ThisMessage(String),
-    /// It was refused in words that we do not know: by a newer Redis, or by something before it. It may be about the message or not.
+    /// The error code is unknown: from a newer Redis, or from a proxy. The message may be at fault or not.
     #[error("{0}")]
     Unknown(String),
 }
 
 impl Fault {
-    /// True when the connection is of no use any more.
+    /// True when the connection must be dropped.
     pub fn is_server_away(&self) -> bool {
         matches!(self, Self::ServerAway(_) | Self::NoAnswer | Self::Unusable(_))
     }
 
-    /// True for faults that only a person can mend; at start they end the program, later they are retried like the rest.
+    /// True for faults that only a person can mend. At the start they end the program; later they are retried like the others.
     pub fn waiting_cannot_help(&self) -> bool {
         matches!(self, Self::Unusable(_))
     }
 
-    /// The same where no message is in sight that could be at fault.
+    /// The same fault for a call without a message: then the server is at fault.
     pub(super) fn of_server(self) -> Self {
         match self {
             Self::ThisMessage(text) | Self::Unknown(text) => Self::ServerAway(text),
@@ -63,7 +63,8 @@ impl Fault {
         }
     }
 
-    /// Codes are the first word of an error reply (<https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors>).
+    /// Codes are the first word of an error reply
+    /// (<https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors>).
     fn from_code(code: &str, text: String) -> Self {
         match code {
             "NOSCRIPT" => Self::ScriptMissing,

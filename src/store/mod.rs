@@ -1,7 +1,7 @@
-//! Redis: our keys, the script that loads an event, and what is read back. The only module that names `redis`.
+//! Redis: keys, the script that loads an event, and reads. The only module that names `redis`.
 //!
-//! All effects of an event go through `lua/load_event.lua`. A connection is thrown away after any failure of the server or the
-//! network and opened anew for the next call, so that a half-dead socket or a demoted node cannot hold us.
+//! All effects of an event go through `lua/load_event.lua`. After any failure of the server or the network a connection is
+//! dropped, and the next call opens a new one. So a half-dead socket or a demoted node is not used twice.
 
 mod connection;
 mod fault;
@@ -28,7 +28,7 @@ use tokio::sync::Mutex;
 use crate::config::{Namespace, RedisUrl, UsageError};
 use connection::Connection;
 
-/// Redis as one program sees it. Calls may run at the same time; they take turns over its connections.
+/// Redis for one program. Calls may run at the same time; they use the connections in turn.
 pub struct Store {
     client: redis::Client,
     address: String,
@@ -60,9 +60,9 @@ impl Store {
 
     /// The same with `count` connections, for many batches at once.
     ///
-    /// Redis reads 16 to 40 KB from a connection before it turns to the next and, with `appendfsync always`, flushes once per
-    /// round over all of them: more connections make fewer flushes for the same events. But with more of them batches are
-    /// also done later and all together, so that the queue's next deliveries come in waves.
+    /// Redis reads 16 to 40 KB from a connection before it turns to the next. With `appendfsync always`, it flushes once per
+    /// round over all connections: more connections make fewer flushes for the same events. More connections also make batches
+    /// finish later and at the same time, so the queue is refilled in bursts.
     #[must_use]
     pub fn with_connections(mut self, count: usize) -> Self {
         self.slots = (0..count.max(1)).map(|_| Mutex::default()).collect();

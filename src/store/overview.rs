@@ -1,4 +1,4 @@
-//! What a dashboard reads: an hour's counts, which hours there are, and how far the stream has got.
+//! Reads for the dashboard: an hour's counts, which hours exist, and the position of the stream.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,7 +6,7 @@ use redis::streams::StreamRangeReply;
 
 use super::{Fault, Store, StreamEntry};
 
-/// How far the stream of events has got.
+/// The position of the event stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamPosition {
     /// Entries ever added, whether still there or not.
@@ -66,7 +66,7 @@ impl Store {
         Ok(HoursFound { hours: hours.collect(), cursor })
     }
 
-    /// How far the stream has got.
+    /// The position of the stream.
     ///
     /// # Errors
     /// [`Fault`] when Redis does not answer.

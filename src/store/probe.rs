@@ -1,17 +1,17 @@
-//! Whether Redis does what loading needs: a full, a read-only or a failing one still answers `PING`.
+//! Probes whether Redis can load events. `PING` does not show that: a full or read-only Redis answers it.
 
 use redis::{Pipeline, RedisResult, Value};
 
 use super::connection::Connection;
 use super::{Fault, Store};
 
-/// Ends up in nobody's counts: every key of the call is the probe's own.
+/// Every key of the call is the probe's own, so that it changes no counts.
 const KEYS_OF_A_CALL: usize = 6;
 /// Time, kind, now, maxlen, retention, login, weight.
 const ARGUMENTS: [&str; 7] = ["probe", "probe", "", "0", "0", "", "0"];
-/// What the script takes for the mark of an event that is loaded already.
+/// A mark that makes the script return 0: the event is loaded already.
 const MARK: &str = r#"{"created_at":"probe"}"#;
-/// Should Redis lose the last command, or its answer take long.
+/// Lifetime of the key, if the `DEL` does not run.
 const LIFETIME_MS: u32 = 5000;
 
 impl Store {

@@ -1,4 +1,4 @@
-//! What is read back: the stream as it grows, and an hour's developers.
+//! Reads: the stream as it grows, and an hour's leaderboard.
 
 use redis::streams::{StreamId, StreamRangeReply, StreamReadReply};
 

@@ -1,4 +1,4 @@
-//! Calling `lua/load_event.lua`: one call per event, many in one round trip.
+//! Calls `lua/load_event.lua`: one call per event, many calls in one round trip.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::{Fault, Keys, Store};
 use crate::config::Retention;
 use crate::event::Event;
 
-/// The script, embedded: the binary and its script cannot be of different versions.
+/// The script. It is embedded, so that binary and script have the same version.
 pub(super) const SCRIPT: &str = include_str!("../../lua/load_event.lua");
 
 /// Arguments of a call beside the event's fields.
@@ -18,7 +18,7 @@ const FIXED_ARGS: usize = 16;
 /// About their bytes beside those of names and texts: numbers, a time, a type.
 const FIXED_ARGS_BYTES: usize = 128;
 
-/// What is the same for every event that a loader loads.
+/// Settings that are the same for every event of a loader.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadPolicy {
     /// Events the stream keeps, about; 0 keeps all.
@@ -45,7 +45,7 @@ pub struct Score<'a> {
     pub weight: u32,
 }
 
-/// What became of one call.
+/// The result of one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The event is loaded now.
@@ -57,20 +57,20 @@ pub enum Verdict {
 }
 
 impl Store {
-    /// Runs the script for each call, all in one round trip, and tells what became of each, in order.
+    /// Runs the script for each call, all in one round trip. Gives the verdicts in order.
     ///
-    /// A call that failed changed nothing, except that one which timed out may have run: repeating it is harmless. One that failed
-    /// with [`Fault::Unknown`] did so twice, and Redis did other work in between.
+    /// A call that failed changed nothing. A call that timed out may have run: repeating it is harmless. A call with
+    /// [`Fault::Unknown`] failed twice, and Redis took a probe in between.
     pub async fn load(&self, policy: LoadPolicy, calls: &[LoadCall<'_>]) -> Vec<Verdict> {
-        self.load_within(ANSWER_TIMEOUT, policy, calls).await
+        self.load_within(ANSWER_TIMEOUT, policy, &calls.iter().collect::<Vec<_>>()).await
     }
 
-    /// The same, when the answer may take another time than usual.
+    /// The same with another time limit for the answer.
     pub async fn load_within(
         &self,
         time: Duration,
         policy: LoadPolicy,
-        calls: &[LoadCall<'_>],
+        calls: &[&LoadCall<'_>],
     ) -> Vec<Verdict> {
         let mut connection = match self.connection().await {
             Ok(connection) => connection,
@@ -96,13 +96,13 @@ impl Store {
         verdicts
     }
 
-    /// Runs the calls again whose verdict is `to_repeat`, or tells for each of them why Redis is not ready for that.
+    /// Repeats the calls whose verdict is `to_repeat`. If Redis is not `ready` for that, they get its fault as their verdict.
     async fn repeat(
         &self,
         ready: Result<(), Fault>,
         connection: &mut Connection,
         policy: LoadPolicy,
-        calls: &[LoadCall<'_>],
+        calls: &[&LoadCall<'_>],
         verdicts: &mut [Verdict],
         to_repeat: fn(&Verdict) -> bool,
     ) {
@@ -111,10 +111,7 @@ impl Store {
             places.into_iter().for_each(|place| verdicts[place] = Verdict::Failed(fault.clone()));
             return;
         }
-        let again: Vec<LoadCall<'_>> = places
-            .iter()
-            .map(|place| LoadCall { event: calls[*place].event, score: calls[*place].score.clone() })
-            .collect();
+        let again: Vec<_> = places.iter().map(|place| calls[*place]).collect();
         let repeated = run(connection, &self.keys, policy, &again).await;
         for (place, verdict) in places.into_iter().zip(repeated) {
             verdicts[place] = verdict;
@@ -134,14 +131,14 @@ async fn run(
     connection: &mut Connection,
     keys: &Keys,
     policy: LoadPolicy,
-    calls: &[LoadCall<'_>],
+    calls: &[&LoadCall<'_>],
 ) -> Vec<Verdict> {
     let now = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
     let mut pipeline = Pipeline::with_capacity(calls.len());
     for call in calls {
         add_call(&mut pipeline, &connection.script_sha, keys, policy, &now, call);
     }
-    // Each call gets its own verdict: without this, one error would hide the answers to all the others.
+    // Each call gets its own verdict. Without this, one error would hide all other answers.
     pipeline.ignore_errors();
     let replies: RedisResult<Vec<RedisResult<Value>>> =
         pipeline.query_async(&mut connection.multiplexed).await;
@@ -196,7 +193,7 @@ fn add_call(
     pipeline.add_command(command);
 }
 
-/// What the script's return value, or error, means.
+/// The verdict for a return value or error of the script.
 fn verdict(reply: RedisResult<Value>) -> Verdict {
     match reply {
         Ok(Value::Int(1)) => Verdict::Loaded,

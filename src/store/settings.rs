@@ -1,4 +1,4 @@
-//! What Redis is and how it is set, as far as it touches a promise of ours: looked at once, at the start.
+//! Checks, once at the start, the version of Redis and the settings that put loaded events at risk.
 
 use super::{Fault, Store};
 

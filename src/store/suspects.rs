@@ -1,16 +1,17 @@
-//! The journal of deliveries suspected of killing loaders. It is no effect of an event, so the script has no part in it.
+//! Notes about crash suspects: deliveries that may be killing loaders. A note is not an effect of an event, so the script does
+//! not write it.
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Fault, Store};
 
-/// How long the journal remembers after its last entry: longer than any series of crashes worth a name.
+/// Lifetime of the notes about a crash suspect after the last one.
 const REMEMBERED_S: i64 = 24 * 3600;
 
-/// A delivery's name in the journal: of its bytes, because what kills a loader may not even have an id that can be read.
+/// The name of a crash suspect in its notes. It is made of the body's bytes, because the body may have no readable id.
 ///
-/// XXH3 gives the same name in every version of this program. Notes of versions before it, which named by Rust's own hasher, are not
-/// found: they expire after a day, and count no death.
+/// XXH3 gives the same name in every version of this program. Notes of versions before it, which named by Rust's own hasher,
+/// are not found: they expire after a day, and count no death.
 #[derive(Clone, Debug)]
 pub struct Suspect(String);
 

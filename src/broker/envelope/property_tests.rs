@@ -5,6 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::super::failure::*;
 use super::*;
 
 /// A frame holds 128 KiB, headers and all; half of it may be taken by the headers of others.

@@ -1,3 +1,6 @@
+use super::super::copies::*;
+use super::super::failure::*;
+use super::super::wire::UNREADABLE;
 use super::*;
 
 fn failure(reason: &str, attempts: u32) -> Failure {

@@ -1,5 +1,5 @@
-//! The frames in a stream of bytes (AMQP 0-9-1, 4.2.3): those with texts of others go through `repair`, the rest pass as they
-//! are. Pure.
+//! Finds the frames in a stream of bytes (AMQP 0-9-1, 4.2.3). Frames with foreign texts go through `repair`; the others pass
+//! unchanged. Pure.
 
 use std::collections::BTreeMap;
 use std::io;

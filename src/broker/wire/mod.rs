@@ -1,9 +1,9 @@
-//! The connection to RabbitMQ below the client library: what it could not parse is made readable before it comes to it.
+//! The connection to RabbitMQ below lapin: repairs frames that lapin could not parse.
 //!
-//! Whoever may publish chooses the bytes of a message's properties. lapin ends the connection over a text that is not UTF-8, and
-//! overflows the stack of its thread over tables in tables. RabbitMQ would deliver the message again with the next connection,
-//! and everything that was delivered beside it. So each frame is looked at first: `frames` finds those that carry texts of others,
-//! `repair` makes them readable and notes in a header of ours what was wrong.
+//! Every publisher chooses the bytes of a message's properties. If a text is not UTF-8, lapin ends the connection. If tables
+//! are nested deep, its thread overflows the stack. RabbitMQ would redeliver that message, and all others, to the next
+//! connection. So `frames` finds the frames that carry foreign texts. `repair` makes them readable and notes the damage in a
+//! header of ours.
 
 mod frames;
 mod repair;

@@ -1,12 +1,12 @@
-//! Methods and properties as lapin can parse them. Texts become UTF-8, tables in tables are cut off at a depth, and nothing
-//! grows but by the note of what was wrong. Pure.
+//! Repairs methods and properties so that lapin can parse them. Texts become UTF-8; tables are cut off at a depth. Only the
+//! note of the damage makes a message larger. Pure.
 
 use std::fmt;
 
 /// Our header that says what was wrong with a message's properties as they came.
 pub(in crate::broker) const UNREADABLE: &str = "x-etl-unreadable";
-/// Tables and lists in one another beyond this are cut off. lapin's thread, with a stack of 2 MiB, overflowed with 1,500; RabbitMQ's
-/// own headers have 3.
+/// Tables and lists in one another beyond this are cut off. lapin's thread, with a stack of 2 MiB, overflowed with 1,500;
+/// RabbitMQ's own headers have 3.
 const DEPTH_MAX: usize = 128;
 /// Of larger properties that were not readable, only RabbitMQ's own headers are kept, because the note has to fit the frame too.
 const KEPT_BYTES_MAX: usize = 64 * 1024;

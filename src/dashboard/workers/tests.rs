@@ -14,7 +14,7 @@ fn moment(second: u64) -> Moment {
 
 fn status(instance: &str, second: u64, loaded: u64) -> Status {
     let loader = LoaderStatus {
-        loaded,
+        totals: Totals { loaded, ..Totals::default() },
         types: [("PushEvent".to_owned(), loaded)].into(),
         lag_p95_s: Some(f64::from(u32::try_from(loaded).unwrap())),
         ..LoaderStatus::default()

@@ -21,17 +21,18 @@ fn found(marks: &[u64]) -> Found {
     }
 }
 
-fn refused() -> End {
-    End::Refused { status: 403 }
+fn refused() -> PollEnd {
+    PollEnd::Refused { status: 403 }
 }
 
-fn failed() -> End {
-    End::Failed { reason: "it answered 502".into() }
+fn failed() -> PollEnd {
+    PollEnd::Failed { reason: "it answered 502".into() }
 }
 
 #[test]
 fn the_etag_and_the_overlap_are_remembered_after_whole_polls_only() {
-    let others = [End::Limited { status: None }, End::Denied, End::Missing { status: 404 }, refused()];
+    let others =
+        [PollEnd::Limited { status: None }, PollEnd::Denied, PollEnd::Missing { status: 404 }, refused()];
     for end in others.into_iter().chain([failed()]) {
         let mut feed = feed();
         feed.remember(found(&[1]), &end, &[]);
@@ -39,11 +40,11 @@ fn the_etag_and_the_overlap_are_remembered_after_whole_polls_only() {
         assert!(feed.memory.is_published(1) && !feed.memory.is_walked(1));
     }
     let mut feed = feed();
-    feed.remember(found(&[1]), &End::Whole, &[]);
+    feed.remember(found(&[1]), &PollEnd::Whole, &[]);
     assert_eq!(feed.etag.as_deref(), Some("\"e\""));
     assert!(feed.memory.is_walked(1) && feed.memory.newest().is_some());
     let nothing = Found { etag: None, newest: None, ..found(&[]) };
-    feed.remember(nothing, &End::NotModified, &[]);
+    feed.remember(nothing, &PollEnd::NotModified, &[]);
     assert_eq!(feed.etag.as_deref(), Some("\"e\""), "a 304 keeps what it was asked with");
     assert!(feed.memory.newest().is_some());
 }
@@ -53,17 +54,17 @@ fn good_polls_keep_the_interval_and_bad_ones_back_off() {
     let mut feed = feed();
     let answered = feed.answered;
     let now = answered + s(3);
-    let due = |feed: &mut Feed, end: End| {
+    let due = |feed: &mut Feed, end: PollEnd| {
         feed.schedule(&end, s(60), false, now);
         feed.due
     };
-    assert_eq!(due(&mut feed, End::Whole), answered + s(60));
-    assert_eq!(due(&mut feed, End::NotModified), answered + s(60));
-    assert_eq!(due(&mut feed, End::Limited { status: Some(429) }), now);
-    assert_eq!(due(&mut feed, End::Missing { status: 404 }), now + s(300));
+    assert_eq!(due(&mut feed, PollEnd::Whole), answered + s(60));
+    assert_eq!(due(&mut feed, PollEnd::NotModified), answered + s(60));
+    assert_eq!(due(&mut feed, PollEnd::Limited { status: Some(429) }), now);
+    assert_eq!(due(&mut feed, PollEnd::Missing { status: 404 }), now + s(300));
     let delays: Vec<_> = (0..12).map(|_| due(&mut feed, failed()) - now).collect();
     assert!(delays[0] <= s(4) && delays[11] >= s(60) && delays[11] <= s(181), "{delays:?}");
-    feed.schedule(&End::Whole, s(60), false, now);
+    feed.schedule(&PollEnd::Whole, s(60), false, now);
     assert!(due(&mut feed, failed()) <= now + s(4), "a good poll starts the delays over");
     feed.requests = 2;
     assert!(
@@ -76,7 +77,7 @@ fn good_polls_keep_the_interval_and_bad_ones_back_off() {
 fn a_source_that_is_refused_or_missing_is_asked_less_and_less_often_until_it_answers() {
     let mut feed = feed();
     let now = feed.answered;
-    let mut waits = |end: End, times: usize| -> Vec<u64> {
+    let mut waits = |end: PollEnd, times: usize| -> Vec<u64> {
         let mut wait = |_| {
             feed.schedule(&end, s(30), false, now);
             (feed.due - now).as_secs()
@@ -84,9 +85,9 @@ fn a_source_that_is_refused_or_missing_is_asked_less_and_less_often_until_it_ans
         (0..times).map(&mut wait).collect()
     };
     assert_eq!(waits(refused(), 8), [60, 120, 240, 480, 960, 1920, 3600, 3600]);
-    assert_eq!(waits(End::NotModified, 1), [30]);
-    assert_eq!(waits(End::Missing { status: 404 }, 6), [300, 600, 1200, 2400, 3600, 3600]);
-    assert_eq!(waits(End::Whole, 1), [30]);
+    assert_eq!(waits(PollEnd::NotModified, 1), [30]);
+    assert_eq!(waits(PollEnd::Missing { status: 404 }, 6), [300, 600, 1200, 2400, 3600, 3600]);
+    assert_eq!(waits(PollEnd::Whole, 1), [30]);
     assert_eq!(waits(refused(), 1), [60], "a good poll starts the waits over");
     feed.schedule(&refused(), s(7200), false, now);
     assert_eq!(feed.due, now + s(7200), "not sooner than a source that gives events");
@@ -104,13 +105,13 @@ fn a_sweep_is_due_after_its_time_while_the_quota_is_ample_and_over_when_a_walk_w
     let hints = Hints { quota: Some(quota), ..Hints::default() };
     scarce.learn(&feed.source, &Answer { outcome: Outcome::NotModified, hints }, start);
     assert!(!feed.begin_walk(&scarce).sweeps());
-    for end in [End::NotModified, failed()] {
+    for end in [PollEnd::NotModified, failed()] {
         let walk = feed.begin_walk(&ample);
-        assert_ne!(feed.end_walk(&walk, end, start), End::Whole);
+        assert_ne!(feed.end_walk(&walk, end, start), PollEnd::Whole);
         assert!(feed.begin_walk(&ample).sweeps(), "it did not look below");
     }
     let walk = feed.begin_walk(&ample);
-    assert_eq!(feed.end_walk(&walk, End::Whole, start), End::Whole);
+    assert_eq!(feed.end_walk(&walk, PollEnd::Whole, start), PollEnd::Whole);
     assert!(!feed.begin_walk(&ample).sweeps());
 }
 
@@ -124,25 +125,25 @@ fn a_sweep_that_breaks_off_below_the_overlap_is_a_whole_poll() {
     for sees_overlap in [false, true] {
         let mut walk = Walk::sweep();
         assert!(matches!(walk.take(page(), &feed.memory), Step::Next(_)));
-        assert_eq!(feed.end_walk(&walk, failed(), feed.answered) == End::Whole, sees_overlap);
-        feed.remember(walk.into_found(), &End::Whole, &[]);
+        assert_eq!(feed.end_walk(&walk, failed(), feed.answered) == PollEnd::Whole, sees_overlap);
+        feed.remember(walk.into_found(), &PollEnd::Whole, &[]);
     }
 }
 
 #[test]
 fn every_fault_says_what_to_do() {
-    assert_eq!((End::Whole.fault(), End::NotModified.fault()), (None, None));
-    assert!(End::Denied.fault().unwrap().contains("GITHUB_TOKEN"));
-    assert!(End::Missing { status: 404 }.fault().unwrap().contains("404"));
+    assert_eq!((PollEnd::Whole.fault(), PollEnd::NotModified.fault()), (None, None));
+    assert!(PollEnd::Denied.fault().unwrap().contains("GITHUB_TOKEN"));
+    assert!(PollEnd::Missing { status: 404 }.fault().unwrap().contains("404"));
     assert!(refused().fault().unwrap().contains("SAML"));
-    assert!(End::Limited { status: Some(403) }.fault().unwrap().contains("403"));
+    assert!(PollEnd::Limited { status: Some(403) }.fault().unwrap().contains("403"));
     assert!(failed().fault().unwrap().contains("502"));
 }
 
 #[test]
 fn a_source_that_keeps_others_waiting_for_its_failures_is_asked_less_and_less_often() {
     let mut feed = feed();
-    let failed = || End::Failed { reason: "no answer within 30 s".into() };
+    let failed = || PollEnd::Failed { reason: "no answer within 30 s".into() };
     let mut waits = |took: u64, others_answer: bool, times: usize| -> Vec<u64> {
         (0..times)
             .map(|_| {

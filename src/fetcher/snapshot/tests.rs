@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::super::coverage::Gap;
-use super::super::feed::{End, Feed};
+use super::super::coverage::FeedGap;
+use super::super::feed::{Feed, PollEnd};
 use super::super::walk::{Found, Step, Walk};
 use super::*;
 use crate::github::{Client, Page};
@@ -42,7 +42,7 @@ fn decide(feed: &Feed, pages: &[Page]) -> Decision {
     walk(feed, pages).0
 }
 
-fn walk(feed: &Feed, pages: &[Page]) -> (Decision, Found, Vec<Gap>) {
+fn walk(feed: &Feed, pages: &[Page]) -> (Decision, Found, Vec<FeedGap>) {
     let mut walk = Walk::default();
     let _ = pages.iter().find(|page| walk.take(copy(page), &feed.memory) == Step::Whole);
     let (pages, gaps, found) = (walk.pages, walk.gaps(&feed.memory), walk.into_found());
@@ -54,7 +54,7 @@ fn walk(feed: &Feed, pages: &[Page]) -> (Decision, Found, Vec<Gap>) {
 /// A whole poll that is published and remembered.
 fn poll(feed: &mut Feed, pages: Vec<Page>) -> Decision {
     let (decision, found, gaps) = walk(feed, &pages);
-    feed.remember(found, &End::Whole, &gaps);
+    feed.remember(found, &PollEnd::Whole, &gaps);
     decision
 }
 

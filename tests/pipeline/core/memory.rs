@@ -22,7 +22,8 @@ fn a_fetcher_goes_on_where_the_last_one_stopped_and_tells_what_was_missed_betwee
     corner.fetcher(&before.url, &["--once"]).succeed();
     let after = GitHub::recorded(&recording, &["--rate", "0"]);
     let ended = corner.fetcher(&after.url, &["--once"]).succeed();
-    assert!(ended.stderr.contains("a gap of 9 min 11 s"), "{}", ended.stderr);
+    let gap = "a gap of 9 min 11 s (2015-01-01 12:04:59 UTC to 2015-01-01 12:14:10 UTC) is recorded";
+    assert!(ended.stderr.contains(gap), "{}", ended.stderr);
     assert!(!ended.stderr.contains("coverage 100 %"), "{}", ended.stderr);
     assert_eq!(corner.ready("gaps"), 1);
     let gap: serde_json::Value = serde_json::from_slice(&corner.take_all("gaps")[0].body).unwrap();

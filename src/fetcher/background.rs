@@ -1,5 +1,5 @@
-//! The way to what the pipeline can do without: the archive, and the queue of gap records. Polling never waits for it long.
-//! What cannot be published waits here, bounded; when there is too much of it the oldest is dropped and counted.
+//! Publishes to an extra in the background: the archive, or the queue of gap records. Polling never waits long for it. Messages
+//! that cannot be published wait here, bounded. Beyond the bound the oldest are dropped and counted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +16,13 @@ use crate::lack::Lack;
 use crate::retry::Backoff;
 
 /// Messages of one attempt.
-const BATCH: usize = 512;
+const AT_ONCE: usize = 512;
 /// Between two attempts while it is away.
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
-/// What a lane publishes to.
-pub(super) struct Destination {
+/// The extra that messages go to.
+pub(super) struct ExtraDestination {
     pub(super) parts: &'static [Part],
     /// For people: what it is and where.
     pub(super) name: String,
@@ -37,7 +37,7 @@ pub(super) struct Destination {
 }
 
 /// Publishes in the background, in order.
-pub(super) struct Lane {
+pub(super) struct BackgroundPublisher {
     shared: Arc<Shared>,
     /// Changes after each attempt.
     attempts: watch::Receiver<()>,
@@ -50,10 +50,11 @@ struct Shared {
     dependency: Dependency,
 }
 
-impl Lane {
-    /// A lane that goes on where an earlier process stopped: `lack` is what that one could not publish, `stored` what it published.
+impl BackgroundPublisher {
+    /// Starts the task. `lack` is the record of messages that an earlier process could not publish, `stored` that of messages that it
+    /// published.
     pub(super) fn start(
-        destination: Destination,
+        destination: ExtraDestination,
         broker: &Broker,
         health: &Health,
         lack: Option<Lack>,
@@ -65,14 +66,14 @@ impl Lane {
             dependency: health.extra(&destination.name),
         });
         let (attempted, attempts) = watch::channel(());
-        let worker = Worker {
+        let task = BackgroundTask {
             publisher: broker.extra_publisher(destination.parts),
             broker: broker.clone(),
             destination,
             shared: Arc::clone(&shared),
             attempted,
         };
-        Self { shared, attempts, task: tokio::spawn(worker.work()) }
+        Self { shared, attempts, task: tokio::spawn(task.work()) }
     }
 
     /// Gives messages that are published to where they must be.
@@ -123,20 +124,20 @@ impl Lane {
     }
 }
 
-struct Worker {
+struct BackgroundTask {
     publisher: ExtraPublisher,
     broker: Broker,
-    destination: Destination,
+    destination: ExtraDestination,
     shared: Arc<Shared>,
     attempted: watch::Sender<()>,
 }
 
-impl Worker {
+impl BackgroundTask {
     async fn work(mut self) {
         let mut backoff = Backoff::between(RETRY_MIN, RETRY_MAX);
         // The first attempt has no messages: it declares the destination, and tells whether it is there.
         loop {
-            let (record, batch) = self.shared.backlog.lock().take(BATCH);
+            let (record, batch) = self.shared.backlog.lock().take(AT_ONCE);
             if self.attempt(record, batch).await {
                 backoff.reset();
                 self.shared.news.notified().await;
@@ -156,7 +157,7 @@ impl Worker {
         match published {
             Ok(too_large) => {
                 for error in &too_large {
-                    tracing::error!("{}: {error}; it is left out there", self.destination.name);
+                    tracing::error!("{} lacks a message: {error}", self.destination.name);
                 }
                 self.shared.dependency.up();
                 if self.publisher.has_renewed_archive() {

@@ -1,12 +1,12 @@
-//! What a loader has done, for its summary and for metrics.
+//! The ledger of a loader: the one place that counts outcomes, for metrics, the status and the log.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::{DateTime, Utc};
 
 use crate::event::{Event, KINDS, place_of_kind};
-use crate::status::{LoaderFigures, TYPE_OTHER};
+use crate::status::{Counters, LoadOutcome, LoaderFigures, TYPE_OTHER, Totals};
 
 const EVENTS: &str = "github_etl_loader_events_total";
 const LOADED: &str = "github_etl_loader_events_loaded_total";
@@ -15,40 +15,17 @@ const LAG: &str = "github_etl_loader_lag_seconds";
 /// Types that are counted apart, and the rest.
 const KINDS_COUNTED: usize = KINDS.len() + 1;
 
-/// Counters since the start. Only this loader's tasks write them; exactness across counters does not matter.
-#[derive(Default)]
-pub(super) struct Counts {
-    /// Of all loaders in the process, for its status.
+/// The outcomes of one loader since its start. Only this loader's tasks write to it.
+pub(super) struct Ledger {
+    /// The status of the process: a sum over all its loaders.
     figures: Arc<LoaderFigures>,
-    loaded: AtomicU64,
-    duplicates: AtomicU64,
-    unwanted: AtomicU64,
-    retried: AtomicU64,
-    dead: AtomicU64,
+    counters: Counters,
     /// Milliseconds between the newest event's creation and its load, in the last batch.
     lag_ms: AtomicI64,
 }
 
-/// The counters at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Totals {
-    pub(super) loaded: u64,
-    pub(super) duplicates: u64,
-    pub(super) unwanted: u64,
-    pub(super) retried: u64,
-    pub(super) dead: u64,
-    pub(super) lag_ms: i64,
-}
-
-impl Totals {
-    /// Deliveries that are done with.
-    pub(super) fn settled(&self) -> u64 {
-        self.loaded + self.duplicates + self.unwanted + self.retried + self.dead
-    }
-}
-
-impl Counts {
-    /// Counters at 0, which `/metrics` shows from the start.
+impl Ledger {
+    /// An empty ledger. `/metrics` shows its zeros from the start.
     pub(super) fn new(figures: Arc<LoaderFigures>) -> Self {
         metrics::describe_counter!(EVENTS, "Deliveries settled, by outcome");
         metrics::describe_counter!(LOADED, "Events loaded, by their type");
@@ -61,8 +38,8 @@ impl Counts {
             metrics::Unit::Seconds,
             "From an event's creation to its load, of each event loaded"
         );
-        for outcome in ["loaded", "duplicate", "unwanted", "retried", "dead"] {
-            metrics::counter!(EVENTS, "outcome" => outcome).increment(0);
+        for outcome in LoadOutcome::ALL {
+            metrics::counter!(EVENTS, "outcome" => outcome.label()).increment(0);
         }
         for place in 0..KINDS_COUNTED {
             metrics::counter!(LOADED, "type" => kind_at(place)).increment(0);
@@ -70,34 +47,35 @@ impl Counts {
         metrics::counter!(REDELIVERIES).increment(0);
         // Without a record it is not shown at all.
         let _ = metrics::histogram!(LAG);
-        Self { figures, ..Self::default() }
+        Self { figures, counters: Counters::default(), lag_ms: AtomicI64::new(0) }
     }
 
-    pub(super) fn settled_in_batch(&self, loaded: u64, duplicates: u64, unwanted: u64) {
-        self.figures.settled(loaded, duplicates, unwanted);
-        self.loaded.fetch_add(loaded, Ordering::Relaxed);
-        self.duplicates.fetch_add(duplicates, Ordering::Relaxed);
-        self.unwanted.fetch_add(unwanted, Ordering::Relaxed);
-        for (outcome, count) in [("loaded", loaded), ("duplicate", duplicates), ("unwanted", unwanted)] {
+    /// Enters the outcomes of deliveries that were settled just now.
+    pub(super) fn enter(&self, outcomes: &Totals) {
+        self.counters.add(outcomes);
+        self.figures.settled(outcomes);
+        for outcome in LoadOutcome::ALL {
+            let count = outcomes.of(outcome);
             if count > 0 {
-                metrics::counter!(EVENTS, "outcome" => outcome).increment(count);
+                metrics::counter!(EVENTS, "outcome" => outcome.label()).increment(count);
             }
         }
     }
 
-    pub(super) fn failure_stored(&self, is_dead: bool) {
-        self.figures.failed(is_dead);
-        let (counter, outcome) = if is_dead { (&self.dead, "dead") } else { (&self.retried, "retried") };
-        counter.fetch_add(1, Ordering::Relaxed);
-        metrics::counter!(EVENTS, "outcome" => outcome).increment(1);
+    /// Enters the outcome of one delivery.
+    pub(super) fn enter_one(&self, outcome: LoadOutcome) {
+        let mut outcomes = Totals::default();
+        *outcomes.of_mut(outcome) = 1;
+        self.enter(&outcomes);
     }
 
+    /// Enters the lag of a batch whose newest event was created at this time.
     pub(super) fn saw_event_created_at(&self, created: DateTime<Utc>) {
         let lag = Utc::now().signed_duration_since(created);
         self.lag_ms.store(lag.num_milliseconds(), Ordering::Relaxed);
     }
 
-    /// Events that were loaded just now.
+    /// Enters types and lags of events that were loaded just now.
     pub(super) fn loaded<'a>(&self, events: impl Iterator<Item = &'a Event<'a>> + Clone) {
         let now = Utc::now();
         // Metrics are looked up by name and labels: once a batch, not once an event.
@@ -113,24 +91,23 @@ impl Counts {
         self.figures.loaded(events.map(|event| (event.kind.as_ref(), event.created())));
     }
 
-    /// A delivery came that had been sent before.
+    /// Counts a redelivery.
     pub(super) fn redelivered(&self) {
         metrics::counter!(REDELIVERIES).increment(1);
     }
 
+    /// The totals of this loader now.
     pub(super) fn totals(&self) -> Totals {
-        Totals {
-            loaded: self.loaded.load(Ordering::Relaxed),
-            duplicates: self.duplicates.load(Ordering::Relaxed),
-            unwanted: self.unwanted.load(Ordering::Relaxed),
-            retried: self.retried.load(Ordering::Relaxed),
-            dead: self.dead.load(Ordering::Relaxed),
-            lag_ms: self.lag_ms.load(Ordering::Relaxed),
-        }
+        self.counters.totals()
+    }
+
+    /// The lag of the newest event in the last batch, in milliseconds.
+    pub(super) fn lag_ms(&self) -> i64 {
+        self.lag_ms.load(Ordering::Relaxed)
     }
 }
 
-/// The label of a type: of a closed set, because what feeds invent must not become a time series each.
+/// The label of a type. Unknown types share one label, because feeds may invent any number of types.
 fn kind_at(place: usize) -> &'static str {
     KINDS.get(place).copied().unwrap_or(TYPE_OTHER)
 }
