@@ -7,7 +7,7 @@ use tokio::io::{AsyncWriteExt, stdout};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::event::Headline;
+use crate::event::{Headline, Hour};
 use crate::retry::sleep;
 use crate::store::{DeveloperScore, Fault, Store, StreamEntry};
 use crate::terminal::Escaped;
@@ -35,10 +35,10 @@ pub async fn run(store: &Store, shutdown: &CancellationToken) {
     while sleep(LOOK_EVERY, shutdown).await.is_ok() {
         let Ok(entries) = view.look(store).await else { continue };
         let mut text = view.take(entries);
-        if Instant::now() >= leaders_due && !view.hour.is_empty() {
+        if let Some(hour) = view.hour.filter(|_| Instant::now() >= leaders_due) {
             leaders_due = Instant::now() + LEADERS_EVERY;
-            if let Ok(leaders) = store.leaderboard(&view.hour, LEADERS).await {
-                text.push_str(&leaderboard(&view.hour, &leaders));
+            if let Ok(leaders) = store.leaderboard(hour, LEADERS).await {
+                text.push_str(&leaderboard(hour, &leaders));
             }
         }
         // A closed pipe ends the watching, not the pipeline.
@@ -55,8 +55,8 @@ struct View {
     place: Option<String>,
     /// Read and not shown yet.
     waiting: VecDeque<StreamEntry>,
-    /// The hour of the newest event, such as `2015-01-01-12`.
-    hour: String,
+    /// The hour of the newest event.
+    hour: Option<Hour>,
 }
 
 impl View {
@@ -74,10 +74,7 @@ impl View {
 
     /// Takes what has come and gives the lines to show now.
     fn take(&mut self, entries: Vec<StreamEntry>) -> String {
-        if let Some(newest) = entries.last().map(headline).filter(|newest| newest.created_at.len() >= 13) {
-            // `2015-01-01T12:…` belongs to the hour `2015-01-01-12`.
-            self.hour = newest.created_at.chars().take(13).map(|c| if c == 'T' { '-' } else { c }).collect();
-        }
+        self.hour = entries.last().and_then(|newest| headline(newest).hour()).or(self.hour);
         self.waiting.extend(entries);
         let too_many = self.waiting.len().saturating_sub(WAITING_MAX);
         self.waiting.drain(..too_many);
@@ -100,8 +97,8 @@ fn line(entry: &StreamEntry) -> String {
     format!("{}  {kind:<30} {actor:<24} {}\n", Escaped(&created_at), Escaped(&repo))
 }
 
-fn leaderboard(hour: &str, leaders: &[DeveloperScore]) -> String {
-    let mut text = format!("──── top developers of {} UTC ────\n", Escaped(hour));
+fn leaderboard(hour: Hour, leaders: &[DeveloperScore]) -> String {
+    let mut text = format!("──── top developers of {hour} UTC ────\n");
     for DeveloperScore { login, score } in leaders {
         text.push_str(&format!("{score:>8}  {}\n", Escaped(login)));
     }
@@ -132,7 +129,7 @@ mod tests {
     fn a_polls_events_flow_by_and_of_a_flood_the_oldest_are_counted() {
         let mut view = View::default();
         assert_eq!(view.take(vec![entry("PushEvent"); 300]).lines().count(), 8);
-        assert_eq!(view.hour, "2026-01-01-00");
+        assert_eq!(view.hour.unwrap().to_string(), "2026-01-01-00");
         let looks =
             std::iter::from_fn(|| Some(view.take(Vec::new()))).take_while(|text| !text.is_empty()).count();
         assert!((40..400).contains(&looks), "{looks}");
@@ -142,6 +139,6 @@ mod tests {
     #[test]
     fn leaders_are_named_with_their_points() {
         let leaders = [DeveloperScore { login: "x\n".into(), score: 12 }];
-        assert!(leaderboard("2026-01-01-00", &leaders).contains("12  x\\u{a}\n"));
+        assert!(leaderboard("2026-01-01-00".parse().unwrap(), &leaders).contains("12  x\\u{a}\n"));
     }
 }

@@ -17,6 +17,7 @@ use super::feed::Live;
 use super::looker::{DeadLetters, Gaps};
 use super::query::Query;
 use super::shared::{Dated, lock};
+use crate::event::Hour;
 
 /// How long an answer may wait for the first look at a server after a pause.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
@@ -38,7 +39,7 @@ pub(super) async fn leaderboard(State(visit): State<Arc<Visit>>, RawQuery(query)
         Some(hour) => hour,
         None => newest_hour(&visit).await,
     };
-    let board = shared.boards.of(&hour, &visit.store, shared.redis.is_away()).await;
+    let board = shared.boards.of(hour, &visit.store, shared.redis.is_away()).await;
     let (as_of, Board { mut developers, types }) =
         board.map(|Dated { at, value }| (Some(at), value)).unwrap_or_default();
     developers.truncate(limit);
@@ -47,14 +48,12 @@ pub(super) async fn leaderboard(State(visit): State<Arc<Visit>>, RawQuery(query)
 }
 
 /// The newest hour that has counts, or the current one.
-async fn newest_hour(visit: &Visit) -> String {
+async fn newest_hour(visit: &Visit) -> Hour {
     let newest = || lock(&visit.shared.hours).all().pop();
     if newest().is_none() && !visit.shared.redis.is_away() {
         wait_until(|| newest().is_some()).await;
     }
-    newest()
-        .or_else(|| visit.shared.feed.newest_hour())
-        .unwrap_or_else(|| Utc::now().format("%Y-%m-%d-%H").to_string())
+    newest().or_else(|| visit.shared.feed.newest_hour()).unwrap_or_else(|| Hour::of(Utc::now()))
 }
 
 pub(super) async fn events(State(visit): State<Arc<Visit>>, RawQuery(query): RawQuery) -> Answer {

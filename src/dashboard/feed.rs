@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, broadcast};
 
 use super::filter::Filter;
-use crate::event::{Headline, Rebuilt};
+use crate::event::{Headline, Hour, Rebuilt};
 use crate::store::StreamEntry;
 
 /// Events kept for those who come later, and their bytes.
@@ -117,11 +117,9 @@ impl Feed {
         ring.events.iter().rev().filter(|event| filter.takes(&event.headline)).take(limit).cloned().collect()
     }
 
-    /// The hour of the newest event's creation, such as `2015-01-01-12`.
-    pub(super) fn newest_hour(&self) -> Option<String> {
-        let ring = self.lock();
-        let created_at = ring.events.back()?.headline.created_at.get(..13)?;
-        Some(created_at.replace('T', "-"))
+    /// The hour that the newest event is counted in.
+    pub(super) fn newest_hour(&self) -> Option<Hour> {
+        self.lock().events.back()?.headline.hour()
     }
 
     /// All that comes from now on, after what came behind the event `after`.
@@ -200,7 +198,7 @@ mod tests {
         let batch = subscription.live.try_recv().unwrap();
         assert_eq!((ids(&batch.events), batch.events[0].number), (vec!["12-0", "13-0"], subscription.next));
         assert!(feed.subscribe(None).kept.is_empty());
-        assert_eq!(feed.newest_hour().as_deref(), Some("2026-01-02-03"));
+        assert_eq!(feed.newest_hour().map(|hour| hour.to_string()).as_deref(), Some("2026-01-02-03"));
     }
 
     #[test]

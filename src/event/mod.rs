@@ -6,6 +6,7 @@
 
 mod fields;
 mod headline;
+mod hour;
 mod invalid;
 mod kinds;
 mod nesting;
@@ -19,6 +20,8 @@ use serde_json::value::RawValue;
 
 use fields::RawFields;
 pub use headline::Headline;
+pub use hour::{Hour, HourName};
+pub(crate) use hour::{parse_day, parse_hour};
 pub use invalid::NotAnEvent;
 pub use kinds::{KINDS, place_of_kind};
 pub use page::{NotAPage, split_page};
@@ -82,14 +85,9 @@ impl<'a> Event<'a> {
         self.size
     }
 
-    /// The UTC hour it belongs to, as `2015-01-01-12`.
-    pub fn hour(&self) -> String {
-        // `created_at` is normalised to UTC with a four-digit year, so its parts have fixed places.
-        let mut hour = String::with_capacity(13);
-        hour.push_str(&self.created_at[..10]);
-        hour.push('-');
-        hour.push_str(&self.created_at[11..13]);
-        hour
+    /// The hour that it is counted in.
+    pub fn hour(&self) -> Hour {
+        Hour::of(self.created)
     }
 
     /// The top-level fields in order: strings unquoted, everything else its exact JSON text.

@@ -11,7 +11,8 @@ use tokio::io::AsyncWriteExt as _;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{Fetched, Hour};
+use super::Fetched;
+use crate::event::{Hour, HourName};
 use crate::health::{Dependency, Health};
 use crate::retry::{self, Backoff, Interrupted};
 
@@ -79,7 +80,7 @@ impl Downloader {
 
     fn url(&self, hour: Hour) -> Url {
         let mut url = self.base.clone();
-        url.set_path(&format!("{}/{hour}.json.gz", self.base.path().trim_end_matches('/')));
+        url.set_path(&format!("{}/{}.json.gz", self.base.path().trim_end_matches('/'), HourName(hour)));
         url
     }
 
@@ -89,7 +90,7 @@ impl Downloader {
         folder: &Path,
         shutdown: &CancellationToken,
     ) -> Result<Fetched, FetchError> {
-        let path = folder.join(format!("{hour}.json.gz"));
+        let path = folder.join(format!("{}.json.gz", HourName(hour)));
         // Whole, of a run that was stopped: the last thing that happens to a download is getting this name.
         if path.is_file() {
             return Ok(Fetched::File { path, is_ours: true });
@@ -120,6 +121,7 @@ impl Downloader {
             let attempted = unless_stopped(shutdown, self.look(hour)).await?;
             if let Some(fetched) = self.settle(attempted, &mut backoff, shutdown).await? {
                 if let Fetched::Refused { reason } = &fetched {
+                    let hour = HourName(hour);
                     tracing::warn!("whether hour {hour} is there, nobody can say: {reason}");
                 }
                 return Ok(matches!(fetched, Fetched::File { .. }));

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Hour;
 use super::download::{Downloader, FetchError};
 use crate::config::BaseUrl;
+use crate::event::{Hour, HourName};
 use crate::health::Health;
 
 /// GH Archive itself, a mirror of it, or a folder with its files. Cheap to clone.
@@ -74,9 +74,8 @@ impl Mirror {
 
 /// Folders are filled by hand: with a leading zero, or decompressed.
 fn find_in(folder: &Path, hour: Hour) -> Fetched {
-    let name = hour.to_string();
-    let (day, number) = name.split_at(11);
-    let names = [name.clone(), format!("{day}{number:0>2}")];
+    let name = HourName(hour).to_string();
+    let names = [name.clone(), hour.to_string()];
     let candidates =
         names.iter().flat_map(|name| [".json.gz", ".json"].map(|end| folder.join(format!("{name}{end}"))));
     candidates.clone().find(|path| path.is_file()).map_or_else(
@@ -92,7 +91,7 @@ mod tests {
     #[test]
     fn a_folder_is_searched_for_the_names_that_people_give() {
         let folder = tempfile::tempdir().unwrap();
-        let hour: Hour = "2015-01-01-3".parse().unwrap();
+        let hour: Hour = "2015-01-01-03".parse().unwrap();
         assert!(
             matches!(find_in(folder.path(), hour), Fetched::Missing { place } if place.ends_with("2015-01-01-3.json.gz"))
         );

@@ -4,8 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::Hour;
-use super::hour::{parse_day, parse_hour};
+use crate::event::{Hour, HourName, parse_day, parse_hour};
 
 /// Hours of GH Archive, a file, or standard input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +60,7 @@ fn parse_range(text: &str) -> Result<(Hour, Hour), ()> {
 
 /// The first and the last hour of a day or of an hour.
 fn parse_either(text: &str) -> Result<(Hour, Hour), ()> {
-    if let Ok(hour) = text.parse::<Hour>() {
+    if let Ok(HourName(hour)) = text.parse() {
         return Ok((hour, hour));
     }
     let day = parse_day(text)?;
@@ -70,7 +69,11 @@ fn parse_either(text: &str) -> Result<(Hour, Hour), ()> {
 
 fn check_range(text: &str, first: Hour, last: Hour) -> Result<What, String> {
     if last < first {
-        return Err(format!("the range ends before it begins ({last} is before {first})"));
+        return Err(format!(
+            "the range ends before it begins ({} is before {})",
+            HourName(last),
+            HourName(first)
+        ));
     }
     if text < FIRST_YEAR {
         return Err("GH Archive begins in February 2011".into());
@@ -81,8 +84,8 @@ fn check_range(text: &str, first: Hour, last: Hour) -> Result<What, String> {
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Hours { first, last } if first == last => first.fmt(f),
-            Self::Hours { first, last } => write!(f, "{first}..{last}"),
+            Self::Hours { first, last } if first == last => HourName(*first).fmt(f),
+            Self::Hours { first, last } => write!(f, "{}..{}", HourName(*first), HourName(*last)),
             Self::File(path) => path.display().fmt(f),
             Self::Stdin => f.write_str("-"),
         }

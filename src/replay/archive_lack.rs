@@ -1,7 +1,8 @@
 //! What `replay archive` says of events that the archive lacks. Pure.
 
 use super::tally::thousands;
-use crate::gharchive::{Hour, What};
+use crate::event::Hour;
+use crate::gharchive::What;
 use crate::lack::Lack;
 
 /// An event can be published so many hours after it was created: GitHub shows some late, and rare sources are polled rarely.

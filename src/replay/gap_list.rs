@@ -16,8 +16,9 @@ use super::say;
 use super::table::{aligned, json};
 use super::tally::thousands;
 use crate::config::{GapsArgs, ListFormat};
+use crate::event::Hour;
 use crate::gap::GapRecord;
-use crate::gharchive::{Hour, Mirror};
+use crate::gharchive::Mirror;
 use crate::retry::Interrupted;
 use crate::terminal::Escaped;
 

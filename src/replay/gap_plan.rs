@@ -7,9 +7,8 @@ use std::time::Duration;
 use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 
 use crate::config::Source;
-use crate::event::Event;
+use crate::event::{Event, Hour, HourName};
 use crate::gap::GapRecord;
-use crate::gharchive::Hour;
 
 /// An event can stand in a file so many hours later than its own.
 const LATE_HOURS: i64 = 6;
@@ -116,7 +115,7 @@ impl Gap {
 }
 
 fn list(hours: &[Hour]) -> String {
-    hours.iter().map(Hour::to_string).collect::<Vec<_>>().join(", ")
+    hours.iter().map(|hour| HourName(*hour).to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// Which files exist.
@@ -164,7 +163,7 @@ impl fmt::Display for Standing {
         match self {
             Self::Whole => f.write_str("can be filled"),
             Self::InPart(why) => write!(f, "can be filled in part: {why}"),
-            Self::Waits(hour) => write!(f, "waits for {hour}.json.gz"),
+            Self::Waits(hour) => write!(f, "waits for {}.json.gz", HourName(*hour)),
             Self::Impossible(hours) => write!(f, "cannot be filled: GH Archive has no file for {hours}"),
             Self::Unknown => f.write_str("unknown: GH Archive not reachable"),
         }
@@ -194,7 +193,7 @@ mod tests {
     }
 
     fn names(hours: impl Iterator<Item = Hour>) -> Vec<String> {
-        hours.map(|hour| hour.to_string()).collect()
+        hours.map(|hour| HourName(hour).to_string()).collect()
     }
 
     #[test]
@@ -208,8 +207,8 @@ mod tests {
         );
         let both = by_hour(&[gap("events", "01:00:00", "01:00:01"), gap("events", "02:59:00", "02:59:01")]);
         assert_eq!(both.len(), 8);
-        assert_eq!(both[&"2026-01-01-1".parse().unwrap()], [0]);
-        assert_eq!(both[&"2026-01-01-7".parse().unwrap()], [0, 1]);
+        assert_eq!(both[&"2026-01-01-01".parse().unwrap()], [0]);
+        assert_eq!(both[&"2026-01-01-07".parse().unwrap()], [0, 1]);
     }
 
     #[test]
@@ -217,7 +216,10 @@ mod tests {
         let gap = gap("events", "12:00:00", "12:59:59");
         let all: BTreeSet<Hour> = gap.hours().collect();
         let without = |hour: &str| {
-            all.iter().copied().filter(|one| one.to_string() != format!("2026-01-01-{hour}")).collect()
+            all.iter()
+                .copied()
+                .filter(|one| HourName(*one).to_string() != format!("2026-01-01-{hour}"))
+                .collect()
         };
         let at = |there: BTreeSet<Hour>, now: &str| {
             let files =

@@ -23,7 +23,8 @@ use super::tally::{Size, Tally, thousands};
 use super::{Ended, gap_list, reading, say};
 use crate::broker::{Broker, Outgoing};
 use crate::config::GapsArgs;
-use crate::gharchive::{Fetched, Hour, Mark, Mirror, Reject};
+use crate::event::{Hour, HourName};
+use crate::gharchive::{Fetched, Mark, Mirror, Reject};
 use crate::health::Health;
 use crate::retry::{self, Interrupted};
 
@@ -171,13 +172,13 @@ impl Filler<'_> {
         let mut done: HashSet<String> = gaps.iter().map(|gap| gap.record.id()).collect();
         for gap in &gaps {
             let Some(hour) = gap.hours().find(|hour| damaged.contains(hour)) else { continue };
-            let id = gap.record.id();
+            let (id, name) = (gap.record.id(), HourName(hour));
             if may_still_come(hour, self.args.patience, Utc::now()) {
-                tracing::warn!("{id} is not filled yet, and stays on record: {hour}.json.gz is damaged");
+                tracing::warn!("{id} is not filled yet, and stays on record: {name}.json.gz is damaged");
                 left.damaged += 1;
                 done.remove(&id);
             } else {
-                tracing::warn!("{id} is filled in part: {hour}.json.gz is damaged");
+                tracing::warn!("{id} is filled in part: {name}.json.gz is damaged");
                 left.in_part += 1;
             }
         }
@@ -254,7 +255,7 @@ impl Filler<'_> {
                 // As `standing` has said.
                 Fetched::Missing { place } => tracing::debug!("no {place}"),
                 Fetched::Refused { reason } => {
-                    tracing::warn!("hour {hour}: {reason}");
+                    tracing::warn!("hour {}: {reason}", HourName(hour));
                     damaged.insert(hour);
                 }
             }
@@ -271,7 +272,7 @@ impl Filler<'_> {
         gaps: Vec<Gap>,
         place: (usize, usize),
     ) -> anyhow::Result<bool> {
-        let input = Input::Hour(hour);
+        let (input, name) = (Input::Hour(hour), HourName(hour).to_string());
         self.rejects.begin();
         let mut is_whole = true;
         let mut batches = reading::start(&input, path, Mark::default(), move |event| {
@@ -286,7 +287,7 @@ impl Filler<'_> {
             is_whole &= !batch.breaks_off;
             for reject in &batch.rejects {
                 self.tally.rejected += 1;
-                self.rejects.keep(&hour.to_string(), reject)?;
+                self.rejects.keep(&name, reject)?;
             }
             self.rejects.flush()?;
             let mut kinds: Vec<_> =
@@ -297,7 +298,7 @@ impl Filler<'_> {
                 for refused in self.feeder.publish(&messages).await? {
                     self.tally.rejected += 1;
                     kinds[refused.place] = None;
-                    self.rejects.keep(&hour.to_string(), &Reject::of_file(refused.reason))?;
+                    self.rejects.keep(&name, &Reject::of_file(refused.reason))?;
                 }
             }
             kinds.iter().flatten().for_each(|(kind, bytes)| self.tally.event(kind, *bytes));
@@ -307,7 +308,7 @@ impl Filler<'_> {
             self.progress.show(
                 &self.tally,
                 Some(fraction),
-                &format!("{hour} ({} of {})", place.0 + 1, place.1),
+                &format!("{name} ({} of {})", place.0 + 1, place.1),
             );
         }
     }

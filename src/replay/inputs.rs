@@ -10,7 +10,8 @@ use futures_util::stream::{self, Stream, StreamExt as _};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::UsageError;
-use crate::gharchive::{Fetched, Hour, Mirror, What};
+use crate::event::{Hour, HourName};
+use crate::gharchive::{Fetched, Mirror, What};
 use crate::terminal::Escaped;
 
 /// So many inputs are made ready ahead of the one that is read. Each hour of today takes about 0.1 GB of disk.
@@ -69,7 +70,7 @@ fn check(path: &Path) -> Result<PathBuf, UsageError> {
 impl fmt::Display for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Hour(hour) => hour.fmt(f),
+            Self::Hour(hour) => HourName(*hour).fmt(f),
             Self::File(path) => {
                 let name = path.file_name().unwrap_or(path.as_os_str());
                 Escaped(&name.to_string_lossy()).fmt(f)
@@ -109,7 +110,8 @@ async fn one(input: Input, context: Arc<(Mirror, PathBuf, CancellationToken)>) -
     let (mirror, folder, shutdown) = &*context;
     let fetched = match &input {
         Input::Hour(hour) => {
-            mirror.fetch(*hour, folder, shutdown).await.with_context(|| format!("hour {hour}"))?
+            let fetched = mirror.fetch(*hour, folder, shutdown).await;
+            fetched.with_context(|| format!("hour {}", HourName(*hour)))?
         }
         Input::File(path) => Fetched::File { path: path.clone(), is_ours: false },
         Input::Stdin => Fetched::File { path: PathBuf::new(), is_ours: false },
