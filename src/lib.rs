@@ -32,6 +32,7 @@ pub mod program;
 pub mod replay;
 pub mod retry;
 pub mod simulator;
+pub mod source;
 pub mod standalone;
 pub mod status;
 pub mod store;

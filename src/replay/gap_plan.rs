@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 
-use crate::config::Source;
 use crate::event::{Event, Hour, HourName};
 use crate::gap::GapRecord;
+use crate::source::Source;
 
 /// An event can stand in a file so many hours later than its own.
 const LATE_HOURS: i64 = 6;
@@ -20,18 +20,7 @@ const LONGEST: TimeDelta = TimeDelta::days(366);
 #[derive(Clone, Debug)]
 pub(super) struct Gap {
     pub(super) record: GapRecord,
-    whose: Whose,
-}
-
-/// Whose events were polled. Logins and repository names are compared as GitHub does, whatever their case.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Whose {
-    All,
-    Repository(String),
-    /// A repository with all its forks; which are its forks no event says.
-    Network(String),
-    Organisation(String),
-    User(String),
+    source: Source,
 }
 
 impl Gap {
@@ -50,17 +39,8 @@ impl Gap {
                 "it begins before GH Archive, or is longer than a year: fill it by hours with replay gharchive".into()
             );
         }
-        let source: Source =
-            record.source.parse().map_err(|why| format!("source '{}' {why}", record.source))?;
-        let name = || source.to_string().split_once('/').map(|(_, name)| name.to_owned()).unwrap_or_default();
-        let whose = match source.kind() {
-            "repos" => Whose::Repository(name()),
-            "networks" => Whose::Network(name()),
-            "orgs" => Whose::Organisation(name()),
-            "users" => Whose::User(name()),
-            _ => Whose::All,
-        };
-        Ok(Self { record, whose })
+        let source = record.source.parse().map_err(|why| format!("source '{}' {why}", record.source))?;
+        Ok(Self { record, source })
     }
 
     /// Whether it may have missed `event`.
@@ -68,16 +48,7 @@ impl Gap {
         let second = TimeDelta::seconds(1);
         // Both ends included, and an end is a whole second.
         let is_inside = event.created() >= self.record.from && event.created() < self.record.to + second;
-        let is = |name: Option<std::borrow::Cow<'_, str>>, whose: &str| {
-            name.is_some_and(|name| name.eq_ignore_ascii_case(whose))
-        };
-        is_inside
-            && match &self.whose {
-                Whose::All => true,
-                Whose::Repository(name) | Whose::Network(name) => is(event.repo_name(), name),
-                Whose::Organisation(login) => is(event.org_login(), login),
-                Whose::User(login) => is(event.actor_login(), login),
-            }
+        is_inside && self.source.shows(event)
     }
 
     /// The files that may hold its events.
@@ -104,7 +75,7 @@ impl Gap {
         }
         let own: Vec<Hour> = self.own_hours().collect();
         match missing.as_slice() {
-            [] if matches!(self.whose, Whose::Network(_)) => {
+            [] if self.source.has_hidden_events() => {
                 Standing::InPart("forks' events cannot be told from others".into())
             }
             [] => Standing::Whole,
