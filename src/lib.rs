@@ -38,4 +38,5 @@ pub mod status;
 pub mod store;
 pub mod telemetry;
 pub mod terminal;
+mod token_bucket;
 pub mod watch;

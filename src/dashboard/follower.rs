@@ -10,6 +10,7 @@ use super::feed::{EVENTS_MAX, Feed};
 use super::shared::{Shared, lock};
 use crate::retry::Backoff;
 use crate::store::{Fault, Store, StreamEntry, StreamPosition};
+use crate::token_bucket::TokenBucket;
 
 /// How often to ask for what is new while somebody watches.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -19,15 +20,15 @@ const PING_EVERY: Duration = Duration::from_secs(1);
 const READ_MAX: usize = 64;
 /// Events a second that are shown, and how many of a burst: far more than the live feed has; each costs something for every client,
 /// and a replay has tens of thousands.
-const SHOWN_PER_SECOND: u64 = 2000;
-const BURST: u64 = 10_000;
+const SHOWN_PER_SECOND: u32 = 2000;
+const BURST: u32 = 10_000;
 /// How often what was shown is compared with what was added.
 const COMPARE_EVERY: Duration = Duration::from_secs(1);
 
 /// Follows the stream until the program ends.
 pub(super) async fn run(shared: Arc<Shared>, store: Store) {
-    let mut follower =
-        Follower { place: None, allowed: BURST, allowed_at: Instant::now(), compared_at: Instant::now() };
+    let allowed = TokenBucket::full(SHOWN_PER_SECOND, BURST);
+    let mut follower = Follower { place: None, allowed, compared_at: Instant::now() };
     let mut backoff = Backoff::for_server();
     loop {
         let looked = follower.look(&shared, &store).await;
@@ -65,9 +66,8 @@ enum Next {
 struct Follower {
     /// Where we are; nothing while nobody wants to see events.
     place: Option<StreamPosition>,
-    /// Events that may still be shown now.
-    allowed: u64,
-    allowed_at: Instant,
+    /// Events that may still be shown.
+    allowed: TokenBucket,
     compared_at: Instant,
 }
 
@@ -89,7 +89,9 @@ impl Follower {
         }
         shared.feed.add(&entries);
         let is_behind = entries.len() == READ_MAX;
-        if !self.spend(entries.len() as u64) {
+        let now = Instant::now();
+        self.allowed.take(entries.len(), now);
+        if !self.allowed.wait(now).is_zero() {
             self.compare(&shared.feed, store, true).await?;
             return Ok(Next::After(LOOK_EVERY));
         }
@@ -100,19 +102,6 @@ impl Follower {
             self.compare(&shared.feed, store, false).await?;
         }
         Ok(Next::After(LOOK_EVERY))
-    }
-
-    /// Takes so many from what may be shown; false when there is none left.
-    fn spend(&mut self, count: u64) -> bool {
-        let elapsed = self.allowed_at.elapsed();
-        let more =
-            u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).saturating_mul(SHOWN_PER_SECOND) / 1000;
-        if more > 0 {
-            self.allowed = self.allowed.saturating_add(more).min(BURST);
-            self.allowed_at = Instant::now();
-        }
-        self.allowed = self.allowed.saturating_sub(count);
-        self.allowed > 0
     }
 
     /// Finds out what the stream lost before we saw it. With `jump`, all that we have not seen yet counts as lost.

@@ -22,6 +22,7 @@ use super::feed::{Batch, Live, Subscription};
 use super::filter::Filter;
 use super::query::{Query, is_stream_id};
 use super::{Visit, api};
+use crate::token_bucket::TokenBucket;
 
 /// Where a client says what it got last.
 const LAST_EVENT_ID: &str = "last-event-id";
@@ -32,8 +33,8 @@ const LIFE_MAX: Duration = Duration::from_secs(3600);
 /// Written at once.
 const PIECE_BYTES: usize = 64 * 1024;
 /// Events a second for one client, and of a burst: one poll brings up to 300.
-const SHOWN_PER_SECOND: f64 = 1000.0;
-const BURST: f64 = 5000.0;
+const SHOWN_PER_SECOND: u32 = 1000;
+const BURST: u32 = 5000;
 
 pub(super) async fn stream(
     State(visit): State<Arc<Visit>>,
@@ -79,9 +80,8 @@ struct Client {
     missed: u64,
     /// The number of the event that comes next, if none is missed.
     next: u64,
-    /// Events that may be written now.
-    allowed: f64,
-    allowed_at: Instant,
+    /// Events that may be written.
+    allowed: TokenBucket,
     ends_at: Instant,
     _place: OwnedSemaphorePermit,
     _count: Counted,
@@ -94,7 +94,6 @@ impl Client {
         if has_missed {
             greeting.push_str(&missed("null"));
         }
-        let now = Instant::now();
         Self {
             live,
             waiting: kept.into_iter().filter(|event| filter.takes(&event.headline)).collect(),
@@ -102,9 +101,8 @@ impl Client {
             greeting: Some(greeting),
             missed: 0,
             next,
-            allowed: BURST,
-            allowed_at: now,
-            ends_at: now + LIFE_MAX,
+            allowed: TokenBucket::full(SHOWN_PER_SECOND, BURST),
+            ends_at: Instant::now() + LIFE_MAX,
             _place: place,
             _count: Counted::new(),
         }
@@ -136,15 +134,12 @@ impl Client {
         self.missed += first.saturating_sub(self.next);
         self.next = batch.next;
         let now = Instant::now();
-        let more = now.duration_since(self.allowed_at).as_secs_f64() * SHOWN_PER_SECOND;
-        self.allowed = (self.allowed + more).min(BURST);
-        self.allowed_at = now;
         for event in batch.events.iter().filter(|event| self.filter.takes(&event.headline)) {
-            if self.allowed < 1.0 {
-                self.missed += 1;
-            } else {
-                self.allowed -= 1.0;
+            if self.allowed.wait(now).is_zero() {
+                self.allowed.take(1, now);
                 self.waiting.push_back(Arc::clone(event));
+            } else {
+                self.missed += 1;
             }
         }
     }

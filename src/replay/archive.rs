@@ -160,16 +160,11 @@ impl Job<'_> {
 
     async fn publish(&mut self, batch: Vec<Archived>) -> anyhow::Result<()> {
         self.note_removed(&batch);
-        let mut chosen = choose(batch, &self.position, &self.args.select);
-        if !self.args.select.dry_run {
-            for refused in self.feeder.publish(&chosen.messages).await? {
-                // It came from there, so the limit was lowered since. It is in the archive still.
-                self.position.tally.rejected += 1;
-                tracing::error!("not published: {}", refused.reason);
-                chosen.kinds[refused.place] = None;
-            }
+        let chosen = choose(batch, &self.position, &self.args.select);
+        for refused in self.feeder.publish_and_count(&chosen.messages, &mut self.position.tally).await? {
+            // RabbitMQ took it once, so its limit was lowered since. The message stays in the archive.
+            tracing::error!("not published: {}", refused.reason);
         }
-        chosen.kinds.iter().flatten().for_each(|(kind, bytes)| self.position.tally.event(kind, *bytes));
         self.position.tally.unwanted += chosen.unwanted;
         chosen.lacks.iter().for_each(|lack| self.note_lack(lack));
         self.position.next = chosen.next;

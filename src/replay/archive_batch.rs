@@ -11,8 +11,6 @@ use crate::terminal::Escaped;
 pub(super) struct Chosen {
     /// To be published.
     pub(super) messages: Vec<Outgoing>,
-    /// Their types and sizes.
-    pub(super) kinds: Vec<Option<(String, usize)>>,
     /// How many are of other types.
     pub(super) unwanted: u64,
     /// Records of events that the archive lacks.
@@ -24,9 +22,8 @@ pub(super) struct Chosen {
 /// Chooses from `batch` what lies in `position` and `select` wants, up to its limit.
 pub(super) fn choose(batch: Vec<Archived>, position: &Stretch, select: &SelectArgs) -> Chosen {
     let limit = select.limit.unwrap_or(u64::MAX);
-    let (messages, kinds, lacks) =
-        (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()), Vec::new());
-    let mut chosen = Chosen { messages, kinds, unwanted: 0, lacks, next: position.next };
+    let messages = Vec::with_capacity(batch.len());
+    let mut chosen = Chosen { messages, unwanted: 0, lacks: Vec::new(), next: position.next };
     for message in batch {
         // A chunk is sent whole, so it may begin before what was asked for.
         if message.offset < position.next {
@@ -40,7 +37,6 @@ pub(super) fn choose(batch: Vec<Archived>, position: &Stretch, select: &SelectAr
         if message.envelope.kind().as_deref() == Some(lack::KIND) {
             chosen.lacks.extend(record(&message));
         } else if select.wants(&message.routing_key) {
-            chosen.kinds.push(Some((message.routing_key.clone(), message.body.len())));
             let route = Target::LoadQueue.route(message.routing_key);
             chosen.messages.push(Outgoing { route, body: message.body, envelope: message.envelope });
         } else {

@@ -6,12 +6,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::tally::Tally;
 use crate::broker::{Broker, Depth, Envelope, Outgoing, Part, PublishError, Publisher, Route, Taker};
 use crate::config::PaceArgs;
 use crate::gharchive::Named;
 use crate::health::Health;
 use crate::retry::{self, Interrupted};
 use crate::telemetry::traces::{self, Span};
+use crate::token_bucket::TokenBucket;
 
 /// Where replayed events go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +55,7 @@ pub(super) struct Feeder {
     target: Target,
     pace: Pace,
     gate: Gate,
+    is_dry_run: bool,
     shutdown: CancellationToken,
 }
 
@@ -73,6 +76,7 @@ impl Feeder {
             target,
             pace: Pace::new(pace.rate.map(u32::from)),
             gate: Gate { broker: broker.clone(), ready_max: pace.max_queue, taker: None, looked_at: None },
+            is_dry_run,
             shutdown,
         }
     }
@@ -94,7 +98,7 @@ impl Feeder {
 
     /// How many leave together at most at this pace.
     pub(super) fn at_once_of(pace: &PaceArgs) -> usize {
-        Pace::new(pace.rate.map(u32::from)).at_once()
+        Pace::at_once_of(pace.rate.map(u32::from))
     }
 
     /// The message of an event from GH Archive.
@@ -103,12 +107,28 @@ impl Feeder {
         Outgoing { route: self.target.route(event.kind), body: event.body, envelope }
     }
 
+    /// Publishes `messages`, except in a dry run, and counts them in `tally`. Gives those that RabbitMQ refuses as too large; they
+    /// count as rejected.
+    pub(super) async fn publish_and_count(
+        &mut self,
+        messages: &[Outgoing],
+        tally: &mut Tally,
+    ) -> Result<Vec<Refused>, PublishError> {
+        let refused = if self.is_dry_run { Vec::new() } else { self.publish(messages).await? };
+        tally.rejected += refused.len() as u64;
+        let is_refused = |place: usize| refused.iter().any(|one| one.place == place);
+        for (_, message) in messages.iter().enumerate().filter(|(place, _)| !is_refused(*place)) {
+            tally.event(kind_of(message), message.body.len());
+        }
+        Ok(refused)
+    }
+
     /// Publishes `messages`; every one is confirmed when this returns, and its copy in the archive, too, but for those that
     /// RabbitMQ finds too large.
     pub(super) async fn publish(&mut self, messages: &[Outgoing]) -> Result<Vec<Refused>, PublishError> {
         let mut refused = Vec::new();
         let mut before = 0;
-        for some in messages.chunks(self.pace.at_once()) {
+        for some in messages.chunks(self.pace.at_once) {
             self.gate.wait(&self.shutdown).await?;
             retry::sleep(self.pace.delay(some.len(), Instant::now()), &self.shutdown).await?;
             let (some, _span) = self.traced(some);
@@ -165,35 +185,38 @@ impl Feeder {
     }
 }
 
-/// Events a second, spread evenly.
-struct Pace {
-    rate: Option<u32>,
-    /// When the next event may leave; nothing before the first.
-    due: Option<Instant>,
+/// The type of the event that a message holds.
+fn kind_of(message: &Outgoing) -> &str {
+    match &message.route {
+        Route::Event { kind } => kind,
+        Route::LoadQueue { routing_key } => routing_key,
+        _ => Route::KIND_OTHER,
+    }
 }
 
-/// A pause is not caught up by a burst.
-const BEHIND_MAX: Duration = Duration::from_secs(1);
+/// The rate of `--rate`, spread evenly: a pause is made up for by one second's worth of events, no more.
+struct Pace {
+    /// Nothing without a limit.
+    bucket: Option<TokenBucket>,
+    at_once: usize,
+}
 
 impl Pace {
     fn new(rate: Option<u32>) -> Self {
-        Self { rate, due: None }
+        Self { bucket: rate.map(|rate| TokenBucket::empty(rate, rate)), at_once: Self::at_once_of(rate) }
     }
 
-    /// How many may leave together: a tenth of a second's worth.
-    fn at_once(&self) -> usize {
-        self.rate.map_or(usize::MAX, |rate| (rate as usize / 10).max(1))
+    /// How many events may leave together: a tenth of a second's worth.
+    fn at_once_of(rate: Option<u32>) -> usize {
+        rate.map_or(usize::MAX, |rate| (rate as usize / 10).max(1))
     }
 
     /// How long the next `count` events have to wait at `now`.
     fn delay(&mut self, count: usize, now: Instant) -> Duration {
-        let Some(rate) = self.rate else { return Duration::ZERO };
-        let earliest = now.checked_sub(BEHIND_MAX).unwrap_or(now);
-        let leaves = self.due.map_or(now, |due| due.max(earliest));
-        #[allow(clippy::cast_precision_loss)]
-        let takes = Duration::from_secs_f64(count as f64 / f64::from(rate));
-        self.due = Some(leaves + takes);
-        leaves.saturating_duration_since(now)
+        let Some(bucket) = &mut self.bucket else { return Duration::ZERO };
+        let wait = bucket.wait(now);
+        bucket.take(count, now);
+        wait
     }
 }
 
@@ -257,7 +280,7 @@ mod tests {
     #[test]
     fn a_rate_spreads_events_evenly_and_a_pause_is_not_caught_up() {
         let mut pace = Pace::new(Some(100));
-        assert_eq!(pace.at_once(), 10);
+        assert_eq!(pace.at_once, 10);
         // Whatever was waited for before the first.
         let start = Instant::now() + Duration::from_secs(60);
         // Each ten leave 100 ms after the ten before.
@@ -269,7 +292,7 @@ mod tests {
         now += Duration::from_secs(60);
         let without_waiting = (0..50).take_while(|_| pace.delay(10, now).is_zero()).count();
         assert_eq!(without_waiting, 11, "a second's worth, and those that are due");
-        assert_eq!((Pace::new(Some(3)).at_once(), Pace::new(None).at_once()), (1, usize::MAX));
+        assert_eq!((Pace::new(Some(3)).at_once, Pace::new(None).at_once), (1, usize::MAX));
         assert_eq!(Pace::new(None).delay(1000, now), Duration::ZERO);
     }
 }

@@ -290,18 +290,11 @@ impl Filler<'_> {
                 self.rejects.keep(&name, reject)?;
             }
             self.rejects.flush()?;
-            let mut kinds: Vec<_> =
-                batch.events.iter().map(|event| Some((event.kind.clone(), event.body.len()))).collect();
-            if !self.args.dry_run {
-                let messages: Vec<Outgoing> =
-                    batch.events.into_iter().map(|event| self.feeder.message(event)).collect();
-                for refused in self.feeder.publish(&messages).await? {
-                    self.tally.rejected += 1;
-                    kinds[refused.place] = None;
-                    self.rejects.keep(&name, &Reject::of_file(refused.reason))?;
-                }
+            let messages: Vec<Outgoing> =
+                batch.events.into_iter().map(|event| self.feeder.message(event)).collect();
+            for refused in self.feeder.publish_and_count(&messages, &mut self.tally).await? {
+                self.rejects.keep(&name, &Reject::of_file(refused.reason))?;
             }
-            kinds.iter().flatten().for_each(|(kind, bytes)| self.tally.event(kind, *bytes));
             self.tally.unwanted += batch.unwanted;
             #[allow(clippy::cast_precision_loss)]
             let fraction = place.0 as f64 / place.1 as f64;

@@ -40,8 +40,7 @@ struct Position {
 struct Job<'a> {
     args: &'a GhArchiveArgs,
     inputs: Vec<Input>,
-    /// Nothing in a dry run.
-    feeder: Option<Feeder>,
+    feeder: Feeder,
     folder: StateFolder,
     /// Not of a dry run, nor of standard input, which cannot be gone on with.
     remembers: bool,
@@ -75,9 +74,7 @@ pub(super) async fn run(
     let mirror = Mirror::new(&args.mirror.base_url()?, health)?;
     let mut job = Job::begin(args, inputs, broker, health, &shutdown)?;
     let ended = job.work(&mirror, &shutdown).await;
-    if let Some(feeder) = &mut job.feeder {
-        feeder.close().await;
-    }
+    job.feeder.close().await;
     job.end(ended)
 }
 
@@ -123,11 +120,12 @@ impl<'a> Job<'a> {
         };
         #[allow(clippy::cast_precision_loss)]
         let fraction = position.input as f64 / inputs.len() as f64;
+        let (pace, is_dry) = (&args.publish.pace, args.select.dry_run);
+        // A dry run does not connect, so that it does not wait for RabbitMQ to be ready.
+        let health = if is_dry { &Health::default() } else { health };
         Ok(Self {
-            feeder: (!args.select.dry_run).then(|| {
-                Feeder::new(broker, target, &args.publish.pace, false, health, shutdown.clone())
-                    .with_copies(args.copies.archive, health)
-            }),
+            feeder: Feeder::new(broker, target, pace, is_dry, health, shutdown.clone())
+                .with_copies(args.copies.archive && !is_dry, health),
             rejects: Rejects::into(&args.state.state_dir, &position.rejects),
             progress: Progress::start(&position.tally, fraction),
             args,
@@ -140,8 +138,8 @@ impl<'a> Job<'a> {
     }
 
     async fn work(&mut self, mirror: &Mirror, shutdown: &CancellationToken) -> anyhow::Result<()> {
-        if let Some(feeder) = &mut self.feeder {
-            feeder.open().await?;
+        if !self.args.select.dry_run {
+            self.feeder.open().await?;
         }
         let left = self.inputs[self.position.input..].to_vec();
         let mut coming = std::pin::pin!(make_ready(left, mirror, self.folder.path(), shutdown));
@@ -222,23 +220,15 @@ impl<'a> Job<'a> {
             self.args.select.limit.map_or(u64::MAX, |limit| limit.saturating_sub(self.position.tally.events));
         batch.events.truncate(usize::try_from(room).unwrap_or(usize::MAX));
         let mut rejects = batch.rejects;
-        let kinds: Vec<_> = batch.events.iter().map(|event| (event.kind.clone(), event.body.len())).collect();
-        let mut is_refused = vec![false; kinds.len()];
-        if let Some(feeder) = &mut self.feeder {
-            let messages: Vec<Outgoing> =
-                batch.events.into_iter().map(|event| feeder.message(event)).collect();
-            for Refused { place, reason } in feeder.publish(&messages).await? {
-                is_refused[place] = true;
-                let scrap = messages[place].body.clone();
-                let bytes = scrap.len() as u64;
-                rejects.push(Reject { line: batch.through.line, reason, scrap, bytes });
-            }
-        }
-        let tally = &mut self.position.tally;
-        let published = kinds.iter().zip(is_refused).filter(|(_, is_refused)| !is_refused);
-        published.for_each(|((kind, bytes), _)| tally.event(kind, *bytes));
-        tally.unwanted += batch.unwanted;
-        tally.rejected += rejects.len() as u64;
+        let messages: Vec<Outgoing> =
+            batch.events.into_iter().map(|event| self.feeder.message(event)).collect();
+        let refused = self.feeder.publish_and_count(&messages, &mut self.position.tally).await?;
+        self.position.tally.unwanted += batch.unwanted;
+        self.position.tally.rejected += rejects.len() as u64;
+        rejects.extend(refused.into_iter().map(|Refused { place, reason }| {
+            let scrap = messages[place].body.clone();
+            Reject { line: batch.through.line, reason, bytes: scrap.len() as u64, scrap }
+        }));
         for reject in &rejects {
             self.rejects.keep(&input.to_string(), reject)?;
         }
@@ -283,7 +273,7 @@ impl<'a> Job<'a> {
         let ended = ended.and(self.save(true));
         let is_whole = Ended::of(&ended);
         let Tally { events, bytes, unwanted, rejected, .. } = self.position.tally;
-        let verb = if self.feeder.is_some() { "published" } else { "would publish" };
+        let verb = if self.args.select.dry_run { "would publish" } else { "published" };
         let rate = thousands(self.progress.rate(&self.position.tally));
         say(&format!(
             "{verb} {} events ({}) in {} ({rate}/s), inputs done: {} of {}\n{}",
