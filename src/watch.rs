@@ -1,4 +1,4 @@
-//! Events on a terminal as they load, and every few seconds the hour's top developers.
+//! `standalone --watch`: prints events on a terminal as they load, and every few seconds the hour's top developers.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,19 +16,19 @@ use crate::terminal::Escaped;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Entries asked for at once.
 const READ_MAX: usize = 1000;
-/// Events that wait to be shown; beyond, the oldest are only counted.
+/// Events that may wait to be shown. Of more, the oldest are only counted.
 const WAITING_MAX: usize = 1000;
-/// A look shows this part of what waits, so that the hundreds of events of one poll flow by until the next, and more of a
-/// longer queue, up to what an eye can follow.
+/// Each look shows this part of the waiting events, up to a number that people can follow. So the events of one poll are spread over
+/// the time until the next.
 const SHARE_PER_LOOK: usize = 40;
 const LINES_PER_LOOK_MAX: usize = 8;
-/// Of what was loaded before, this much is shown at the start.
+/// Events loaded before that are shown at the start.
 const HISTORY: usize = 20;
 /// How often the top developers are shown.
 const LEADERS_EVERY: Duration = Duration::from_secs(5);
 const LEADERS: u32 = 5;
 
-/// Shows events until `shutdown`, or until nobody reads stdout any more. Redis being away is for others to report.
+/// Shows events until `shutdown`, or until nobody reads stdout any more. Other tasks report that Redis is away.
 pub async fn run(store: &Store, shutdown: &CancellationToken) {
     let mut view = View::default();
     let mut leaders_due = Instant::now() + LEADERS_EVERY;
@@ -48,7 +48,7 @@ pub async fn run(store: &Store, shutdown: &CancellationToken) {
     }
 }
 
-/// Where the watcher is in the stream.
+/// The position in the stream, and the events that wait to be shown.
 #[derive(Default)]
 struct View {
     /// The id of the last entry read.
@@ -60,7 +60,7 @@ struct View {
 }
 
 impl View {
-    /// What has come since the last look; at first, some of what was there.
+    /// The events since the last look; at first, the newest ones.
     async fn look(&mut self, store: &Store) -> Result<Vec<StreamEntry>, Fault> {
         let entries = match &self.place {
             Some(after) => store.stream_after(after, READ_MAX).await?,
@@ -72,7 +72,7 @@ impl View {
         Ok(entries)
     }
 
-    /// Takes what has come and gives the lines to show now.
+    /// Takes new events, and gives the lines to show now.
     fn take(&mut self, entries: Vec<StreamEntry>) -> String {
         self.hour = entries.last().and_then(|newest| headline(newest).hour()).or(self.hour);
         self.waiting.extend(entries);

@@ -1,4 +1,4 @@
-//! An hour's developers and counts, read from Redis at most once a second and kept for when it is away.
+//! Leaderboards and counts by hour, read from Redis at most once a second. The last ones are kept for the time that Redis is away.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,21 +10,21 @@ use super::shared::Dated;
 use crate::event::Hour;
 use crate::store::{DeveloperScore, Fault, Store};
 
-/// How long an answer is as good as a new one.
+/// How long an answer is used again.
 const FRESH: Duration = Duration::from_secs(1);
 /// Hours remembered.
 const HOURS_MAX: usize = 50;
 /// Developers remembered of each.
 pub(super) const DEVELOPERS_MAX: usize = 100;
 
-/// An hour.
+/// The developers and the counts of an hour.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Board {
     pub(super) developers: Vec<DeveloperScore>,
     pub(super) types: BTreeMap<String, u64>,
 }
 
-/// The hours that somebody has asked for.
+/// The hours that clients asked for last.
 #[derive(Default)]
 pub(super) struct Boards {
     // Held while asking Redis, so that a crowd asks once; the store's own timeouts bound it.
@@ -32,7 +32,7 @@ pub(super) struct Boards {
 }
 
 impl Boards {
-    /// The hour, if it is or was to be had.
+    /// The board of `hour`: read now, or the last one that was read.
     pub(super) async fn of(&self, hour: Hour, store: &Store, is_away: bool) -> Option<Dated<Board>> {
         let mut known = self.known.lock().await;
         let before = known.get(&hour);
@@ -41,7 +41,7 @@ impl Boards {
         {
             return Some(board.clone());
         }
-        // While it is known to be away, nobody is to wait for it.
+        // While Redis is known to be away, nobody waits for it.
         let answer = if is_away { None } else { read(hour, store).await.ok() };
         let Some(board) = answer else { return before.map(|(_, board)| board.clone()) };
         let board = Dated::now(board);

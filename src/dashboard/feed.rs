@@ -1,4 +1,4 @@
-//! Events as they load: the newest thousand, and a channel to whoever watches. One follower fills it, however many watch.
+//! The newest thousand events, and a channel of new events to every client that watches. One follower fills both.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,17 +10,17 @@ use super::filter::Filter;
 use crate::event::{Headline, Hour, Rebuilt};
 use crate::store::StreamEntry;
 
-/// Events kept for those who come later, and their bytes.
+/// Events kept for clients that connect later, and their bytes.
 pub(super) const EVENTS_MAX: usize = 1000;
 const BYTES_MAX: usize = 8 * 1024 * 1024;
 /// A larger event is shown without its payload.
 const EVENT_BYTES_MAX: usize = 64 * 1024;
-/// Batches that may wait for a slow client: then the oldest are gone, and it is told how many events that were.
+/// Batches that may wait for a slow client. Of more, the oldest are dropped, and the client is told the number of events.
 const BATCHES_MAX: usize = 32;
 
 /// An event to show.
 pub(super) struct Live {
-    /// Its number since the dashboard began to follow. What is missing in between was not shown to anyone.
+    /// Its number since the dashboard began to follow. Events that no client was shown have numbers too.
     pub(super) number: u64,
     /// Its id in the stream.
     pub(super) id: String,
@@ -37,22 +37,22 @@ pub(super) struct Batch {
     pub(super) next: u64,
 }
 
-/// What a client gets: first what is kept, then what comes.
+/// The events for one client: first those that are kept, then new ones.
 pub(super) struct Subscription {
     pub(super) kept: Vec<Arc<Live>>,
     /// The number that comes first in `live`.
     pub(super) next: u64,
-    /// There were events between the client's last one and `kept`, nobody knows how many.
+    /// There were events between the client's last one and `kept`. Their number is not known.
     pub(super) has_missed: bool,
     pub(super) live: broadcast::Receiver<Batch>,
 }
 
-/// The events.
+/// The newest events, and the channel of new ones.
 pub(super) struct Feed {
-    // Held for memory operations only, never across an await. Batches are sent under it, so that a subscription has no hole.
+    // Held for memory operations only, never across an await. Batches are sent under it, so that no subscription misses one.
     ring: Mutex<Ring>,
     live: broadcast::Sender<Batch>,
-    /// Somebody wants to see events.
+    /// Notified when a client wants to see events.
     pub(super) wake: Notify,
 }
 
@@ -69,19 +69,19 @@ impl Feed {
         Self { ring: Mutex::default(), live: broadcast::Sender::new(BATCHES_MAX), wake: Notify::new() }
     }
 
-    /// Forgets what is kept and keeps `entries` (oldest first) in its place, without telling anyone.
+    /// Replaces the kept events by `entries`, oldest first, and sends nothing to clients.
     pub(super) fn refill(&self, entries: Vec<StreamEntry>) {
         let mut ring = self.lock();
         ring.events.clear();
         ring.bytes = 0;
-        // Nobody is waiting for these: the next that comes has the number it would have had.
+        // No client waits for these, so they take no numbers.
         let next = ring.next;
         entries.iter().for_each(|entry| drop(ring.push(entry)));
         ring.next = next;
         ring.as_of = Some(Utc::now());
     }
 
-    /// Adds what came.
+    /// Adds new events, and sends them to clients.
     pub(super) fn add(&self, entries: &[StreamEntry]) {
         let mut ring = self.lock();
         let events = entries.iter().map(|entry| ring.push(entry)).collect();
@@ -92,7 +92,7 @@ impl Feed {
         }
     }
 
-    /// So many events have come and gone unseen.
+    /// Counts events that no client was shown.
     pub(super) fn skip(&self, count: u64) {
         let mut ring = self.lock();
         ring.next += count;
@@ -101,12 +101,12 @@ impl Feed {
         }
     }
 
-    /// True while anybody watches.
+    /// True while a client watches.
     pub(super) fn is_watched(&self) -> bool {
         self.live.receiver_count() > 0
     }
 
-    /// When the kept events were the newest.
+    /// When the kept events were read.
     pub(super) fn as_of(&self) -> Option<DateTime<Utc>> {
         self.lock().as_of
     }
@@ -122,7 +122,7 @@ impl Feed {
         self.lock().events.back()?.headline.hour()
     }
 
-    /// All that comes from now on, after what came behind the event `after`.
+    /// Subscribes to new events; the kept events after the event `after` come first.
     pub(super) fn subscribe(&self, after: Option<&str>) -> Subscription {
         let ring = self.lock();
         let (kept, has_missed) = match after.map(stream_order) {
@@ -131,7 +131,7 @@ impl Feed {
                 let first = ring.events.front().map(|event| stream_order(&event.id));
                 let is_after = |event: &&Arc<Live>| stream_order(&event.id) > after;
                 let kept = ring.events.iter().filter(is_after).cloned().collect();
-                // With nothing there at all nothing can have gone by, as far as we know.
+                // If nothing is kept, nothing is known to be missed.
                 (kept, first.is_some_and(|first| first > after))
             }
         };
@@ -160,7 +160,7 @@ impl Ring {
     }
 }
 
-/// A stream's ids in their order: `9-0` before `10-0`.
+/// The order of a stream's ids: `9-0` comes before `10-0`.
 fn stream_order(id: &str) -> (u64, u64) {
     let (ms, number) = id.split_once('-').unwrap_or((id, "0"));
     (ms.parse().unwrap_or(0), number.parse().unwrap_or(0))

@@ -1,4 +1,4 @@
-//! Follows the stream in Redis, as long as somebody wants to see events, and notices whether Redis answers.
+//! Reads new events from the stream in Redis while a client wants to see events, and notices whether Redis answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +18,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const PING_EVERY: Duration = Duration::from_secs(1);
 /// Entries asked for at once.
 const READ_MAX: usize = 64;
-/// Events a second that are shown, and how many of a burst: far more than the live feed has; each costs something for every client,
-/// and a replay has tens of thousands.
+/// Events shown per second, and in a burst. The live feed has far fewer, a replay has tens of thousands. Each event costs time for
+/// each client.
 const SHOWN_PER_SECOND: u32 = 2000;
 const BURST: u32 = 10_000;
 /// How often what was shown is compared with what was added.
@@ -64,7 +64,7 @@ enum Next {
 }
 
 struct Follower {
-    /// Where we are; nothing while nobody wants to see events.
+    /// The position in the stream; nothing while no client wants to see events.
     place: Option<StreamPosition>,
     /// Events that may still be shown.
     allowed: TokenBucket,
@@ -104,7 +104,7 @@ impl Follower {
         Ok(Next::After(LOOK_EVERY))
     }
 
-    /// Finds out what the stream lost before we saw it. With `jump`, all that we have not seen yet counts as lost.
+    /// Counts events that left the stream before they were read. With `jump`, all events that were not read yet count as such.
     async fn compare(&mut self, feed: &Feed, store: &Store, jump: bool) -> Result<(), Fault> {
         self.compared_at = Instant::now();
         let Some(place) = &mut self.place else { return Ok(()) };
@@ -119,7 +119,7 @@ impl Follower {
     }
 }
 
-/// Reads the newest events and gives the place behind them.
+/// Reads the newest events, and gives the position after them.
 async fn begin(feed: &Feed, store: &Store) -> Result<StreamPosition, Fault> {
     let position = store.stream_position().await?;
     let mut from = position.last_id.clone();
@@ -132,7 +132,7 @@ async fn begin(feed: &Feed, store: &Store) -> Result<StreamPosition, Fault> {
         newest.extend(older);
     }
     newest.reverse();
-    // Clients that watched while Redis was away keep their place; what they missed, they are told by the numbers.
+    // Clients that watched while Redis was away stay subscribed. The events' numbers tell them how many they missed.
     feed.refill(newest);
     Ok(position)
 }

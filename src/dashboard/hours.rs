@@ -1,4 +1,4 @@
-//! Which hours have counts: recent ones are asked for by name, all others found by looking through the keys, slowly.
+//! The hours that have counts. Recent hours are asked for by name. Older hours are found by a slow scan of all keys.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,16 +11,16 @@ use super::shared::{Shared, lock};
 use crate::event::Hour;
 use crate::store::{Fault, Store};
 
-/// Hours shown; beyond, the oldest are left out.
+/// Hours shown at most. Of more hours, the oldest are left out.
 const HOURS_MAX: usize = 1000;
-/// Recent hours are asked for by name, so often.
+/// Recent hours, and how often they are asked for by name.
 const RECENT: i64 = 48;
 const RECENT_EVERY: Duration = Duration::from_secs(3);
-/// All keys are looked through so often, with a pause after each step: with millions of marks it takes minutes, and costs a
-/// few percent of Redis's time.
+/// How often all keys are scanned, and the pause after each step. With millions of marks, a scan takes minutes and a few percent of
+/// Redis's time.
 const SCAN_EVERY: Duration = Duration::from_secs(60);
 const SCAN_PAUSE: Duration = Duration::from_millis(20);
-/// Steps without a pause, which are enough for a small Redis.
+/// Steps without a pause. They are enough for a small Redis.
 const STEPS_AT_ONCE: u32 = 20;
 
 /// Hours that have counts.
@@ -44,7 +44,7 @@ pub(super) async fn run(shared: Arc<Shared>, store: Arc<Store>) {
     let mut scanned_at: Option<Instant> = None;
     loop {
         if shared.is_asked() {
-            // That Redis is away is for the follower to notice.
+            // The follower reports that Redis is away.
             let _ = look_at_recent(&shared, &store).await;
             if scanned_at.is_none_or(|at| at.elapsed() >= SCAN_EVERY) && scan(&shared, &store).await.is_ok() {
                 scanned_at = Some(Instant::now());

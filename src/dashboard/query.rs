@@ -1,4 +1,4 @@
-//! Parameters of a request, checked: what is wrong with them is told, by name. Pure.
+//! The parameters of a request. An error names the parameter and the values that it may have. Pure.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -9,10 +9,10 @@ use url::form_urlencoded;
 use super::filter::Filter;
 use crate::event::Hour;
 
-/// Values are short; a longer one is not worth being told in the answer.
+/// The longest value. A longer one is not repeated in the answer.
 const VALUE_BYTES_MAX: usize = 300;
 
-/// The parameters of a request that may have some.
+/// The parameters of a request, by name.
 pub(super) struct Query(BTreeMap<String, String>);
 
 impl Query {

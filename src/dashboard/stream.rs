@@ -1,7 +1,7 @@
 //! Live events over server-sent events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
 //!
-//! A client costs a place in a channel and what it has not read yet, at most [`PIECE_BYTES`] and some pointers. Who is slow misses
-//! events and is told how many; who does not read at all is cut off by the connection (see `stall`).
+//! A client costs a place in a channel and its unread data: at most [`PIECE_BYTES`] and some pointers. A slow client misses events and
+//! is told how many. The web server closes the connection of a client that does not read at all (`http`).
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -21,23 +21,23 @@ use super::answer::{Bad, error};
 use super::feed::{Batch, Live, Subscription};
 use super::filter::Filter;
 use super::query::{Query, is_stream_id};
-use super::{Visit, api};
+use super::{AppState, api};
 use crate::token_bucket::TokenBucket;
 
-/// Where a client says what it got last.
+/// The header in which a client sends the id of its last event.
 const LAST_EVENT_ID: &str = "last-event-id";
-/// So often something is sent, so that both sides notice a dead connection.
+/// How often a comment is sent when no event comes, so that both sides notice a dead connection.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// Then the client is to connect anew: nobody stays for ever.
+/// How long a connection lasts. Then the client connects again.
 const LIFE_MAX: Duration = Duration::from_secs(3600);
-/// Written at once.
+/// Bytes written at once.
 const PIECE_BYTES: usize = 64 * 1024;
-/// Events a second for one client, and of a burst: one poll brings up to 300.
+/// Events per second for one client, and in a burst. A poll has up to 300.
 const SHOWN_PER_SECOND: u32 = 1000;
 const BURST: u32 = 5000;
 
 pub(super) async fn stream(
-    State(visit): State<Arc<Visit>>,
+    State(app): State<Arc<AppState>>,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Bad> {
@@ -46,13 +46,13 @@ pub(super) async fn stream(
     if headers.contains_key(LAST_EVENT_ID) && after.is_some_and(|id| !is_stream_id(id)) {
         return Err(Bad("Last-Event-ID: it must be an id that this stream gave".into()));
     }
-    let Ok(place) = Arc::clone(&visit.streams).try_acquire_owned() else {
+    let Ok(place) = Arc::clone(&app.streams).try_acquire_owned() else {
         let full = error(StatusCode::SERVICE_UNAVAILABLE, "too many clients watch already: try again later");
         return Ok(([(header::RETRY_AFTER, "5")], full).into_response());
     };
-    let is_warm = api::warm_up(&visit).await;
-    let mut subscription = visit.shared.feed.subscribe(after);
-    // What came meanwhile cannot be told while Redis is away.
+    let is_warm = api::warm_up(&app).await;
+    let mut subscription = app.shared.feed.subscribe(after);
+    // While Redis is away, the events in between are not known.
     subscription.has_missed |= after.is_some() && !is_warm;
     let client = Client::new(subscription, filter, place);
     let pieces = futures_util::stream::unfold(client, |mut client| async {
@@ -62,7 +62,7 @@ pub(super) async fn stream(
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),
-        // Proxies such as nginx would collect what is meant to be seen at once.
+        // Otherwise a proxy such as nginx buffers the events.
         (header::HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     Ok((headers, Body::from_stream(pieces)).into_response())
@@ -74,9 +74,9 @@ struct Client {
     filter: Filter,
     /// To be written.
     waiting: VecDeque<Arc<Live>>,
-    /// Said first.
+    /// Sent first.
     greeting: Option<String>,
-    /// Events not written, to be told.
+    /// Events that were not sent. The client is told their number.
     missed: u64,
     /// The number of the event that comes next, if none is missed.
     next: u64,
@@ -121,7 +121,7 @@ impl Client {
             match received {
                 Err(_) => return Some(": still here\n\n".into()),
                 Ok(Ok(batch)) => self.take(batch),
-                // How many events that were, the next batch's number tells.
+                // The number of the next batch tells how many events were missed.
                 Ok(Err(RecvError::Lagged(_))) => {}
                 Ok(Err(RecvError::Closed)) => return None,
             }

@@ -1,4 +1,4 @@
-//! An event in a line: what a person wants to see of it first.
+//! The fields of an event that fit on one line: time, type, actor and repository.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! The shape of GitHub's event JSON. The only module that knows it; it does no I/O.
+//! The shape of GitHub's event JSON: parsing, flattening, and splitting pages. No other module knows it. No I/O.
 //!
 //! An event is what <https://docs.github.com/en/rest/using-the-rest-api/github-event-types> describes: an object with
 //! `id`, `type`, `created_at`, `actor`, `repo`, `payload` and more. We ask only for the first three; everything else
@@ -48,7 +48,7 @@ impl<'a> Event<'a> {
     /// Reads an event from its bytes as GitHub sent them.
     ///
     /// # Errors
-    /// [`NotAnEvent`] says why it is none. Memory use is bounded by the body; nothing panics.
+    /// [`NotAnEvent`] says why the body is no event. Memory use is bounded by the body; nothing panics.
     pub fn parse(body: &'a [u8]) -> Result<Self, NotAnEvent> {
         if body.len() > BODY_BYTES_MAX {
             return Err(NotAnEvent::TooLarge { bytes: body.len() });
@@ -75,7 +75,7 @@ impl<'a> Event<'a> {
         })
     }
 
-    /// When it happened.
+    /// The time of [`Self::created_at`].
     pub fn created(&self) -> DateTime<Utc> {
         self.created
     }
@@ -99,7 +99,7 @@ impl<'a> Event<'a> {
         })
     }
 
-    /// The login of whoever acted, if the event names one.
+    /// The login of the actor, if the event names one.
     pub fn actor_login(&self) -> Option<Cow<'a, str>> {
         self.name_in("actor", "login")
     }
@@ -158,8 +158,8 @@ fn parse_kind(text: &str) -> Result<Cow<'_, str>, NotAnEvent> {
         .ok_or(NotAnEvent::Invalid("type", "must be a string that is not empty"))
 }
 
-/// How far an event may be ahead of our clock. Clocks differ by seconds; a time beyond is an error or a hoax, and its hour would
-/// lead the board for as long as hours are kept.
+/// How far an event may be ahead of this machine's clock. Clocks differ by seconds. A later time is an error or a hoax, and its hour
+/// would be the newest hour of the dashboard for as long as hours are kept.
 const AHEAD_MAX: TimeDelta = TimeDelta::days(1);
 
 fn parse_created_at(text: &str) -> Result<(Cow<'_, str>, DateTime<Utc>), NotAnEvent> {

@@ -1,4 +1,4 @@
-//! What to read, as a person writes it.
+//! The argument of `replay gharchive`: hours, a file, or standard input.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ pub enum What {
     Stdin,
 }
 
-/// GH Archive begins on this day.
+/// The year in which GH Archive begins.
 const FIRST_YEAR: &str = "2011";
 
 impl FromStr for What {
@@ -36,7 +36,7 @@ impl FromStr for What {
             })?;
             return check_range(text, first, last);
         }
-        // A misspelt date is better told as such than as a missing file.
+        // Report a misspelt date as such, not as a missing file.
         let looks_like_a_date = text.bytes().all(|byte| byte.is_ascii_digit() || b"-.".contains(&byte));
         if text.is_empty() || looks_like_a_date && text.starts_with(|c: char| c.is_ascii_digit()) {
             return Err(

@@ -1,16 +1,16 @@
-//! What `replay archive` says of events that the archive lacks. Pure.
+//! The texts of `replay archive` about events that the archive lacks. Pure.
 
 use super::tally::thousands;
 use crate::event::Hour;
 use crate::gharchive::What;
 use crate::lack::Lack;
 
-/// An event can be published so many hours after it was created: GitHub shows some late, and rare sources are polled rarely.
+/// Hours from an event's creation to its publishing, at most: GitHub shows some events late, and quiet sources are polled rarely.
 const LATE_HOURS: i64 = 6;
 /// GH Archive may see an event an hour later than the fetcher.
 const AFTER_HOURS: i64 = 1;
 
-/// Says what is missing, and how to load it into the load queue `queue`.
+/// The log line: which events are missing, and how to load them into the load queue `queue`.
 pub(super) fn sentence(lack: &Lack, queue: &str) -> String {
     let Lack { from, to, events } = lack;
     let (events, hours) = (thousands(*events), hours(lack));

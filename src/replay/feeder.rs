@@ -1,4 +1,4 @@
-//! Publishing old events: where to, how fast, and not faster than loaders take them away.
+//! Publishes old events: to the exchange or one load queue, at a limited rate, and only while the load queue is short enough.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::retry::{self, Interrupted};
 use crate::telemetry::traces::{self, Span};
 use crate::token_bucket::TokenBucket;
 
-/// Where replayed events go.
+/// The destination of replayed events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Target {
     /// To the exchange, and so to every load queue.
@@ -24,14 +24,14 @@ pub(super) enum Target {
     LoadQueue,
 }
 
-/// What replayed events need on their way, wherever they go.
+/// The objects in RabbitMQ that replayed events need, for either target.
 const PARTS: &[Part] = &[Part::Exchange, Part::LoadQueue, Part::Replay];
-/// A dry run makes nothing, least of all a queue whose name is mistyped.
+/// A dry run declares nothing: a mistyped name would make a queue.
 const DRY_RUN_PARTS: &[Part] = &[];
 
 /// A message that RabbitMQ does not take.
 pub(super) struct Refused {
-    /// Which of those that were given.
+    /// Its place among the messages that were given.
     pub(super) place: usize,
     pub(super) reason: String,
 }
@@ -81,7 +81,7 @@ impl Feeder {
         }
     }
 
-    /// The same, and copies of all that is published go to the archive if they are `wanted` there.
+    /// Adds copies: everything that is published goes to the archive as well, if that is `wanted`.
     pub(super) fn with_copies(mut self, wanted: bool, health: &Health) -> Self {
         self.archive = wanted.then(|| self.gate.broker.archive_publisher(health));
         self
@@ -96,7 +96,7 @@ impl Feeder {
         }
     }
 
-    /// How many leave together at most at this pace.
+    /// The most messages that are published together at this pace.
     pub(super) fn at_once_of(pace: &PaceArgs) -> usize {
         Pace::at_once_of(pace.rate.map(u32::from))
     }
@@ -123,8 +123,8 @@ impl Feeder {
         Ok(refused)
     }
 
-    /// Publishes `messages`; every one is confirmed when this returns, and its copy in the archive, too, but for those that
-    /// RabbitMQ finds too large.
+    /// Publishes `messages`. When this returns, each message and its copy in the archive are confirmed, except those that RabbitMQ
+    /// refuses as too large, which it gives.
     pub(super) async fn publish(&mut self, messages: &[Outgoing]) -> Result<Vec<Refused>, PublishError> {
         let mut refused = Vec::new();
         let mut before = 0;
@@ -149,7 +149,7 @@ impl Feeder {
         Ok(refused)
     }
 
-    /// Publishes copies of `messages` to the archive, if they are wanted there, but for those that RabbitMQ has refused.
+    /// Publishes copies of `messages` to the archive if they are wanted there. Messages that were refused have no copy.
     async fn copy(&mut self, messages: &[Outgoing], refused: &[Refused]) -> Result<(), PublishError> {
         let Some(archive) = &mut self.archive else { return Ok(()) };
         let names = self.gate.broker.names();
@@ -158,12 +158,12 @@ impl Feeder {
         let copies: Vec<Outgoing> = published.map(|(_, message)| message.for_archive(names)).collect();
         for one in archive.publish_all(&copies, &self.shutdown).await? {
             // RabbitMQ's limit was lowered just now.
-            tracing::error!("published, and not written into the archive: {one}");
+            tracing::error!("not written into the archive, only published: {one}");
         }
         Ok(())
     }
 
-    /// The messages as they are, or, where spans are wanted, copies that carry the place of this publish in its trace.
+    /// Gives the messages as they are. If traces are on, gives copies that carry the span of this publish.
     fn traced<'a>(&self, messages: &'a [Outgoing]) -> (Cow<'a, [Outgoing]>, Span) {
         if !traces::are_on() {
             return (messages.into(), Span::none());
@@ -173,7 +173,7 @@ impl Feeder {
         (messages.into(), span)
     }
 
-    /// Says goodbye to RabbitMQ.
+    /// Closes the connections.
     pub(super) async fn close(&mut self) {
         if let Some(taker) = self.gate.taker.take() {
             taker.close().await;
@@ -220,16 +220,16 @@ impl Pace {
     }
 }
 
-/// Closed while the load queue is too long.
+/// Holds publishing back while the load queue is too long.
 struct Gate {
     broker: Broker,
-    /// 0: never closed.
+    /// The longest queue; 0 for no limit.
     ready_max: u32,
     taker: Option<Taker>,
     looked_at: Option<Instant>,
 }
 
-/// A queue grows by some ten thousand messages in this time.
+/// How often the queue's length is read. In this time it grows by some ten thousand messages.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 impl Gate {
@@ -252,7 +252,7 @@ impl Gate {
                     consumers,
                     "waiting: {queue} holds {ready} messages (--max-queue {limit}){advice}"
                 );
-                // Once closed, it stays so for a while, else every second would bring a handful.
+                // Wait until the queue is half as long; otherwise every second only a handful could be published.
                 limit /= 2;
             }
             retry::sleep(LOOK_EVERY, shutdown).await?;
@@ -261,7 +261,7 @@ impl Gate {
         Ok(())
     }
 
-    /// What the load queue holds. A RabbitMQ that does not answer is for the publisher to deal with.
+    /// The length of the load queue; nothing if RabbitMQ does not answer, which the publisher deals with.
     async fn look(&mut self) -> Option<Depth> {
         let taker = match self.taker.take() {
             Some(taker) => taker,

@@ -1,4 +1,4 @@
-//! `replay gharchive`: hours and files, event by event, to the loaders.
+//! `replay gharchive`: publishes the events of hours and files.
 
 use std::path::Path;
 
@@ -22,17 +22,17 @@ use crate::duration::Rounded;
 use crate::gharchive::{Batch, Fetched, Mark, Mirror, Reject};
 use crate::health::Health;
 
-/// Everything before this has been published and confirmed, rejected, or was not wanted.
+/// A position: every event before it is published and confirmed, rejected, or not wanted.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Position {
-    /// Which input, by its place in the command.
+    /// The input, by its place in the command.
     input: usize,
-    /// Lines of it that are done. A file that does not begin with them is another one, and read from its beginning.
+    /// The lines of this input that are done. A file that begins with other lines is another file, and read from its beginning.
     done: Mark,
     tally: Tally,
-    /// What had been done before this input.
+    /// The tally before this input.
     tally_before: Tally,
-    /// The file of rejects.
+    /// The name of the file of rejects.
     rejects: String,
 }
 
@@ -42,10 +42,10 @@ struct Job<'a> {
     inputs: Vec<Input>,
     feeder: Feeder,
     folder: StateFolder,
-    /// Not of a dry run, nor of standard input, which cannot be gone on with.
+    /// True if the position is saved. It is not in a dry run, nor for standard input, which cannot be read again.
     remembers: bool,
     position: Position,
-    /// Of the input that is read, in bytes as it is on disk.
+    /// The size of the current input on disk, in bytes.
     size: u64,
     rejects: Rejects,
     progress: Progress,
@@ -53,7 +53,7 @@ struct Job<'a> {
 
 /// Why an input's reading ended.
 enum End {
-    /// With the input.
+    /// The input has ended.
     Whole,
     /// The limit is reached.
     Enough,
@@ -151,7 +151,7 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
-    /// Takes one input whole.
+    /// Publishes one input.
     async fn take(&mut self, ready: Ready, shutdown: &CancellationToken) -> anyhow::Result<End> {
         self.rejects.begin();
         let mut end = End::Whole;
@@ -204,7 +204,7 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// What was published of another file of this name is published; it does not count here.
+    /// Begins at the first line again. Events of the other file stay published, and do not count.
     fn begin_input_anew(&mut self, input: &Input) {
         tracing::warn!(
             "{input} does not begin as the file whose first {} lines an earlier run of this command published: it is another file now, read from its beginning",
@@ -266,10 +266,10 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
-    /// Says what was done, and remembers or forgets the position.
+    /// Prints the summary, and saves or forgets the position.
     fn end(mut self, ended: anyhow::Result<()>) -> anyhow::Result<()> {
         let took = self.progress.finish();
-        // Every position that was taken is true, whatever ended the work.
+        // The position is valid, however the work ended.
         let ended = ended.and(self.save(true));
         let is_whole = Ended::of(&ended);
         let Tally { events, bytes, unwanted, rejected, .. } = self.position.tally;

@@ -1,4 +1,4 @@
-//! What `replay gharchive` reads, one after the other, with the next hours downloading meanwhile.
+//! The inputs of `replay gharchive`, in order. The next hours are downloaded while one is read.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,10 +14,10 @@ use crate::event::{Hour, HourName};
 use crate::gharchive::{Fetched, Mirror, What};
 use crate::terminal::Escaped;
 
-/// So many inputs are made ready ahead of the one that is read. Each hour of today takes about 0.1 GB of disk.
+/// Inputs that are made ready ahead of the one that is read. An hour takes about 0.1 GB of disk.
 const AHEAD: usize = 3;
 
-/// One thing to read.
+/// One input.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Input {
     Hour(Hour),
@@ -26,16 +26,15 @@ pub(super) enum Input {
 }
 
 impl Input {
-    /// All that `what` names, in order.
+    /// The inputs that `what` names, in order.
     ///
     /// # Errors
-    /// [`UsageError`] for a file that is not there, or hours far from `now`: better said before the first event is published than
-    /// after hours.
+    /// [`UsageError`] for a file that does not exist, or hours in the future of `now`. It comes before the first event is published.
     pub(super) fn expand(what: &[What], now: DateTime<Utc>) -> Result<Vec<Self>, UsageError> {
         let mut inputs = Vec::new();
         for one in what {
             match one {
-                // All of today may be asked for; a slip of the finger in the year is no million of missing hours.
+                // All of today may be asked for. A mistyped year must not become a million missing hours.
                 What::Hours { last, .. } if *last > Hour::of(now + TimeDelta::days(1)) => {
                     return Err(UsageError(format!("{one}: it ends in the future")));
                 }
@@ -48,7 +47,7 @@ impl Input {
     }
 }
 
-/// The file by its whole path, which names it wherever the command is run.
+/// The file's absolute path, which is the same wherever the command is run.
 fn check(path: &Path) -> Result<PathBuf, UsageError> {
     let refuse = |why: String| UsageError(format!("{}: {why}", path.display()));
     let metadata = path.metadata().map_err(|error| {
@@ -80,7 +79,7 @@ impl fmt::Display for Input {
     }
 }
 
-/// An input that can be read now, or not at all.
+/// An input and its file, if there is one.
 pub(super) struct Ready {
     pub(super) input: Input,
     pub(super) fetched: Fetched,

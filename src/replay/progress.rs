@@ -1,4 +1,4 @@
-//! What the person at the terminal sees of a long replay: a bar, or where there is no terminal a line every few seconds.
+//! The progress of a replay: a bar on a terminal, otherwise a log line every few seconds.
 
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 /// The bar counts in these parts of the whole.
 const PARTS: u64 = 10_000;
 
-/// Shows how far a replay is. One that goes on where another stopped counts its rate from here.
+/// Shows the progress of a replay. The rate counts from the start of this run.
 pub(super) struct Progress {
     bar: ProgressBar,
     started: Instant,

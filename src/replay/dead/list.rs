@@ -1,4 +1,4 @@
-//! Dead letters by reason, as a table or as JSON.
+//! Prints dead letters by reason, as a table or as JSON.
 
 use super::super::table::{aligned, json};
 use super::super::tally::thousands;
