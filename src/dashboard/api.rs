@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::AppState;
 use super::answer::{Bad, ok};
 use super::boards::{Board, DEVELOPERS_MAX};
-use super::feed::Live;
+use super::feed::LiveEvent;
 use super::looker::{DeadLetters, Gaps};
 use super::query::Query;
 use super::shared::{Dated, lock};
@@ -80,7 +80,7 @@ struct Shown<'a> {
     event: &'a RawValue,
 }
 
-fn shown(event: &Live) -> Option<Shown<'_>> {
+fn shown(event: &LiveEvent) -> Option<Shown<'_>> {
     Some(Shown { id: &event.id, event: serde_json::from_str(&event.json).ok()? })
 }
 

@@ -19,7 +19,7 @@ const EVENT_BYTES_MAX: usize = 64 * 1024;
 const BATCHES_MAX: usize = 32;
 
 /// An event to show.
-pub(super) struct Live {
+pub(super) struct LiveEvent {
     /// Its number since the dashboard began to follow. Events that no client was shown have numbers too.
     pub(super) number: u64,
     /// Its id in the stream.
@@ -31,40 +31,40 @@ pub(super) struct Live {
 
 /// Events that came together.
 #[derive(Clone)]
-pub(super) struct Batch {
-    pub(super) events: Arc<[Arc<Live>]>,
+pub(super) struct LiveBatch {
+    pub(super) events: Arc<[Arc<LiveEvent>]>,
     /// The number that comes after it.
     pub(super) next: u64,
 }
 
 /// The events for one client: first those that are kept, then new ones.
 pub(super) struct Subscription {
-    pub(super) kept: Vec<Arc<Live>>,
+    pub(super) kept: Vec<Arc<LiveEvent>>,
     /// The number that comes first in `live`.
     pub(super) next: u64,
     /// There were events between the client's last one and `kept`. Their number is not known.
     pub(super) has_missed: bool,
-    pub(super) live: broadcast::Receiver<Batch>,
+    pub(super) live: broadcast::Receiver<LiveBatch>,
 }
 
 /// The newest events, and the channel of new ones.
-pub(super) struct Feed {
+pub(super) struct LiveEvents {
     // Held for memory operations only, never across an await. Batches are sent under it, so that no subscription misses one.
     ring: Mutex<Ring>,
-    live: broadcast::Sender<Batch>,
+    live: broadcast::Sender<LiveBatch>,
     /// Notified when a client wants to see events.
     pub(super) wake: Notify,
 }
 
 #[derive(Default)]
 struct Ring {
-    events: VecDeque<Arc<Live>>,
+    events: VecDeque<Arc<LiveEvent>>,
     bytes: usize,
     next: u64,
     as_of: Option<DateTime<Utc>>,
 }
 
-impl Feed {
+impl LiveEvents {
     pub(super) fn new() -> Self {
         Self { ring: Mutex::default(), live: broadcast::Sender::new(BATCHES_MAX), wake: Notify::new() }
     }
@@ -88,7 +88,7 @@ impl Feed {
         ring.as_of = Some(Utc::now());
         if !entries.is_empty() {
             // Fails only when nobody watches.
-            let _ = self.live.send(Batch { events, next: ring.next });
+            let _ = self.live.send(LiveBatch { events, next: ring.next });
         }
     }
 
@@ -97,7 +97,7 @@ impl Feed {
         let mut ring = self.lock();
         ring.next += count;
         if count > 0 {
-            let _ = self.live.send(Batch { events: Arc::default(), next: ring.next });
+            let _ = self.live.send(LiveBatch { events: Arc::default(), next: ring.next });
         }
     }
 
@@ -112,7 +112,7 @@ impl Feed {
     }
 
     /// The newest events that `filter` takes, newest first.
-    pub(super) fn newest(&self, filter: &Filter, limit: usize) -> Vec<Arc<Live>> {
+    pub(super) fn newest(&self, filter: &Filter, limit: usize) -> Vec<Arc<LiveEvent>> {
         let ring = self.lock();
         ring.events.iter().rev().filter(|event| filter.takes(&event.headline)).take(limit).cloned().collect()
     }
@@ -129,7 +129,7 @@ impl Feed {
             None => (Vec::new(), false),
             Some(after) => {
                 let first = ring.events.front().map(|event| stream_order(&event.id));
-                let is_after = |event: &&Arc<Live>| stream_order(&event.id) > after;
+                let is_after = |event: &&Arc<LiveEvent>| stream_order(&event.id) > after;
                 let kept = ring.events.iter().filter(is_after).cloned().collect();
                 // If nothing is kept, nothing is known to be missed.
                 (kept, first.is_some_and(|first| first > after))
@@ -144,11 +144,11 @@ impl Feed {
 }
 
 impl Ring {
-    fn push(&mut self, entry: &StreamEntry) -> Arc<Live> {
+    fn push(&mut self, entry: &StreamEntry) -> Arc<LiveEvent> {
         let headline = Headline::from_fields(|name| entry.fields.get(name).map(String::as_str));
         // Text into memory: this cannot fail.
         let json = serde_json::to_string(&Rebuilt::new(&entry.fields, EVENT_BYTES_MAX)).unwrap_or_default();
-        let event = Arc::new(Live { number: self.next, id: entry.id.clone(), headline, json });
+        let event = Arc::new(LiveEvent { number: self.next, id: entry.id.clone(), headline, json });
         self.next += 1;
         self.bytes += event.json.len();
         self.events.push_back(Arc::clone(&event));
@@ -184,13 +184,13 @@ mod tests {
         ids.map(entry).collect()
     }
 
-    fn ids(events: &[Arc<Live>]) -> Vec<&str> {
+    fn ids(events: &[Arc<LiveEvent>]) -> Vec<&str> {
         events.iter().map(|event| event.id.as_str()).collect()
     }
 
     #[test]
     fn a_client_gets_what_is_kept_behind_its_last_and_then_what_comes() {
-        let feed = Feed::new();
+        let feed = LiveEvents::new();
         feed.refill(entries(8..12));
         let mut subscription = feed.subscribe(Some("9-0"));
         assert_eq!((ids(&subscription.kept), subscription.has_missed), (vec!["10-0", "11-0"], false));
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_client_whose_last_is_gone_has_missed_something() {
-        let feed = Feed::new();
+        let feed = LiveEvents::new();
         assert!(!feed.subscribe(Some("5-0")).has_missed);
         feed.refill(entries(8..12));
         assert!(feed.subscribe(Some("5-0")).has_missed);
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_bounded_and_what_nobody_saw_has_a_number() {
-        let feed = Feed::new();
+        let feed = LiveEvents::new();
         let mut watcher = feed.subscribe(None);
         feed.add(&entries(1..3000));
         feed.skip(7);

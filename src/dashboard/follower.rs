@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::Utc;
 use tokio::time::Instant;
 
-use super::feed::{EVENTS_MAX, Feed};
+use super::feed::{EVENTS_MAX, LiveEvents};
 use super::shared::{Shared, lock};
 use crate::retry::Backoff;
 use crate::store::{Fault, Store, StreamEntry, StreamPosition};
@@ -54,7 +54,7 @@ fn report<T>(shared: &Shared, answer: &Result<T, Fault>) {
     }
 }
 
-async fn wait(feed: &Feed, pause: Duration) {
+async fn wait(feed: &LiveEvents, pause: Duration) {
     let _ = tokio::time::timeout(pause, feed.wake.notified()).await;
 }
 
@@ -105,7 +105,7 @@ impl Follower {
     }
 
     /// Counts events that left the stream before they were read. With `jump`, all events that were not read yet count as such.
-    async fn compare(&mut self, feed: &Feed, store: &Store, jump: bool) -> Result<(), Fault> {
+    async fn compare(&mut self, feed: &LiveEvents, store: &Store, jump: bool) -> Result<(), Fault> {
         self.compared_at = Instant::now();
         let Some(place) = &mut self.place else { return Ok(()) };
         let position = store.stream_position().await?;
@@ -120,7 +120,7 @@ impl Follower {
 }
 
 /// Reads the newest events, and gives the position after them.
-async fn begin(feed: &Feed, store: &Store) -> Result<StreamPosition, Fault> {
+async fn begin(feed: &LiveEvents, store: &Store) -> Result<StreamPosition, Fault> {
     let position = store.stream_position().await?;
     let mut from = position.last_id.clone();
     let mut newest: Vec<StreamEntry> = Vec::new();

@@ -154,7 +154,7 @@ fn open(settings: Settings, health: &Health) -> anyhow::Result<AppState> {
         looks: Default::default(),
         hours: Default::default(),
         boards: Default::default(),
-        feed: feed::Feed::new(),
+        feed: feed::LiveEvents::new(),
         metrics: telemetry::record("dashboard")?,
         asked_at: Default::default(),
     });

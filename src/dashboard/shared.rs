@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use super::boards::Boards;
-use super::feed::Feed;
+use super::feed::LiveEvents;
 use super::hours::Hours;
 use super::looker::QueueSnapshots;
 use super::workers::Workers;
@@ -30,7 +30,7 @@ pub(super) struct Shared {
     pub(super) looks: Mutex<QueueSnapshots>,
     pub(super) hours: Mutex<Hours>,
     pub(super) boards: Boards,
-    pub(super) feed: Feed,
+    pub(super) feed: LiveEvents,
     pub(super) metrics: crate::telemetry::Metrics,
     pub(super) asked_at: Mutex<Option<Instant>>,
 }

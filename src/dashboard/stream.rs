@@ -18,7 +18,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::answer::{Bad, error};
-use super::feed::{Batch, Live, Subscription};
+use super::feed::{LiveBatch, LiveEvent, Subscription};
 use super::filter::Filter;
 use super::query::{Query, is_stream_id};
 use super::{AppState, api};
@@ -70,10 +70,10 @@ pub(super) async fn stream(
 
 /// One client's side of the stream.
 struct Client {
-    live: tokio::sync::broadcast::Receiver<Batch>,
+    live: tokio::sync::broadcast::Receiver<LiveBatch>,
     filter: Filter,
     /// To be written.
-    waiting: VecDeque<Arc<Live>>,
+    waiting: VecDeque<Arc<LiveEvent>>,
     /// Sent first.
     greeting: Option<String>,
     /// Events that were not sent. The client is told their number.
@@ -129,7 +129,7 @@ impl Client {
         Some(self.piece())
     }
 
-    fn take(&mut self, batch: Batch) {
+    fn take(&mut self, batch: LiveBatch) {
         let first = batch.events.first().map_or(batch.next, |event| event.number);
         self.missed += first.saturating_sub(self.next);
         self.next = batch.next;

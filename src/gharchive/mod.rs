@@ -20,5 +20,5 @@ mod what;
 pub use download::FetchError;
 pub use mark::Mark;
 pub use mirror::{Fetched, Mirror};
-pub use reader::{Batch, Named, Reader, Reject};
+pub use reader::{Batch, RawEvent, Reader, Reject};
 pub use what::What;

@@ -22,7 +22,7 @@ const LINE_REJECTS_MAX: usize = 100;
 
 /// An event with its exact bytes, and the fields that its message needs.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Named {
+pub struct RawEvent {
     pub id: String,
     pub kind: String,
     pub created: DateTime<Utc>,
@@ -46,7 +46,7 @@ pub struct Reject {
 #[derive(Debug, Default)]
 pub struct Batch {
     /// Events that are wanted, in the order of the file.
-    pub events: Vec<Named>,
+    pub events: Vec<RawEvent>,
     /// Events that are not wanted.
     pub unwanted: u64,
     pub rejects: Vec<Reject>,
@@ -180,7 +180,7 @@ fn take(line: &super::lines::Line<'_>, wanted: impl Fn(&Event) -> bool, batch: &
     records::split(line.text, |record, bytes| match record {
         Ok(event) if wanted(&event) => {
             batch.event_bytes += bytes.len();
-            batch.events.push(Named {
+            batch.events.push(RawEvent {
                 id: event.id.to_string(),
                 kind: event.kind.to_string(),
                 created: event.created(),

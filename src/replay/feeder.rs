@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::tally::Tally;
 use crate::broker::{Broker, Depth, Envelope, Outgoing, Part, PublishError, Publisher, Route, Taker};
 use crate::config::PaceArgs;
-use crate::gharchive::Named;
+use crate::gharchive::RawEvent;
 use crate::health::Health;
 use crate::retry::{self, Interrupted};
 use crate::telemetry::traces::{self, Span};
@@ -102,7 +102,7 @@ impl Feeder {
     }
 
     /// The message of an event from GH Archive.
-    pub(super) fn message(&self, event: Named) -> Outgoing {
+    pub(super) fn message(&self, event: RawEvent) -> Outgoing {
         let envelope = Envelope::json(self.program).of_event(&event.id, &event.kind, event.created);
         Outgoing { route: self.target.route(event.kind), body: event.body, envelope }
     }

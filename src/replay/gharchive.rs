@@ -52,11 +52,11 @@ struct Job<'a> {
 }
 
 /// Why an input's reading ended.
-enum End {
+enum InputEnd {
     /// The input has ended.
-    Whole,
-    /// The limit is reached.
-    Enough,
+    Ended,
+    /// The limit of `--limit` is reached.
+    LimitReached,
 }
 
 /// Publishes everything that `args` names.
@@ -144,7 +144,7 @@ impl<'a> Job<'a> {
         let left = self.inputs[self.position.input..].to_vec();
         let mut coming = std::pin::pin!(make_ready(left, mirror, self.folder.path(), shutdown));
         while let Some(ready) = coming.next().await {
-            if matches!(self.take(ready?, shutdown).await?, End::Enough) {
+            if matches!(self.take(ready?, shutdown).await?, InputEnd::LimitReached) {
                 break;
             }
         }
@@ -152,9 +152,9 @@ impl<'a> Job<'a> {
     }
 
     /// Publishes one input.
-    async fn take(&mut self, ready: Ready, shutdown: &CancellationToken) -> anyhow::Result<End> {
+    async fn take(&mut self, ready: Ready, shutdown: &CancellationToken) -> anyhow::Result<InputEnd> {
         self.rejects.begin();
-        let mut end = End::Whole;
+        let mut end = InputEnd::Ended;
         match ready.fetched {
             Fetched::File { path, is_ours } => {
                 end = self.file(&ready.input, &path, shutdown).await?;
@@ -182,7 +182,7 @@ impl<'a> Job<'a> {
         input: &Input,
         path: &Path,
         shutdown: &CancellationToken,
-    ) -> anyhow::Result<End> {
+    ) -> anyhow::Result<InputEnd> {
         self.size = path.metadata().map_or(0, |metadata| metadata.len());
         let select = self.args.select.clone();
         let mut batches =
@@ -192,14 +192,14 @@ impl<'a> Job<'a> {
                 batch = batches.recv() => batch,
                 () = shutdown.cancelled() => return Err(crate::retry::Interrupted.into()),
             };
-            let Some(batch) = batch else { return Ok(End::Whole) };
+            let Some(batch) = batch else { return Ok(InputEnd::Ended) };
             if batch.is_another_file {
                 self.begin_input_anew(input);
                 continue;
             }
             self.batch(input, batch).await?;
             if self.args.select.limit.is_some_and(|limit| self.position.tally.events >= limit) {
-                return Ok(End::Enough);
+                return Ok(InputEnd::LimitReached);
             }
         }
     }
