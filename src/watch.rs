@@ -12,7 +12,7 @@ use crate::retry::sleep;
 use crate::store::{DeveloperScore, Fault, Store, StreamEntry};
 use crate::terminal::Escaped;
 
-/// How often to ask for what is new. A blocking read would hold the connection that all calls share.
+/// How often to read new events. A blocking read would hold the connection that all calls share.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Entries asked for at once.
 const READ_MAX: usize = 1000;
@@ -28,7 +28,7 @@ const HISTORY: usize = 20;
 const LEADERS_EVERY: Duration = Duration::from_secs(5);
 const LEADERS: u32 = 5;
 
-/// Shows events until `shutdown`, or until nobody reads stdout any more. Other tasks report that Redis is away.
+/// Shows events until `shutdown`, or until the reader of stdout is gone. Other tasks report that Redis is away.
 pub async fn run(store: &Store, shutdown: &CancellationToken) {
     let mut view = View::default();
     let mut leaders_due = Instant::now() + LEADERS_EVERY;

@@ -23,7 +23,7 @@ pub(super) fn error(status: StatusCode, text: &str) -> Response {
     (status, [(header::CACHE_CONTROL, "no-store")], Json(json!({ "error": text }))).into_response()
 }
 
-/// A parameter is wrong; the text says which, and what it may be.
+/// A bad parameter. The text names it, and the values that it may have.
 pub(super) struct Bad(pub(super) String);
 
 impl From<String> for Bad {

@@ -28,7 +28,7 @@ pub(super) struct Queue {
 #[derive(Default)]
 pub(super) struct Depths {
     taker: Option<Taker>,
-    /// Queues that could not be counted, by name: when that was, and what is shown of them.
+    /// Queues that could not be counted, by name: when that was, and how they are shown.
     uncounted: HashMap<String, (Instant, Option<Queue>)>,
 }
 

@@ -87,7 +87,7 @@ impl LiveEvents {
         let events = entries.iter().map(|entry| ring.push(entry)).collect();
         ring.as_of = Some(Utc::now());
         if !entries.is_empty() {
-            // Fails only when nobody watches.
+            // Fails only when no client watches.
             let _ = self.live.send(LiveBatch { events, next: ring.next });
         }
     }

@@ -12,9 +12,9 @@ use crate::retry::Backoff;
 use crate::store::{Fault, Store, StreamEntry, StreamPosition};
 use crate::token_bucket::TokenBucket;
 
-/// How often to ask for what is new while somebody watches.
+/// How often to read new events while a client watches.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How often to ask whether Redis is there when nobody does.
+/// How often to ping Redis while no client watches.
 const PING_EVERY: Duration = Duration::from_secs(1);
 /// Entries asked for at once.
 const READ_MAX: usize = 64;
@@ -22,7 +22,7 @@ const READ_MAX: usize = 64;
 /// each client.
 const SHOWN_PER_SECOND: u32 = 2000;
 const BURST: u32 = 10_000;
-/// How often what was shown is compared with what was added.
+/// How often the events shown are compared with the events added.
 const COMPARE_EVERY: Duration = Duration::from_secs(1);
 
 /// Follows the stream until the program ends.

@@ -39,7 +39,7 @@ impl Hours {
     }
 }
 
-/// Looks for hours until the program ends, while somebody wants to know.
+/// Finds hours until the program ends, while clients ask.
 pub(super) async fn run(shared: Arc<Shared>, store: Arc<Store>) {
     let mut scanned_at: Option<Instant> = None;
     loop {

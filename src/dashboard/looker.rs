@@ -118,7 +118,7 @@ struct Looker {
     gaps: Messages,
 }
 
-/// Reads queues until the program ends. It connects when somebody asks for the first time.
+/// Reads queues until the program ends. It connects when a client asks for the first time.
 pub(super) async fn run(shared: Arc<Shared>, broker: Broker) {
     let mut looker = Looker {
         shared: Arc::clone(&shared),

@@ -117,7 +117,7 @@ fn is_same_origin(allowed: &[String], headers: &HeaderMap) -> bool {
         && headers.get(header::ORIGIN).is_none_or(is_ours)
 }
 
-/// True for those who know the token, or when there is none.
+/// True for clients that know the token, or when there is no token.
 pub(super) fn is_admitted(app: &AppState, headers: &HeaderMap) -> bool {
     let Some(token) = &app.access.token else { return true };
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {

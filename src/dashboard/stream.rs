@@ -108,7 +108,7 @@ impl Client {
         }
     }
 
-    /// What to write next; nothing when it is time to end.
+    /// The text to send next; nothing when the connection is to end.
     async fn next(&mut self) -> Option<String> {
         if let Some(greeting) = self.greeting.take() {
             return Some(greeting);

@@ -16,11 +16,11 @@ use crate::retry::{Backoff, sleep};
 use crate::store::{Fault, Store, StreamEntry, StreamPosition};
 use crate::terminal::Escaped;
 
-/// How often to ask for what is new.
+/// How often to read new events.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Entries asked for at once.
 const READ_MAX: usize = 200;
-/// How often what was printed is compared with what was added.
+/// How often the events printed are compared with the events added.
 const COMPARE_EVERY: Duration = Duration::from_secs(2);
 
 /// Prints the events that the filter takes, until `shutdown` or until the reader of stdout is gone.

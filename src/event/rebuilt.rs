@@ -23,8 +23,8 @@ pub struct Rebuilt<'a> {
 }
 
 impl<'a> Rebuilt<'a> {
-    /// From flattened fields, by name. With more than `bytes_max`, only what every event has is shown, without its payload and with
-    /// `"truncated":true`.
+    /// From flattened fields, by name. With more than `bytes_max`, only the fields that every event has are shown, without the
+    /// payload and with `"truncated":true`.
     pub fn new(fields: &'a HashMap<String, String>, bytes_max: usize) -> Self {
         let bytes: usize = fields.iter().map(|(name, value)| name.len() + value.len()).sum();
         Self { fields, is_cut: bytes > bytes_max }

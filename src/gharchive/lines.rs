@@ -40,7 +40,7 @@ impl<R: BufRead> Lines<R> {
     /// The next line, or nothing at the end.
     ///
     /// # Errors
-    /// What the stream says. A line that the error cuts off is not handed out.
+    /// The error of the stream. A line that the error cuts off is not given.
     pub(super) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         self.buffer.clear();
         let mut bytes = 0_u64;

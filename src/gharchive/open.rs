@@ -18,7 +18,7 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 const RATIO_MAX: u64 = 200;
 const RATIO_COUNTS_FROM_BYTES: u64 = 256 * 1024 * 1024;
 
-/// Bytes read so far of a file as it is on disk; shared with whoever shows the progress.
+/// Bytes read so far of a file as it is on disk; shared with the progress display.
 #[derive(Clone, Default)]
 pub(super) struct Meter(Arc<AtomicU64>);
 

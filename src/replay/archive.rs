@@ -37,7 +37,7 @@ struct Job<'a> {
     progress: Progress,
 }
 
-/// Publishes what `args` asks for to the load queue in the broker's names.
+/// Publishes the range that `args` gives to the broker's load queue, or resets the archive.
 ///
 /// # Errors
 /// For bad usage, an offset behind the end, a RabbitMQ that refuses us for good at the start, an archive that it has lost; and
@@ -92,7 +92,7 @@ async fn resume(
 }
 
 impl<'a> Job<'a> {
-    /// Connects and finds out what is to be published; nothing when the archive is empty.
+    /// Connects and resolves the range to publish; nothing when the archive is empty.
     async fn begin(
         args: &'a ArchiveArgs,
         broker: &'a Broker,

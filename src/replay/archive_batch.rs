@@ -25,7 +25,7 @@ pub(super) fn choose(batch: Vec<Archived>, position: &StreamRange, select: &Sele
     let messages = Vec::with_capacity(batch.len());
     let mut chosen = Chosen { messages, unwanted: 0, lacks: Vec::new(), next: position.next };
     for message in batch {
-        // A chunk is sent whole, so it may begin before what was asked for.
+        // A chunk is sent whole, so it may begin before the range.
         if message.offset < position.next {
             continue;
         }

@@ -21,7 +21,7 @@ pub(super) fn sentence(lack: &Lack, queue: &str) -> String {
     )
 }
 
-/// The line of the summary that counts what is missing.
+/// The line of the summary that counts missing events.
 pub(super) fn summary(lack: &Lack) -> String {
     let (events, from, to) = (thousands(lack.events), lack.from.format(TIME), lack.to.format(TIME));
     format!("the archive lacks {events} events published from {from} to {to}: see the log\n")
@@ -48,7 +48,7 @@ mod tests {
             sentence.starts_with("the archive lacks 1,234 events that were published from 2026-01-01T03:00:09Z to 2026-01-01T23:01:40Z; `replay gharchive 2025-12-31-21..2026-01-02-0 --queue eu` loads"),
             "{sentence}"
         );
-        // What is printed can be typed.
+        // The printed hours are valid arguments.
         assert_eq!(hours(&lack).to_string().parse(), Ok(hours(&lack)));
     }
 }

@@ -19,7 +19,7 @@ use crate::retry::Interrupted;
 /// no record of the events of the old one, because their number is not known once a stream is lost.
 ///
 /// # Errors
-/// Without `--yes` where nobody can be asked; when RabbitMQ refuses to delete the stream; and for a RabbitMQ that refuses us.
+/// Without `--yes` if there is no terminal; when RabbitMQ refuses to delete the stream; and when it refuses the connection.
 pub(super) async fn run(
     args: &ArchiveArgs,
     broker: &Broker,

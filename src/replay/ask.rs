@@ -10,7 +10,7 @@ use crate::retry::Interrupted;
 /// Refuses `flag` if there is no terminal to ask on.
 ///
 /// # Errors
-/// [`UsageError`] that says what to write.
+/// [`UsageError`] that names the flag to add.
 pub(super) fn check(flag: &str) -> Result<(), UsageError> {
     if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
         return Ok(());
@@ -34,7 +34,7 @@ pub(super) async fn confirm(question: &str, shutdown: &CancellationToken) -> Res
     std::thread::spawn(move || {
         let mut line = String::new();
         let _ = std::io::stdin().lock().read_line(&mut line);
-        // Fails only when nobody wants to know any more.
+        // Fails only when the receiver is dropped.
         let _ = sender.send(line);
     });
     tokio::select! {

@@ -67,7 +67,7 @@ struct GapCounts {
     damaged: usize,
 }
 
-/// Does what `args` asks for.
+/// Fills or lists gaps, as `args` says.
 ///
 /// # Errors
 /// For bad usage, a local disk that refuses, a RabbitMQ that refuses us for good at the start; and when a gap could not be

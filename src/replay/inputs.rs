@@ -92,7 +92,7 @@ pub(super) fn make_ready(
     folder: &Path,
     shutdown: &CancellationToken,
 ) -> impl Stream<Item = anyhow::Result<Ready>> + use<> {
-    // Downloads end with the stream, so that nobody writes into a folder that is being removed.
+    // Downloads end with the stream, so that none writes into a folder that is being removed.
     let stop = shutdown.child_token();
     let context = Arc::new((mirror.clone(), folder.to_owned(), stop.clone()));
     let guarded = (context, stop.drop_guard());

@@ -23,7 +23,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Starts at `fraction` of the whole, where `tally` is what earlier runs have done.
+    /// Starts at `fraction` of the whole, where `tally` is the work of earlier runs.
     pub(super) fn start(tally: &Tally, fraction: f64) -> Self {
         let bar =
             if std::io::stderr().is_terminal() { ProgressBar::new(PARTS) } else { ProgressBar::hidden() };

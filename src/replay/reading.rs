@@ -53,7 +53,7 @@ fn read(
         Ok(raw) => raw,
         Err(error) => {
             let reason = format!("unreadable: open {}: {error}", path.display());
-            // Fails only when nobody wants to know any more.
+            // Fails only when the receiver is dropped.
             let _ = sender.blocking_send(Batch::unreadable(reason));
             return None;
         }

@@ -20,7 +20,7 @@ const NAMED_IN_LOG: u64 = 3;
 /// {"input":"2015-01-01-12","line":17,"reason":"not-json: …","bytes":8,"text":"not json"}
 /// ```
 ///
-/// `text` is what stood there, of more than 4 MiB only the beginning; where it is not UTF-8, `hex` has its bytes.
+/// `text` is the rejected text, or its beginning if it has more than 4 MiB. If it is not UTF-8, `hex` has its bytes.
 #[derive(Serialize)]
 struct Entry<'a> {
     input: &'a str,
@@ -47,7 +47,7 @@ impl Rejects {
         format!("rejects-{}-{}.jsonl", Utc::now().format("%Y%m%dT%H%M%SZ"), std::process::id())
     }
 
-    /// Rejects that go into the file `name` of `folder`, behind what it holds.
+    /// Rejects that are appended to the file `name` of `folder`.
     pub(super) fn into(folder: &Path, name: &str) -> Self {
         Self { path: folder.join(name), file: None, of_input: 0 }
     }

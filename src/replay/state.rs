@@ -34,7 +34,7 @@ impl StateFolder {
         let path = root.join(self::name(name, identity));
         let remedy = "(choose another folder with --state-dir, REPLAY_STATE_DIR)";
         fs::create_dir_all(root).with_context(|| format!("create {} {remedy}", root.display()))?;
-        // Beside the folder, which whoever holds the lock removes in the end.
+        // Beside the folder, because the holder of the lock removes the folder in the end.
         let lock_path = path.with_extension("lock");
         let lock =
             File::create(&lock_path).with_context(|| format!("create {} {remedy}", lock_path.display()))?;
@@ -103,7 +103,7 @@ impl Drop for StateFolder {
         // Fails where the folder is not empty.
         let _ = fs::remove_dir(&self.path);
         if !self.path.exists() {
-            // Last: until then nobody else may begin. Nothing depends on its being gone.
+            // Last: until then no other process may begin. A file that stays is harmless.
             let _ = fs::remove_file(self.path.with_extension("lock"));
         }
     }

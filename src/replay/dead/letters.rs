@@ -76,7 +76,7 @@ impl<'a> Letters<'a> {
         self.limit = self.limit.min(count);
     }
 
-    /// Says what was done, unless it failed before anything was.
+    /// Prints the summary, unless the run failed before any letter was taken.
     pub(super) fn tell(&self, ended: &anyhow::Result<()>, verb: &str, whereto: &str) {
         if ended.is_ok() || self.moved > 0 {
             say(&self.sentence(verb, whereto));
@@ -212,7 +212,7 @@ impl<'a> Letters<'a> {
 }
 
 impl Kind {
-    /// What to do when the queue does not exist.
+    /// The remedy for a queue that does not exist.
     fn remedy(&self) -> &'static str {
         match self {
             Self::DeadLetters => {

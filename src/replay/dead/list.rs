@@ -6,7 +6,7 @@ use crate::config::ListFormat;
 use crate::dead_letters::Group;
 use crate::terminal::Escaped;
 
-/// What to print.
+/// The text to print.
 pub(super) fn show(groups: &[Group], format: ListFormat) -> String {
     match format {
         ListFormat::Json => json(groups),

@@ -19,7 +19,7 @@ use letters::Letters;
 use saved::SavedFile;
 use senders::Senders;
 
-/// Does what `args` asks for.
+/// Runs the action that `args` names.
 ///
 /// # Errors
 /// For bad usage; when the queue does not exist, another program goes on taking the letters, or RabbitMQ refuses us for good at
