@@ -1,9 +1,10 @@
-//! A record of what polling missed: what the fetcher writes into the queue of gaps, and `replay gaps` reads. Pure.
+//! The record of a gap: a time in which polling missed events. The fetcher writes it into the queue of gaps, `replay gaps` reads it.
+//! Pure.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
-/// The message in the queue of gaps. Fields are only ever added.
+/// The record of a gap, the JSON body of a message in the queue of gaps. Later versions may add fields, never change any.
 ///
 /// ```json
 /// {"source":"events","from":"2026-01-01T12:00:09Z","to":"2026-01-01T12:01:40Z","seconds":91,
@@ -25,7 +26,7 @@ pub struct GapRecord {
     pub seconds: u64,
     #[serde(with = "seconds")]
     pub detected_at: DateTime<Utc>,
-    /// Events that this poll brought, whether new or not.
+    /// The number of events of this poll, new or not.
     pub events_in_poll: usize,
 }
 
@@ -45,7 +46,7 @@ impl GapRecord {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// What tells this gap from all others: its `message_id`.
+    /// The `message_id`, which is the same for two records of one gap.
     pub fn id(&self) -> String {
         format!("gap {} {} {}", self.source, text(self.from), text(self.to))
     }

@@ -1,4 +1,4 @@
-//! Events on a terminal as they load, and every few seconds the hour's top developers.
+//! `standalone --watch`: prints events on a terminal as they load, and every few seconds the hour's top developers.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,38 +7,38 @@ use tokio::io::{AsyncWriteExt, stdout};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::event::Headline;
+use crate::event::{Headline, Hour};
 use crate::retry::sleep;
 use crate::store::{DeveloperScore, Fault, Store, StreamEntry};
 use crate::terminal::Escaped;
 
-/// How often to ask for what is new. A blocking read would hold the connection that all calls share.
+/// How often to read new events. A blocking read would hold the connection that all calls share.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Entries asked for at once.
 const READ_MAX: usize = 1000;
-/// Events that wait to be shown; beyond, the oldest are only counted.
+/// Events that may wait to be shown. Of more, the oldest are only counted.
 const WAITING_MAX: usize = 1000;
-/// A look shows this part of what waits, so that the hundreds of events of one poll flow by until the next, and more of a
-/// longer queue, up to what an eye can follow.
+/// Each look shows this part of the waiting events, up to a number that people can follow. So the events of one poll are spread over
+/// the time until the next.
 const SHARE_PER_LOOK: usize = 40;
 const LINES_PER_LOOK_MAX: usize = 8;
-/// Of what was loaded before, this much is shown at the start.
+/// Events loaded before that are shown at the start.
 const HISTORY: usize = 20;
 /// How often the top developers are shown.
 const LEADERS_EVERY: Duration = Duration::from_secs(5);
 const LEADERS: u32 = 5;
 
-/// Shows events until `shutdown`, or until nobody reads stdout any more. Redis being away is for others to report.
+/// Shows events until `shutdown`, or until the reader of stdout is gone. Other tasks report that Redis is away.
 pub async fn run(store: &Store, shutdown: &CancellationToken) {
     let mut view = View::default();
     let mut leaders_due = Instant::now() + LEADERS_EVERY;
     while sleep(LOOK_EVERY, shutdown).await.is_ok() {
         let Ok(entries) = view.look(store).await else { continue };
         let mut text = view.take(entries);
-        if Instant::now() >= leaders_due && !view.hour.is_empty() {
+        if let Some(hour) = view.hour.filter(|_| Instant::now() >= leaders_due) {
             leaders_due = Instant::now() + LEADERS_EVERY;
-            if let Ok(leaders) = store.leaderboard(&view.hour, LEADERS).await {
-                text.push_str(&leaderboard(&view.hour, &leaders));
+            if let Ok(leaders) = store.leaderboard(hour, LEADERS).await {
+                text.push_str(&leaderboard(hour, &leaders));
             }
         }
         // A closed pipe ends the watching, not the pipeline.
@@ -48,19 +48,19 @@ pub async fn run(store: &Store, shutdown: &CancellationToken) {
     }
 }
 
-/// Where the watcher is in the stream.
+/// The position in the stream, and the events that wait to be shown.
 #[derive(Default)]
 struct View {
     /// The id of the last entry read.
     place: Option<String>,
     /// Read and not shown yet.
     waiting: VecDeque<StreamEntry>,
-    /// The hour of the newest event, such as `2015-01-01-12`.
-    hour: String,
+    /// The hour of the newest event.
+    hour: Option<Hour>,
 }
 
 impl View {
-    /// What has come since the last look; at first, some of what was there.
+    /// The events since the last look; at first, the newest ones.
     async fn look(&mut self, store: &Store) -> Result<Vec<StreamEntry>, Fault> {
         let entries = match &self.place {
             Some(after) => store.stream_after(after, READ_MAX).await?,
@@ -72,12 +72,9 @@ impl View {
         Ok(entries)
     }
 
-    /// Takes what has come and gives the lines to show now.
+    /// Takes new events, and gives the lines to show now.
     fn take(&mut self, entries: Vec<StreamEntry>) -> String {
-        if let Some(newest) = entries.last().map(headline).filter(|newest| newest.created_at.len() >= 13) {
-            // `2015-01-01T12:…` belongs to the hour `2015-01-01-12`.
-            self.hour = newest.created_at.chars().take(13).map(|c| if c == 'T' { '-' } else { c }).collect();
-        }
+        self.hour = entries.last().and_then(|newest| headline(newest).hour()).or(self.hour);
         self.waiting.extend(entries);
         let too_many = self.waiting.len().saturating_sub(WAITING_MAX);
         self.waiting.drain(..too_many);
@@ -100,8 +97,8 @@ fn line(entry: &StreamEntry) -> String {
     format!("{}  {kind:<30} {actor:<24} {}\n", Escaped(&created_at), Escaped(&repo))
 }
 
-fn leaderboard(hour: &str, leaders: &[DeveloperScore]) -> String {
-    let mut text = format!("──── top developers of {} UTC ────\n", Escaped(hour));
+fn leaderboard(hour: Hour, leaders: &[DeveloperScore]) -> String {
+    let mut text = format!("──── top developers of {hour} UTC ────\n");
     for DeveloperScore { login, score } in leaders {
         text.push_str(&format!("{score:>8}  {}\n", Escaped(login)));
     }
@@ -132,7 +129,7 @@ mod tests {
     fn a_polls_events_flow_by_and_of_a_flood_the_oldest_are_counted() {
         let mut view = View::default();
         assert_eq!(view.take(vec![entry("PushEvent"); 300]).lines().count(), 8);
-        assert_eq!(view.hour, "2026-01-01-00");
+        assert_eq!(view.hour.unwrap().to_string(), "2026-01-01-00");
         let looks =
             std::iter::from_fn(|| Some(view.take(Vec::new()))).take_while(|text| !text.is_empty()).count();
         assert!((40..400).contains(&looks), "{looks}");
@@ -142,6 +139,6 @@ mod tests {
     #[test]
     fn leaders_are_named_with_their_points() {
         let leaders = [DeveloperScore { login: "x\n".into(), score: 12 }];
-        assert!(leaderboard("2026-01-01-00", &leaders).contains("12  x\\u{a}\n"));
+        assert!(leaderboard("2026-01-01-00".parse().unwrap(), &leaders).contains("12  x\\u{a}\n"));
     }
 }

@@ -1,11 +1,10 @@
 //! Options of the fetcher.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use super::values::{DAY, duration};
 use super::{ServerArgs, TelemetryArgs, UsageError};
+use crate::source::Source;
 
 /// Polls GitHub's Events API and publishes each event, as sent, to RabbitMQ.
 ///
@@ -73,80 +72,7 @@ impl FetchArgs {
     }
 }
 
-/// A feed of GitHub's Events API.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Source(String);
-
-impl Source {
-    /// The path below the API's root: `events`, `repos/O/R/events`, …
-    /// (<https://docs.github.com/en/rest/activity/events>).
-    pub fn path(&self) -> String {
-        if self.0 == "events" { self.0.clone() } else { format!("{}/events", self.0) }
-    }
-
-    /// `events`, `repos`, `orgs`, `users` or `networks`: fit for a metric's label, as names of repositories are not.
-    pub fn kind(&self) -> &'static str {
-        let first = self.0.split('/').next();
-        ["repos", "orgs", "users", "networks"]
-            .into_iter()
-            .find(|kind| first == Some(kind))
-            .unwrap_or("events")
-    }
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl FromStr for Source {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let name = |part: &str| {
-            let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-            !part.is_empty() && part.len() <= 100 && part.chars().all(plain) && part != "." && part != ".."
-        };
-        let valid = match text.split('/').collect::<Vec<_>>()[..] {
-            ["events"] => true,
-            ["orgs" | "users", who] => name(who),
-            ["repos" | "networks", owner, repo] => name(owner) && name(repo),
-            _ => false,
-        };
-        if !valid {
-            return Err(
-                "must be events, repos/OWNER/REPO, orgs/ORG, users/USER or networks/OWNER/REPO".into()
-            );
-        }
-        Ok(Self(text.to_owned()))
-    }
-}
-
 /// The shortest interval we poll at, whatever the user or GitHub says.
 const POLL_INTERVAL_MIN: Duration = Duration::from_millis(100);
 /// A sweep costs two requests more than a poll.
 const SWEEP_EVERY_MIN: Duration = Duration::from_secs(1);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sources_are_githubs_feeds_and_nothing_else() {
-        for (text, path) in [
-            ("events", "events"),
-            ("repos/rust-lang/rust", "repos/rust-lang/rust/events"),
-            ("orgs/github", "orgs/github/events"),
-            ("users/octo-cat", "users/octo-cat/events"),
-            ("networks/rust-lang/rust", "networks/rust-lang/rust/events"),
-        ] {
-            let source: Source = text.parse().unwrap();
-            assert_eq!(source.path(), path);
-            assert_eq!(source.kind(), text.split('/').next().unwrap());
-        }
-        for bad in ["", "event", "repos/a", "repos/a/b/c", "users/", "users/a?b", "users/../x", "orgs/.."] {
-            assert!(bad.parse::<Source>().is_err(), "{bad}");
-        }
-    }
-}

@@ -19,7 +19,7 @@ pub use address::{AmqpUrl, Namespace, RedisUrl};
 pub use dashboard::{Access, AccessArgs, DashboardArgs, ServeArgs, TailArgs, TailFormat};
 pub use dead::{DeadAction, DeadArgs};
 pub use environment::Environment;
-pub use fetcher::{FetchArgs, FetcherArgs, Source};
+pub use fetcher::{FetchArgs, FetcherArgs};
 pub use kind::undocumented;
 pub use loader::{Bots, LoadArgs, LoaderArgs, Retention, ScoreWeight};
 pub use mirror::{BaseUrl, MirrorArgs};
@@ -32,6 +32,8 @@ pub use shared::{LogFormat, ServerArgs, TelemetryArgs};
 pub use standalone::{DashboardListen, StandaloneArgs};
 pub use values::{address, number};
 pub use what::What;
+
+pub use crate::source::Source;
 
 /// The user's mistake: the program ends with exit code 2 and this text.
 ///

@@ -1,10 +1,10 @@
-//! What to read, as a person writes it.
+//! The argument of `replay gharchive`: hours, a file, or standard input.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::event::{Hour, parse_day, parse_hour};
+use crate::event::{Hour, HourName, parse_day, parse_hour};
 
 /// Hours of GH Archive, a file, or standard input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum What {
     Stdin,
 }
 
-/// GH Archive begins on this day.
+/// The year in which GH Archive begins.
 const FIRST_YEAR: &str = "2011";
 
 impl FromStr for What {
@@ -36,7 +36,7 @@ impl FromStr for What {
             })?;
             return check_range(text, first, last);
         }
-        // A misspelt date is better told as such than as a missing file.
+        // Report a misspelt date as such, not as a missing file.
         let looks_like_a_date = text.bytes().all(|byte| byte.is_ascii_digit() || b"-.".contains(&byte));
         if text.is_empty() || looks_like_a_date && text.starts_with(|c: char| c.is_ascii_digit()) {
             return Err(
@@ -60,7 +60,7 @@ fn parse_range(text: &str) -> Result<(Hour, Hour), ()> {
 
 /// The first and the last hour of a day or of an hour.
 fn parse_either(text: &str) -> Result<(Hour, Hour), ()> {
-    if let Ok(hour) = text.parse::<Hour>() {
+    if let Ok(HourName(hour)) = text.parse() {
         return Ok((hour, hour));
     }
     let day = parse_day(text)?;
@@ -69,7 +69,11 @@ fn parse_either(text: &str) -> Result<(Hour, Hour), ()> {
 
 fn check_range(text: &str, first: Hour, last: Hour) -> Result<What, String> {
     if last < first {
-        return Err(format!("the range ends before it begins ({last} is before {first})"));
+        return Err(format!(
+            "the range ends before it begins ({} is before {})",
+            HourName(last),
+            HourName(first)
+        ));
     }
     if text < FIRST_YEAR {
         return Err("GH Archive begins in February 2011".into());
@@ -80,8 +84,8 @@ fn check_range(text: &str, first: Hour, last: Hour) -> Result<What, String> {
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Hours { first, last } if first == last => first.fmt(f),
-            Self::Hours { first, last } => write!(f, "{first}..{last}"),
+            Self::Hours { first, last } if first == last => HourName(*first).fmt(f),
+            Self::Hours { first, last } => write!(f, "{}..{}", HourName(*first), HourName(*last)),
             Self::File(path) => path.display().fmt(f),
             Self::Stdin => f.write_str("-"),
         }

@@ -1,4 +1,4 @@
-//! What answers have in common.
+//! Answers in JSON, and errors as answers.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
 
-/// An answer in JSON. It is of now only.
+/// An answer in JSON that no cache may store.
 pub(super) fn ok(value: impl Serialize) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], Json(value)).into_response()
 }
@@ -18,12 +18,12 @@ pub(super) fn ok_bytes(json: Bytes) -> Response {
     (headers, json).into_response()
 }
 
-/// An error in JSON, in words for people.
+/// An error in JSON, as a sentence for people.
 pub(super) fn error(status: StatusCode, text: &str) -> Response {
     (status, [(header::CACHE_CONTROL, "no-store")], Json(json!({ "error": text }))).into_response()
 }
 
-/// A parameter is wrong; the text says which, and what it may be.
+/// A bad parameter. The text names it, and the values that it may have.
 pub(super) struct Bad(pub(super) String);
 
 impl From<String> for Bad {

@@ -1,4 +1,4 @@
-//! The JSON API. No answer waits for a server that is known to be away, and none fails for it: it says how old it is.
+//! The JSON API. If a server is away, answers do not wait and do not fail: they give older data, and say when it was read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,17 +10,18 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::Visit;
+use super::AppState;
 use super::answer::{Bad, ok};
 use super::boards::{Board, DEVELOPERS_MAX};
-use super::feed::Live;
+use super::feed::LiveEvent;
 use super::looker::{DeadLetters, Gaps};
 use super::query::Query;
 use super::shared::Dated;
+use crate::event::Hour;
 
-/// How long an answer may wait for the first look at a server after a pause.
+/// How long an answer may wait for the first data after a pause.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
-/// How often to see whether it is there.
+/// How often to check whether the data is there.
 const GLANCE: Duration = Duration::from_millis(20);
 
 type Answer = Result<Response, Bad>;
@@ -29,16 +30,16 @@ const DEVELOPERS_DEFAULT: usize = 10;
 const EVENTS_DEFAULT: usize = 50;
 const EVENTS_MAX: usize = 500;
 
-pub(super) async fn leaderboard(State(visit): State<Arc<Visit>>, RawQuery(query): RawQuery) -> Answer {
+pub(super) async fn leaderboard(State(app): State<Arc<AppState>>, RawQuery(query): RawQuery) -> Answer {
     let query = Query::parse(&query.unwrap_or_default(), &["hour", "limit"])?;
     let (hour, limit) = (query.hour()?, query.limit(DEVELOPERS_DEFAULT, 1..=DEVELOPERS_MAX)?);
-    let shared = &visit.shared;
+    let shared = &app.shared;
     shared.ask();
     let hour = match hour {
         Some(hour) => hour,
-        None => newest_hour(&visit).await,
+        None => newest_hour(&app).await,
     };
-    let board = shared.boards.of(&hour, &visit.store, shared.redis.is_away()).await;
+    let board = shared.boards.of(hour, &app.store, shared.redis.is_away()).await;
     let (as_of, Board { mut developers, types }) =
         board.map(|Dated { at, value }| (Some(at), value)).unwrap_or_default();
     developers.truncate(limit);
@@ -47,21 +48,19 @@ pub(super) async fn leaderboard(State(visit): State<Arc<Visit>>, RawQuery(query)
 }
 
 /// The newest hour that has counts, or the current one.
-async fn newest_hour(visit: &Visit) -> String {
-    let newest = || visit.shared.hours.lock().all().pop();
-    if newest().is_none() && !visit.shared.redis.is_away() {
+async fn newest_hour(app: &AppState) -> Hour {
+    let newest = || app.shared.hours.lock().all().pop();
+    if newest().is_none() && !app.shared.redis.is_away() {
         wait_until(|| newest().is_some()).await;
     }
-    newest()
-        .or_else(|| visit.shared.feed.newest_hour())
-        .unwrap_or_else(|| Utc::now().format("%Y-%m-%d-%H").to_string())
+    newest().or_else(|| app.shared.feed.newest_hour()).unwrap_or_else(|| Hour::of(Utc::now()))
 }
 
-pub(super) async fn events(State(visit): State<Arc<Visit>>, RawQuery(query): RawQuery) -> Answer {
+pub(super) async fn events(State(app): State<Arc<AppState>>, RawQuery(query): RawQuery) -> Answer {
     let query = Query::parse(&query.unwrap_or_default(), &["type", "repo", "actor", "limit"])?;
     let (filter, limit) = (query.filter()?, query.limit(EVENTS_DEFAULT, 1..=EVENTS_MAX)?);
-    warm_up(&visit).await;
-    let feed = &visit.shared.feed;
+    warm_up(&app).await;
+    let feed = &app.shared.feed;
     let as_of = feed.as_of();
     let newest = feed.newest(&filter, limit);
     let events = newest.iter().filter_map(|event| shown(event)).collect();
@@ -81,14 +80,14 @@ struct Shown<'a> {
     event: &'a RawValue,
 }
 
-fn shown(event: &Live) -> Option<Shown<'_>> {
+fn shown(event: &LiveEvent) -> Option<Shown<'_>> {
     Some(Shown { id: &event.id, event: serde_json::from_str(&event.json).ok()? })
 }
 
-/// Sees to it that the kept events are those of now, unless Redis is away.
-pub(super) async fn warm_up(visit: &Visit) -> bool {
+/// Waits until the kept events are current, or Redis is away. True if they are current.
+pub(super) async fn warm_up(app: &AppState) -> bool {
     let asked_at = Utc::now() - chrono::TimeDelta::seconds(2);
-    let shared = &visit.shared;
+    let shared = &app.shared;
     shared.ask();
     wait_until(|| shared.redis.is_away() || shared.feed.as_of().is_some_and(|as_of| as_of >= asked_at)).await;
     shared.feed.as_of().is_some_and(|as_of| as_of >= asked_at)
@@ -103,36 +102,36 @@ async fn wait_until(condition: impl Fn() -> bool) {
     }
 }
 
-pub(super) async fn queues(State(visit): State<Arc<Visit>>, RawQuery(query): RawQuery) -> Answer {
+pub(super) async fn queues(State(app): State<Arc<AppState>>, RawQuery(query): RawQuery) -> Answer {
     Query::parse(&query.unwrap_or_default(), &[])?;
-    let shared = &visit.shared;
+    let shared = &app.shared;
     shared.ask();
     wait_until(|| shared.rabbitmq.is_away() || shared.looks.lock().queues.is_some()).await;
     let (as_of, queues) = parts(shared.looks.lock().queues.clone());
     Ok(ok(json!({ "queues": queues, "as_of": as_of })))
 }
 
-pub(super) async fn dead_letters(State(visit): State<Arc<Visit>>, RawQuery(query): RawQuery) -> Answer {
+pub(super) async fn dead_letters(State(app): State<Arc<AppState>>, RawQuery(query): RawQuery) -> Answer {
     Query::parse(&query.unwrap_or_default(), &[])?;
-    let shared = &visit.shared;
+    let shared = &app.shared;
     shared.ask();
     wait_until(|| shared.rabbitmq.is_away() || shared.looks.lock().dead.is_some()).await;
     let (as_of, DeadLetters { total, looked_at, groups }) = parts(shared.looks.lock().dead.clone());
     Ok(ok(json!({ "total": total, "looked_at": looked_at, "groups": groups, "as_of": as_of })))
 }
 
-pub(super) async fn gaps(State(visit): State<Arc<Visit>>, RawQuery(query): RawQuery) -> Answer {
+pub(super) async fn gaps(State(app): State<Arc<AppState>>, RawQuery(query): RawQuery) -> Answer {
     Query::parse(&query.unwrap_or_default(), &[])?;
-    let shared = &visit.shared;
+    let shared = &app.shared;
     shared.ask();
     wait_until(|| shared.rabbitmq.is_away() || shared.looks.lock().gaps.is_some()).await;
     let (as_of, Gaps { total, gaps }) = parts(shared.looks.lock().gaps.clone());
     Ok(ok(json!({ "total": total, "gaps": gaps, "as_of": as_of })))
 }
 
-pub(super) async fn workers(State(visit): State<Arc<Visit>>, RawQuery(query): RawQuery) -> Answer {
+pub(super) async fn workers(State(app): State<Arc<AppState>>, RawQuery(query): RawQuery) -> Answer {
     Query::parse(&query.unwrap_or_default(), &[])?;
-    let workers = visit.shared.workers.lock();
+    let workers = app.shared.workers.lock();
     let as_of = workers.heard_at();
     Ok(ok(json!({ "workers": workers.list(), "as_of": as_of })))
 }

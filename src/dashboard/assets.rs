@@ -1,4 +1,4 @@
-//! The page's files, in the binary.
+//! The files of the web page, which are part of the binary.
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};

@@ -1,4 +1,4 @@
-//! What each queue holds. A queue that does not exist, or about which RabbitMQ does not answer, hides no other.
+//! The lengths of queues. If one queue does not exist, or RabbitMQ does not answer for it, the others are still counted.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,15 +8,15 @@ use tokio::time::Instant;
 
 use crate::broker::{Broker, BrokerError, Depth, Names, Taker};
 
-/// How often to ask again for a queue that could not be counted: RabbitMQ logs each such question as an error.
+/// How long to wait before a queue that could not be counted is tried again. RabbitMQ logs each try as an error.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
-/// A queue.
+/// A queue and its length.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Queue {
     pub(super) name: String,
     pub(super) kind: &'static str,
-    /// Messages that nobody has in hand, and consumers; nothing when RabbitMQ does not say.
+    /// Messages ready for delivery, and consumers; nothing when RabbitMQ does not say.
     pub(super) ready: Option<u32>,
     pub(super) consumers: Option<u32>,
     /// Why it does not say.
@@ -24,16 +24,16 @@ pub(super) struct Queue {
     pub(super) problem: Option<String>,
 }
 
-/// Counts what queues hold, over one session.
+/// Reads the lengths of queues, in one session.
 #[derive(Default)]
 pub(super) struct Depths {
     taker: Option<Taker>,
-    /// Queues that could not be counted, by name: when that was, and what is shown of them.
+    /// Queues that could not be counted, by name: when that was, and how they are shown.
     uncounted: HashMap<String, (Instant, Option<Queue>)>,
 }
 
 impl Depths {
-    /// What the queues hold now. Those that do not exist are left out, but for the load queue.
+    /// Reads the lengths now. Queues that do not exist are left out, except for the load queue.
     pub(super) async fn count(&mut self, broker: &Broker, names: &Names) -> Result<Vec<Queue>, BrokerError> {
         let mut taker = match self.taker.take() {
             Some(taker) => taker,
@@ -53,7 +53,7 @@ impl Depths {
                     Some(counted(name, kind, depth))
                 }
                 Err(error) => {
-                    // Fails when not the queue but the connection is the trouble.
+                    // Fails when the connection is lost, not only the channel.
                     taker.recover().await.map_err(|_| error.clone())?;
                     let shown = uncounted(&name, kind, &error);
                     if let Some(Queue { problem: Some(problem), .. }) = &shown
@@ -93,7 +93,7 @@ fn counted(name: String, kind: &'static str, Depth { ready, consumers }: Depth) 
     Queue { name, kind, ready: Some(ready), consumers: Some(consumers), problem: None }
 }
 
-/// What is shown of a queue that could not be counted.
+/// A queue that could not be counted, as it is shown.
 fn uncounted(name: &str, kind: &'static str, error: &BrokerError) -> Option<Queue> {
     let problem = match error {
         BrokerError::NoSuchQueue { .. } => {
@@ -110,7 +110,7 @@ fn uncounted(name: &str, kind: &'static str, error: &BrokerError) -> Option<Queu
 }
 
 fn measure(kind: &'static str, name: &str, ready: u32, consumers: u32) {
-    // Queues' names are of the configuration: a dozen.
+    // The names of queues come from the configuration: a dozen labels.
     let gauge = |metric: &'static str| metrics::gauge!(metric, "queue" => name.to_owned(), "kind" => kind);
     gauge("github_etl_queue_messages_ready").set(ready);
     gauge("github_etl_queue_consumers").set(consumers);

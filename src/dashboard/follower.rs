@@ -1,4 +1,4 @@
-//! Follows the stream in Redis, as long as somebody wants to see events, and notices whether Redis answers.
+//! Reads new events from the stream in Redis while a client wants to see events, and notices whether Redis answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,28 +6,29 @@ use std::time::Duration;
 use chrono::Utc;
 use tokio::time::Instant;
 
-use super::feed::{EVENTS_MAX, Feed};
+use super::feed::{EVENTS_MAX, LiveEvents};
 use super::shared::Shared;
 use crate::retry::Backoff;
 use crate::store::{Fault, Store, StreamEntry, StreamPosition};
+use crate::token_bucket::TokenBucket;
 
-/// How often to ask for what is new while somebody watches.
+/// How often to read new events while a client watches.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How often to ask whether Redis is there when nobody does.
+/// How often to ping Redis while no client watches.
 const PING_EVERY: Duration = Duration::from_secs(1);
 /// Entries asked for at once.
 const READ_MAX: usize = 64;
-/// Events a second that are shown, and how many of a burst: far more than the live feed has; each costs something for every client,
-/// and a replay has tens of thousands.
-const SHOWN_PER_SECOND: u64 = 2000;
-const BURST: u64 = 10_000;
-/// How often what was shown is compared with what was added.
+/// Events shown per second, and in a burst. The live feed has far fewer, a replay has tens of thousands. Each event costs time for
+/// each client.
+const SHOWN_PER_SECOND: u32 = 2000;
+const BURST: u32 = 10_000;
+/// How often the events shown are compared with the events added.
 const COMPARE_EVERY: Duration = Duration::from_secs(1);
 
 /// Follows the stream until the program ends.
 pub(super) async fn run(shared: Arc<Shared>, store: Store) {
-    let mut follower =
-        Follower { place: None, allowed: BURST, allowed_at: Instant::now(), compared_at: Instant::now() };
+    let allowed = TokenBucket::full(SHOWN_PER_SECOND, BURST);
+    let mut follower = Follower { place: None, allowed, compared_at: Instant::now() };
     let mut backoff = Backoff::for_server();
     loop {
         let looked = follower.look(&shared, &store).await;
@@ -53,7 +54,7 @@ fn report<T>(shared: &Shared, answer: &Result<T, Fault>) {
     }
 }
 
-async fn wait(feed: &Feed, pause: Duration) {
+async fn wait(feed: &LiveEvents, pause: Duration) {
     let _ = tokio::time::timeout(pause, feed.wake.notified()).await;
 }
 
@@ -63,11 +64,10 @@ enum Next {
 }
 
 struct Follower {
-    /// Where we are; nothing while nobody wants to see events.
+    /// The position in the stream; nothing while no client wants to see events.
     place: Option<StreamPosition>,
-    /// Events that may still be shown now.
-    allowed: u64,
-    allowed_at: Instant,
+    /// Events that may still be shown.
+    allowed: TokenBucket,
     compared_at: Instant,
 }
 
@@ -89,7 +89,9 @@ impl Follower {
         }
         shared.feed.add(&entries);
         let is_behind = entries.len() == READ_MAX;
-        if !self.spend(entries.len() as u64) {
+        let now = Instant::now();
+        self.allowed.take(entries.len(), now);
+        if !self.allowed.wait(now).is_zero() {
             self.compare(&shared.feed, store, true).await?;
             return Ok(Next::After(LOOK_EVERY));
         }
@@ -102,21 +104,8 @@ impl Follower {
         Ok(Next::After(LOOK_EVERY))
     }
 
-    /// Takes so many from what may be shown; false when there is none left.
-    fn spend(&mut self, count: u64) -> bool {
-        let elapsed = self.allowed_at.elapsed();
-        let more =
-            u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).saturating_mul(SHOWN_PER_SECOND) / 1000;
-        if more > 0 {
-            self.allowed = self.allowed.saturating_add(more).min(BURST);
-            self.allowed_at = Instant::now();
-        }
-        self.allowed = self.allowed.saturating_sub(count);
-        self.allowed > 0
-    }
-
-    /// Finds out what the stream lost before we saw it. With `jump`, all that we have not seen yet counts as lost.
-    async fn compare(&mut self, feed: &Feed, store: &Store, jump: bool) -> Result<(), Fault> {
+    /// Counts events that left the stream before they were read. With `jump`, all events that were not read yet count as such.
+    async fn compare(&mut self, feed: &LiveEvents, store: &Store, jump: bool) -> Result<(), Fault> {
         self.compared_at = Instant::now();
         let Some(place) = &mut self.place else { return Ok(()) };
         let position = store.stream_position().await?;
@@ -130,8 +119,8 @@ impl Follower {
     }
 }
 
-/// Reads the newest events and gives the place behind them.
-async fn begin(feed: &Feed, store: &Store) -> Result<StreamPosition, Fault> {
+/// Reads the newest events, and gives the position after them.
+async fn begin(feed: &LiveEvents, store: &Store) -> Result<StreamPosition, Fault> {
     let position = store.stream_position().await?;
     let mut from = position.last_id.clone();
     let mut newest: Vec<StreamEntry> = Vec::new();
@@ -143,7 +132,7 @@ async fn begin(feed: &Feed, store: &Store) -> Result<StreamPosition, Fault> {
         newest.extend(older);
     }
     newest.reverse();
-    // Clients that watched while Redis was away keep their place; what they missed, they are told by the numbers.
+    // Clients that watched while Redis was away stay subscribed. The events' numbers tell them how many they missed.
     feed.refill(newest);
     Ok(position)
 }

@@ -1,20 +1,20 @@
-//! What was loaded in the last ten minutes, in steps of two seconds. Pure.
+//! The number of events loaded in the last ten minutes, in steps of two seconds. Pure.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-/// Seconds of a step: programs tell once in each.
+/// Seconds of a step: each program publishes its status once in a step.
 const STEP_S: i64 = 2;
 /// Ten minutes.
 const STEPS_MAX: usize = 300;
-/// Steps in which nobody told anything are steps without events; beyond this many we were not listening.
+/// Missing steps up to this number are filled with zeros. After a longer silence the history has a hole: nobody listened.
 const SILENT_STEPS_MAX: i64 = 15;
-/// Steps that a rate is taken over.
+/// Steps over which a rate is computed.
 const RATE_STEPS: usize = 5;
 
-/// What was loaded in a step.
+/// The events loaded in a step.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Step {
     /// When it began.
@@ -25,7 +25,7 @@ pub(super) struct Step {
     pub(super) types: BTreeMap<String, u64>,
 }
 
-/// What one program loaded since it told the last time.
+/// The events that one program loaded since its last status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Progress {
     pub(super) loaded: u64,
@@ -43,7 +43,7 @@ impl History {
         let wanted = now.timestamp().div_euclid(STEP_S);
         let last = self.0.back().map(|step| step.at.timestamp().div_euclid(STEP_S));
         let first = match last {
-            // A clock that was set back goes on in the step it had.
+            // The clock was set back: go on in the last step.
             Some(last) if wanted <= last => return,
             Some(last) if wanted - last <= SILENT_STEPS_MAX => last + 1,
             _ => wanted,
@@ -71,7 +71,7 @@ impl History {
 
     /// Loaded and duplicates per second, over the last ten seconds that are complete.
     pub(super) fn rates(&self) -> (f64, f64) {
-        // Not everybody has told for the last step yet.
+        // Some programs have not published their status in the last step yet.
         let complete: Vec<&Step> = self.0.iter().rev().skip(1).take(RATE_STEPS).collect();
         let seconds: f64 = complete.iter().map(|step| step.seconds).sum();
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]

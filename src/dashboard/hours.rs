@@ -1,50 +1,50 @@
-//! Which hours have counts: recent ones are asked for by name, all others found by looking through the keys, slowly.
+//! The hours that have counts. Recent hours are asked for by name. Older hours are found by a slow scan of all keys.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{TimeDelta, Utc};
+use chrono::Utc;
 use tokio::time::{Instant, sleep};
 
-use super::query::is_hour;
 use super::shared::Shared;
+use crate::event::Hour;
 use crate::store::{Fault, Store};
 
-/// Hours shown; beyond, the oldest are left out.
+/// Hours shown at most. Of more hours, the oldest are left out.
 const HOURS_MAX: usize = 1000;
-/// Recent hours are asked for by name, so often.
+/// Recent hours, and how often they are asked for by name.
 const RECENT: i64 = 48;
 const RECENT_EVERY: Duration = Duration::from_secs(3);
-/// All keys are looked through so often, with a pause after each step: with millions of marks it takes minutes, and costs a
-/// few percent of Redis's time.
+/// How often all keys are scanned, and the pause after each step. With millions of marks, a scan takes minutes and a few percent of
+/// Redis's time.
 const SCAN_EVERY: Duration = Duration::from_secs(60);
 const SCAN_PAUSE: Duration = Duration::from_millis(20);
-/// Steps without a pause, which are enough for a small Redis.
+/// Steps without a pause. They are enough for a small Redis.
 const STEPS_AT_ONCE: u32 = 20;
 
 /// Hours that have counts.
 #[derive(Default)]
 pub(super) struct Hours {
-    recent: BTreeSet<String>,
-    found: BTreeSet<String>,
+    recent: BTreeSet<Hour>,
+    found: BTreeSet<Hour>,
 }
 
 impl Hours {
     /// Oldest first.
-    pub(super) fn all(&self) -> Vec<String> {
-        let all: BTreeSet<&String> = self.recent.union(&self.found).collect();
+    pub(super) fn all(&self) -> Vec<Hour> {
+        let all: BTreeSet<&Hour> = self.recent.union(&self.found).collect();
         let too_many = all.len().saturating_sub(HOURS_MAX);
-        all.into_iter().skip(too_many).cloned().collect()
+        all.into_iter().skip(too_many).copied().collect()
     }
 }
 
-/// Looks for hours until the program ends, while somebody wants to know.
+/// Finds hours until the program ends, while clients ask.
 pub(super) async fn run(shared: Arc<Shared>, store: Arc<Store>) {
     let mut scanned_at: Option<Instant> = None;
     loop {
         if shared.is_asked() {
-            // That Redis is away is for the follower to notice.
+            // The follower reports that Redis is away.
             let _ = look_at_recent(&shared, &store).await;
             if scanned_at.is_none_or(|at| at.elapsed() >= SCAN_EVERY) && scan(&shared, &store).await.is_ok() {
                 scanned_at = Some(Instant::now());
@@ -60,10 +60,9 @@ pub(super) async fn run(shared: Arc<Shared>, store: Arc<Store>) {
 }
 
 async fn look_at_recent(shared: &Shared, store: &Store) -> Result<(), Fault> {
-    let now = Utc::now();
-    let hour = |ago: i64| (now - TimeDelta::hours(ago)).format("%Y-%m-%d-%H").to_string();
+    let now = Hour::of(Utc::now());
     // GitHub's clock may be ahead of ours.
-    let hours: Vec<String> = (-1..RECENT).map(hour).collect();
+    let hours: Vec<Hour> = (-1..RECENT).map(|ago| now.plus(-ago)).collect();
     let exist = store.hours_among(&hours).await?;
     shared.hours.lock().recent = exist.into_iter().collect();
     Ok(())
@@ -74,11 +73,11 @@ async fn scan(shared: &Shared, store: &Store) -> Result<(), Fault> {
     let mut cursor = 0;
     for step in 0_u32.. {
         let more = store.scan_hours(cursor).await?;
-        found.extend(more.hours.into_iter().filter(|hour| is_hour(hour)));
+        found.extend(more.hours);
         if found.len() > HOURS_MAX {
             found.pop_first();
         }
-        shared.hours.lock().found.extend(found.iter().cloned());
+        shared.hours.lock().found.extend(&found);
         cursor = more.cursor;
         if cursor == 0 {
             break;
@@ -101,13 +100,11 @@ mod tests {
 
     #[test]
     fn hours_are_in_order_without_repetition_and_bounded() {
-        let mut hours = Hours {
-            recent: ["2026-01-01-01".to_owned()].into(),
-            found: ["2015-01-01-12".to_owned(), "2026-01-01-01".to_owned()].into(),
-        };
-        assert_eq!(hours.all(), ["2015-01-01-12", "2026-01-01-01"]);
-        hours.found = (0..2000).map(|n| format!("{n:04}-01-01-00")).collect();
+        let [old, new] = ["2015-01-01-12", "2026-01-01-01"].map(|text| text.parse::<Hour>().unwrap());
+        let mut hours = Hours { recent: [new].into(), found: [old, new].into() };
+        assert_eq!(hours.all(), [old, new]);
+        hours.found = (1..=2000).map(|ago| new.plus(-ago)).collect();
         assert_eq!(hours.all().len(), HOURS_MAX);
-        assert_eq!(hours.all().last().map(String::as_str), Some("2026-01-01-01"));
+        assert_eq!(hours.all().last(), Some(&new));
     }
 }

@@ -1,4 +1,4 @@
-//! Listens to what programs tell about themselves, and notices whether RabbitMQ answers.
+//! Receives the status that programs publish, and notices whether RabbitMQ answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::shared::Shared;
 use crate::broker::{Broker, BrokerError};
 use crate::retry::Backoff;
 
-/// How often time passes for the history, heard or not.
+/// How often the history advances when no status comes.
 const TICK: Duration = Duration::from_secs(1);
 
 /// Listens until the program ends.

@@ -1,5 +1,5 @@
-//! Looks into RabbitMQ's queues while somebody wants to know, or scrapes metrics. Dead letters and gaps are looked at without being
-//! removed: they stand in their queue again at once.
+//! Reads the lengths of RabbitMQ's queues, and the first dead letters and gap records, while a client asks or metrics are scraped. The
+//! messages go back to their queue at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,27 +13,27 @@ use crate::broker::{Broker, BrokerError, Taken};
 use crate::dead_letters::{Group, Groups, reason};
 use crate::gap::GapRecord;
 
-/// How often depths are looked at.
+/// How often lengths are read.
 const DEPTHS_EVERY: Duration = Duration::from_secs(2);
-/// How often messages are looked at, and how often when their number stays the same; twice as seldom for each look that RabbitMQ
-/// has counted as a delivery. It does so before 4.3, and a policy's delivery limit may be low.
+/// How often messages are read, and how often when their number stays the same. RabbitMQ before 4.3 counts each read as a delivery,
+/// and a policy's delivery limit may be low: for each delivery that was counted, the wait doubles.
 const MESSAGES_EVERY: Duration = Duration::from_secs(15);
 const UNCHANGED_EVERY: Duration = Duration::from_secs(120);
 const SELDOM: Duration = Duration::from_secs(3600);
-/// What one look takes in hand at most: while it lasts, nobody else can have the messages.
+/// Messages, bytes and time of one read at most. While it lasts, no other program can take the messages.
 const MESSAGES_MAX: usize = 200;
 const BYTES_MAX: usize = 8 * 1024 * 1024;
 const LOOK_MAX: Duration = Duration::from_secs(1);
 
-/// What was seen the last time.
+/// The contents of the queues at the last read.
 #[derive(Default)]
-pub(super) struct Looks {
+pub(super) struct QueueSnapshots {
     pub(super) queues: Option<Dated<Vec<Queue>>>,
     pub(super) dead: Option<Dated<DeadLetters>>,
     pub(super) gaps: Option<Dated<Gaps>>,
 }
 
-/// The dead letters, of which the first were looked at.
+/// The number of dead letters, and the first of them by reason.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct DeadLetters {
     pub(super) total: u32,
@@ -41,34 +41,34 @@ pub(super) struct DeadLetters {
     pub(super) groups: Vec<Group>,
 }
 
-/// What polling missed; the first records were looked at.
+/// The number of gap records, and the first of them.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Gaps {
     pub(super) total: u32,
     pub(super) gaps: Vec<GapRecord>,
 }
 
-/// The last look at a queue's messages.
+/// The last read of a queue's messages.
 #[derive(Clone, Copy, Debug)]
-struct Looked {
+struct LastLook {
     at: Instant,
-    /// Messages that the queue had.
+    /// Messages in the queue then.
     ready: u32,
     /// The most deliveries that RabbitMQ had counted for one of them.
     counted: u32,
 }
 
-impl Looked {
+impl LastLook {
     fn every(self, ready: u32) -> Duration {
         let every = if self.ready == ready { UNCHANGED_EVERY } else { MESSAGES_EVERY };
         every.saturating_mul(1 << self.counted.min(16)).min(SELDOM)
     }
 }
 
-/// What the looks at one queue's messages have been.
+/// When one queue's messages have to be read again.
 #[derive(Default)]
 struct Messages {
-    looked: Option<Looked>,
+    looked: Option<LastLook>,
 }
 
 impl Messages {
@@ -76,7 +76,7 @@ impl Messages {
         self.looked.is_none_or(|looked| looked.at.elapsed() >= looked.every(ready))
     }
 
-    /// Looks at the first messages of `queue`, which has `ready`; nothing while another program has them in hand.
+    /// Reads the first messages of `queue`, which has `ready`; nothing while another program has them in hand.
     async fn look(
         &mut self,
         broker: &Broker,
@@ -104,12 +104,12 @@ impl Messages {
             }
         }
         reader.close().await;
-        self.looked = Some(Looked { at, ready, counted });
+        self.looked = Some(LastLook { at, ready, counted });
         Ok(Some(messages))
     }
 }
 
-/// All that looking takes.
+/// The task that reads queues, with its session.
 struct Looker {
     shared: Arc<Shared>,
     broker: Broker,
@@ -118,7 +118,7 @@ struct Looker {
     gaps: Messages,
 }
 
-/// Looks until the program ends. It connects when somebody asks for the first time.
+/// Reads queues until the program ends. It connects when a client asks for the first time.
 pub(super) async fn run(shared: Arc<Shared>, broker: Broker) {
     let mut looker = Looker {
         shared: Arc::clone(&shared),
@@ -132,7 +132,7 @@ pub(super) async fn run(shared: Arc<Shared>, broker: Broker) {
         if !(shared.is_asked() || shared.is_scraped()) {
             looker.depths.rest().await;
         } else if let Err(error) = looker.look().await {
-            // That RabbitMQ is away is for the listener to tell.
+            // The listener reports that RabbitMQ is away.
             if !shared.rabbitmq.is_away() && !std::mem::replace(&mut has_warned, true) {
                 tracing::warn!("cannot look into {} and its like: {error}", shared.names.load());
             }
@@ -141,7 +141,7 @@ pub(super) async fn run(shared: Arc<Shared>, broker: Broker) {
     }
 }
 
-/// Waits for the next look. It comes at once when somebody asks for the first time.
+/// Waits for the next read, which is due at once when a client asks for the first time.
 async fn pause(shared: &Shared) {
     for _ in 0..DEPTHS_EVERY.as_millis() / 100 {
         sleep(Duration::from_millis(100)).await;
@@ -200,8 +200,8 @@ impl Looker {
     }
 }
 
-impl Looks {
-    /// Takes what the queues hold. How many dead letters and gaps there are is known sooner than which.
+impl QueueSnapshots {
+    /// Takes the lengths of all queues. The number of dead letters and gaps is read more often than their contents.
     fn take(&mut self, queues: Vec<Queue>, dead: Option<u32>, gaps: Option<u32>) {
         self.queues = Some(Dated::now(queues));
         if let (Some(looked), Some(total)) = (&mut self.dead, dead) {
@@ -219,7 +219,8 @@ mod tests {
 
     #[test]
     fn what_rabbitmq_counts_is_looked_at_more_and_more_seldom() {
-        let every = |counted, ready| Looked { at: Instant::now(), ready: 5, counted }.every(ready).as_secs();
+        let every =
+            |counted, ready| LastLook { at: Instant::now(), ready: 5, counted }.every(ready).as_secs();
         assert_eq!((every(0, 6), every(0, 5)), (15, 120));
         assert_eq!([1, 2, 3, 7, 8, 100].map(|counted| every(counted, 6)), [30, 60, 120, 1920, 3600, 3600]);
         assert_eq!((every(3, 5), every(u32::MAX, 5)), (960, 3600));

@@ -1,9 +1,14 @@
-//! The dashboard: a web page, a JSON API and live events, for whoever runs the pipeline or watches it.
+//! The dashboard: a web page, a JSON API and live events.
 //!
-//! A few tasks find out what there is to show, and answers only show it: `listener` hears what programs tell, `follower` reads events
-//! as they load, `looker` looks into queues, `hours` finds hours. They cost the servers next to nothing while nobody asks. A server
-//! that is away makes answers old, which they say, and never makes them fail. `security` keeps strangers out; the server itself is in
-//! `http`.
+//! Tasks collect data, and answers show it:
+//!
+//! - `listener` receives the status that programs publish.
+//! - `follower` reads events as they load.
+//! - `looker` reads queues.
+//! - `hours` finds the hours that have counts.
+//!
+//! While no client asks, the tasks cost the servers next to nothing. If a server is away, answers are older and say so; they never fail.
+//! `security` turns away clients without access. The web server is in `http`.
 
 mod answer;
 mod api;
@@ -52,7 +57,7 @@ use shared::Shared;
 /// Clients that watch live events at once.
 const STREAMS_MAX: usize = 300;
 
-/// Where a dashboard finds what it shows, and to whom it shows it.
+/// The servers, the address and the access of a dashboard.
 pub struct Settings {
     pub amqp: AmqpUrl,
     pub redis: RedisUrl,
@@ -63,14 +68,14 @@ pub struct Settings {
     pub access: Access,
 }
 
-/// What answering takes.
-struct Visit {
+/// The state that every handler of a request uses.
+struct AppState {
     shared: Arc<Shared>,
     store: Arc<Store>,
     access: Access,
-    /// The value of the cookie of those who knew the token.
+    /// The value of the cookie that a client gets for the token.
     session: String,
-    /// The overview as it was a moment ago.
+    /// The last overview, and when it was made.
     overview: Mutex<Option<(Instant, Bytes)>>,
     streams: Arc<Semaphore>,
 }
@@ -99,17 +104,17 @@ pub async fn run(args: DashboardArgs, context: Context) -> anyhow::Result<()> {
 pub async fn serve(settings: Settings, health: &Health, shutdown: CancellationToken) -> anyhow::Result<()> {
     let listener = http::listen(settings.listen, "the dashboard")?;
     let address = listener.local_addr()?;
-    let visit = Arc::new(open(settings, health)?);
+    let app = Arc::new(open(settings, health)?);
     tracing::info!(%address, "the dashboard is at http://{address}/");
     tokio::select! {
-        () = http::serve(listener, router(visit)) => {}
+        () = http::serve(listener, router(app)) => {}
         () = shutdown.cancelled() => {}
     }
     Ok(())
 }
 
-/// Serves on a thread of its own until `shutdown`, so that visitors take no time from the pipeline; what goes wrong is told, and the
-/// rest of the program goes on without.
+/// Serves on a thread of its own until `shutdown`, so that clients take no time from the pipeline. An error is logged, and the rest
+/// of the program goes on.
 pub fn serve_beside(settings: Settings, shutdown: CancellationToken) {
     let run = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -128,13 +133,13 @@ pub fn serve_beside(settings: Settings, shutdown: CancellationToken) {
 }
 
 /// Starts the tasks.
-fn open(settings: Settings, health: &Health) -> anyhow::Result<Visit> {
+fn open(settings: Settings, health: &Health) -> anyhow::Result<AppState> {
     let Settings { amqp, redis, namespace, queue, access, .. } = settings;
-    // Whoever connects declares its load queue. Ours is the one that is always there: who only looks must not make another, which
-    // nobody would empty.
+    // Connecting declares the broker's load queue. A dashboard must not declare a queue that nobody consumes, so it uses the default
+    // one, which always exists.
     let broker = Broker::new(&amqp, Names::new(&namespace, "load"), "dashboard")?;
     let names = Names::new(&namespace, &queue);
-    // One reads events all the time; answers are not to wait for it.
+    // A connection of its own for the follower, so that answers do not wait for its reads.
     let (following, store) = (Store::new(&redis, &namespace)?, Arc::new(Store::new(&redis, &namespace)?));
     let shared = Arc::new(Shared {
         namespace: namespace.as_str().to_owned(),
@@ -147,7 +152,7 @@ fn open(settings: Settings, health: &Health) -> anyhow::Result<Visit> {
         looks: Default::default(),
         hours: Default::default(),
         boards: Default::default(),
-        feed: feed::Feed::new(),
+        feed: feed::LiveEvents::new(),
         metrics: telemetry::record("dashboard")?,
         asked_at: Default::default(),
     });
@@ -158,10 +163,10 @@ fn open(settings: Settings, health: &Health) -> anyhow::Result<Visit> {
     tokio::spawn(hours::run(Arc::clone(&shared), Arc::clone(&store)));
     let session = format!("{:032x}", rand::random::<u128>());
     let streams = Arc::new(Semaphore::new(STREAMS_MAX));
-    Ok(Visit { shared, store, access, session, overview: Mutex::default(), streams })
+    Ok(AppState { shared, store, access, session, overview: Mutex::default(), streams })
 }
 
-/// Says once what each metric means.
+/// Describes each metric.
 fn describe_metrics() {
     metrics::describe_gauge!(
         "github_etl_queue_messages_ready",
@@ -172,7 +177,7 @@ fn describe_metrics() {
     metrics::gauge!("github_etl_dashboard_stream_clients").set(0);
 }
 
-fn router(visit: Arc<Visit>) -> Router {
+fn router(app: Arc<AppState>) -> Router {
     Router::new()
         .route("/", get(assets::page))
         .route("/assets/{*name}", get(|Path(name): Path<String>| async move { assets::file(&name) }))
@@ -192,6 +197,6 @@ fn router(visit: Arc<Visit>) -> Router {
         .method_not_allowed_fallback(|| async {
             answer::error(StatusCode::METHOD_NOT_ALLOWED, "this can only be read: use GET")
         })
-        .layer(from_fn_with_state(Arc::clone(&visit), security::guard))
-        .with_state(visit)
+        .layer(from_fn_with_state(Arc::clone(&app), security::guard))
+        .with_state(app)
 }

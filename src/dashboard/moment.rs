@@ -1,10 +1,10 @@
-//! A point in time by two clocks.
+//! A point in time, by the clock of day and by the monotonic clock.
 
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-/// When something happened: the time of day to show, and the monotonic time to measure with. A clock that is set changes only the
+/// When something happened: the time of day is shown, and the monotonic time is used to measure. Setting the clock changes only the
 /// first.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {

@@ -1,4 +1,4 @@
-//! All at a glance: what the page asks for every two seconds.
+//! The overview, which the page asks for every two seconds, and the answers about health.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::Visit;
+use super::AppState;
 use super::answer::{Bad, ok, ok_bytes};
 use super::depths::Queue;
 use super::query::Query;
@@ -20,23 +20,23 @@ use super::workers::Summary;
 use crate::health::Dependency;
 use crate::telemetry;
 
-/// An answer with its ten minutes is tens of kilobytes: a crowd gets the same one.
+/// How long an answer is used again: it has tens of kilobytes, and many clients ask at the same time.
 const FRESH: Duration = Duration::from_millis(300);
 
 pub(super) async fn overview(
-    State(visit): State<Arc<Visit>>,
+    State(app): State<Arc<AppState>>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Bad> {
     Query::parse(&query.unwrap_or_default(), &[])?;
-    visit.shared.ask();
-    let mut latest = visit.overview.lock();
+    app.shared.ask();
+    let mut latest = app.overview.lock();
     if let Some((made_at, body)) = &*latest
         && made_at.elapsed() < FRESH
     {
         return Ok(ok_bytes(body.clone()));
     }
     // Our own strings and numbers: this cannot fail.
-    let body = Bytes::from(serde_json::to_vec(&look(&visit.shared)).unwrap_or_default());
+    let body = Bytes::from(serde_json::to_vec(&look(&app.shared)).unwrap_or_default());
     *latest = Some((Instant::now(), body.clone()));
     Ok(ok_bytes(body))
 }
@@ -86,7 +86,7 @@ fn problems(shared: &Shared, summary: &Summary) -> Vec<String> {
         .into_iter()
         .filter_map(|server| Some(format!("{} is away: {}", server.name(), server.why_away()?)))
         .collect();
-    // What programs said before we stopped hearing them may be over.
+    // While RabbitMQ is away, problems that programs reported before may be over.
     if !shared.rabbitmq.is_away() {
         problems.extend(summary.problems.iter().cloned());
         problems
@@ -95,7 +95,7 @@ fn problems(shared: &Shared, summary: &Summary) -> Vec<String> {
     problems
 }
 
-/// What is wrong with a queue.
+/// The problem of a queue, if it has one.
 fn of_queue(queue: &Queue) -> Option<String> {
     let name = &queue.name;
     match (queue.kind, queue.ready, &queue.problem) {
@@ -132,17 +132,17 @@ pub(super) async fn healthz() -> &'static str {
     "alive\n"
 }
 
-pub(super) async fn readyz(State(visit): State<Arc<Visit>>, headers: HeaderMap) -> Response {
-    let (status, answer) = telemetry::readiness(&visit.shared.health);
-    if !is_admitted(&visit, &headers) {
-        // Where our servers are is not for everyone.
+pub(super) async fn readyz(State(app): State<Arc<AppState>>, headers: HeaderMap) -> Response {
+    let (status, answer) = telemetry::readiness(&app.shared.health);
+    if !is_admitted(&app, &headers) {
+        // Only clients with access see the addresses of the servers.
         return (status, ok(json!({ "ready": status == StatusCode::OK }))).into_response();
     }
     (status, ok(answer)).into_response()
 }
 
-pub(super) async fn metrics(State(visit): State<Arc<Visit>>) -> Response {
-    let is_ready = visit.shared.health.not_ready().is_empty();
+pub(super) async fn metrics(State(app): State<Arc<AppState>>) -> Response {
+    let is_ready = app.shared.health.not_ready().is_empty();
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    (kind, visit.shared.metrics.render(is_ready)).into_response()
+    (kind, app.shared.metrics.render(is_ready)).into_response()
 }

@@ -1,13 +1,13 @@
-//! The totals of programs that have been silent for long, each under its instance: an instance that comes back counts once. Pure.
+//! The totals of programs that are silent for long, by instance, so that an instance that comes back counts once. Pure.
 
 use std::collections::VecDeque;
 
 use crate::status::Totals;
 
-/// Instances that may come back. Beyond this many, the one that fell silent first is only a part of the sum.
+/// Instances that are known by name. Of more, the one that fell silent first is only kept in the sum.
 const INSTANCES_MAX: usize = 1000;
 
-/// What programs had done when they were forgotten.
+/// The last totals of programs that are not listed any more.
 #[derive(Default)]
 pub(super) struct Past {
     /// In the order in which they were forgotten.
@@ -28,7 +28,7 @@ impl Past {
         }
     }
 
-    /// Removes the totals of an instance that tells again: its own are sums since its start.
+    /// Removes the totals of an instance that publishes again: its status has the sums since its start.
     pub(super) fn take_back(&mut self, instance: &str) {
         self.silent.retain(|(known, _)| known != instance);
     }

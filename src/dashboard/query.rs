@@ -1,18 +1,17 @@
-//! Parameters of a request, checked: what is wrong with them is told, by name. Pure.
+//! The parameters of a request. An error names the parameter and the values that it may have. Pure.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use chrono::NaiveDate;
 use url::form_urlencoded;
 
-use crate::event::Filter;
+use crate::event::{Filter, Hour};
 
-/// Values are short; a longer one is not worth being told in the answer.
+/// The longest value. A longer one is not repeated in the answer.
 const VALUE_BYTES_MAX: usize = 300;
 
-/// The parameters of a request that may have some.
+/// The parameters of a request, by name.
 pub(super) struct Query(BTreeMap<String, String>);
 
 impl Query {
@@ -42,12 +41,9 @@ impl Query {
     }
 
     /// The hour `hour`, such as `2015-01-01-12`.
-    pub(super) fn hour(&self) -> Result<Option<String>, String> {
+    pub(super) fn hour(&self) -> Result<Option<Hour>, String> {
         let Some(text) = self.0.get("hour") else { return Ok(None) };
-        if is_hour(text) {
-            return Ok(Some(text.clone()));
-        }
-        Err(format!("hour: '{text}' must be an hour such as 2015-01-01-12"))
+        text.parse().map(Some).map_err(|()| format!("hour: '{text}' must be an hour such as 2015-01-01-12"))
     }
 
     /// The conditions `type`, `repo` and `actor`.
@@ -64,16 +60,6 @@ impl Query {
         let Some(text) = self.0.get(name) else { return Ok(None) };
         text.parse().map(Some).map_err(|expected| format!("{name}: '{text}' {expected}"))
     }
-}
-
-/// True for `2015-01-01-12` and the like.
-pub(super) fn is_hour(text: &str) -> bool {
-    let Some((date, hour)) = text.rsplit_once('-') else { return false };
-    let is_plain = text.len() == 13 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
-    is_plain
-        && NaiveDate::parse_from_str(date, "%Y-%m-%d").is_ok()
-        && hour.len() == 2
-        && hour.parse::<u8>().is_ok_and(|hour| hour < 24)
 }
 
 /// True for a stream's id, such as `1526919030474-55`.
@@ -99,7 +85,7 @@ mod tests {
     fn good_parameters_are_read() {
         let query =
             Query::parse("hour=2015-01-01-12&limit=7&repo=octo%2Fhello&type=&actor=a", &KNOWN).unwrap();
-        assert_eq!(query.hour().unwrap().as_deref(), Some("2015-01-01-12"));
+        assert_eq!(query.hour().unwrap().map(|hour| hour.to_string()).as_deref(), Some("2015-01-01-12"));
         assert_eq!(query.limit(10, 1..=100), Ok(7));
         let filter = query.filter().unwrap();
         assert_eq!((filter.kinds, filter.repo), (None, Some("octo/hello".parse().unwrap())));

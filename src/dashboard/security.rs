@@ -1,7 +1,7 @@
-//! Who is answered, and what every answer says to the browser.
+//! Access to the dashboard, and the security headers of every answer.
 //!
-//! tower-http has layers for headers and time limits. Its time limit answers without a body, and every answer of ours that is an error
-//! is JSON. Its headers would be eight layers, which are cloned for each request; here they are a loop in the one layer.
+//! tower-http has layers for headers and time limits. Its time limit answers without a body, and every error of ours has a JSON body.
+//! Its headers would be eight layers, cloned for each request. Here they are a loop in one layer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,19 +14,19 @@ use axum::response::{IntoResponse, Response};
 use secrecy::ExposeSecret as _;
 use subtle::ConstantTimeEq as _;
 
-use super::Visit;
+use super::AppState;
 use super::answer::{Bad, error};
 use super::query::Query;
 
-/// How long an answer may take to begin.
+/// How long a handler may take until its answer begins.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// Proves that the visitor knew the token.
+/// The cookie of a client that knew the token.
 const COOKIE: &str = "github_etl_dashboard";
-/// For everyone: they say nothing about events.
+/// Paths without access control: they tell nothing about events.
 const OPEN_PATHS: [&str; 3] = ["/healthz", "/readyz", "/login"];
 
-/// On every answer. Nothing from elsewhere is loaded, no text becomes script, nobody frames the page or learns where a visitor
-/// came from.
+/// The headers of every answer. The page loads nothing from other hosts, runs no script from text, and cannot be framed. No referrer
+/// is sent.
 const HEADERS: [(HeaderName, &str); 8] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -45,9 +45,9 @@ const HEADERS: [(HeaderName, &str); 8] = [
     (HeaderName::from_static("x-robots-tag"), "noindex"),
 ];
 
-/// Around every answer.
-pub(super) async fn guard(State(visit): State<Arc<Visit>>, request: Request, next: Next) -> Response {
-    let refused = refuse(&visit, &request);
+/// Checks every request, and adds the headers to every answer.
+pub(super) async fn guard(State(app): State<Arc<AppState>>, request: Request, next: Next) -> Response {
+    let refused = refuse(&app, &request);
     let mut response = match refused {
         Some(refusal) => refusal,
         None => match tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await {
@@ -61,20 +61,19 @@ pub(super) async fn guard(State(visit): State<Arc<Visit>>, request: Request, nex
     response
 }
 
-fn refuse(visit: &Visit, request: &Request) -> Option<Response> {
+fn refuse(app: &AppState, request: &Request) -> Option<Response> {
     let headers = request.headers();
-    if !is_host_allowed(&visit.access.hosts, request.uri(), headers) {
+    if !is_host_allowed(&app.access.hosts, request.uri(), headers) {
         // A page of another site whose name was pointed at us (DNS rebinding) would read everything.
         let text =
             "this dashboard does not serve that host name: add it with --allow-host (DASHBOARD_ALLOW_HOST)";
         return Some(error(StatusCode::MISDIRECTED_REQUEST, text));
     }
-    if ![Method::GET, Method::HEAD].contains(request.method())
-        && !is_same_origin(&visit.access.hosts, headers)
+    if ![Method::GET, Method::HEAD].contains(request.method()) && !is_same_origin(&app.access.hosts, headers)
     {
         return Some(error(StatusCode::FORBIDDEN, "a page of another site must not do this"));
     }
-    if OPEN_PATHS.contains(&request.uri().path()) || is_admitted(visit, headers) {
+    if OPEN_PATHS.contains(&request.uri().path()) || is_admitted(app, headers) {
         return None;
     }
     let text = "a token is needed: open /login?token=… once, or send Authorization: Bearer …";
@@ -121,9 +120,9 @@ fn is_same_origin(allowed: &[String], headers: &HeaderMap) -> bool {
         && headers.get(header::ORIGIN).is_none_or(is_ours)
 }
 
-/// True for those who know the token, or when there is none.
-pub(super) fn is_admitted(visit: &Visit, headers: &HeaderMap) -> bool {
-    let Some(token) = &visit.access.token else { return true };
+/// True for clients that know the token, or when there is no token.
+pub(super) fn is_admitted(app: &AppState, headers: &HeaderMap) -> bool {
+    let Some(token) = &app.access.token else { return true };
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
@@ -134,7 +133,7 @@ pub(super) fn is_admitted(visit: &Visit, headers: &HeaderMap) -> bool {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut values =
         cookies.flat_map(|cookies| cookies.split(';')).filter_map(|cookie| cookie.trim().split_once('='));
-    values.any(|(name, value)| name == COOKIE && is_same(value, &visit.session))
+    values.any(|(name, value)| name == COOKIE && is_same(value, &app.session))
 }
 
 /// Takes as long for a wrong one as for the right one.
@@ -143,7 +142,7 @@ fn is_same(given: &str, expected: &str) -> bool {
 }
 
 /// `/login?token=…`, or the same as a form: from then on the browser has a cookie, until the dashboard is started anew.
-pub(super) async fn login(State(visit): State<Arc<Visit>>, request: Request) -> Response {
+pub(super) async fn login(State(app): State<Arc<AppState>>, request: Request) -> Response {
     const FORM_BYTES_MAX: usize = 4096;
     let (parts, body) = request.into_parts();
     let form = if parts.method == Method::POST {
@@ -158,11 +157,11 @@ pub(super) async fn login(State(visit): State<Arc<Visit>>, request: Request) -> 
         Ok(query) => query,
         Err(text) => return Bad(text).into_response(),
     };
-    let (given, expected) = (query.text("token").unwrap_or_default(), visit.access.token.as_ref());
+    let (given, expected) = (query.text("token").unwrap_or_default(), app.access.token.as_ref());
     if expected.is_some_and(|expected| !is_same(given, expected.expose_secret())) {
         return error(StatusCode::UNAUTHORIZED, "the token is wrong");
     }
-    let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", visit.session);
+    let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", app.session);
     let headers = [
         (header::LOCATION, "/".to_owned()),
         (header::SET_COOKIE, cookie),

@@ -17,25 +17,26 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep_until};
 
 use super::answer::{Bad, error};
-use super::feed::{Batch, Live, Subscription};
+use super::feed::{LiveBatch, LiveEvent, Subscription};
 use super::query::{Query, is_stream_id};
-use super::{Visit, api};
+use super::{AppState, api};
 use crate::event::Filter;
+use crate::token_bucket::TokenBucket;
 
-/// Where a client says what it got last.
+/// The header in which a client sends the id of its last event.
 const LAST_EVENT_ID: &str = "last-event-id";
-/// So often something is sent, so that both sides notice a dead connection.
+/// How often a comment is sent when no event comes, so that both sides notice a dead connection.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// Then the client is to connect anew: nobody stays for ever.
+/// How long a connection lasts. Then the client connects again.
 const LIFE_MAX: Duration = Duration::from_secs(3600);
-/// A client that loses the connection waits so long before it connects again.
+/// How long a client waits before it connects again.
 const RETRY: Duration = Duration::from_secs(5);
-/// Events a second for one client, and of a burst: one poll brings up to 300.
-const SHOWN_PER_SECOND: f64 = 1000.0;
-const BURST: f64 = 5000.0;
+/// Events per second for one client, and in a burst. A poll has up to 300.
+const SHOWN_PER_SECOND: u32 = 1000;
+const BURST: u32 = 5000;
 
 pub(super) async fn stream(
-    State(visit): State<Arc<Visit>>,
+    State(app): State<Arc<AppState>>,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Bad> {
@@ -44,13 +45,13 @@ pub(super) async fn stream(
     if headers.contains_key(LAST_EVENT_ID) && after.is_some_and(|id| !is_stream_id(id)) {
         return Err(Bad("Last-Event-ID: it must be an id that this stream gave".into()));
     }
-    let Ok(place) = Arc::clone(&visit.streams).try_acquire_owned() else {
+    let Ok(place) = Arc::clone(&app.streams).try_acquire_owned() else {
         let full = error(StatusCode::SERVICE_UNAVAILABLE, "too many clients watch already: try again later");
         return Ok(([(header::RETRY_AFTER, "5")], full).into_response());
     };
-    let is_warm = api::warm_up(&visit).await;
-    let mut subscription = visit.shared.feed.subscribe(after);
-    // What came meanwhile cannot be told while Redis is away.
+    let is_warm = api::warm_up(&app).await;
+    let mut subscription = app.shared.feed.subscribe(after);
+    // While Redis is away, the events in between are not known.
     subscription.has_missed |= after.is_some() && !is_warm;
     let client = Client::new(subscription, filter, place);
     let events = futures_util::stream::unfold(client, |mut client| async {
@@ -60,7 +61,7 @@ pub(super) async fn stream(
     let heartbeat = KeepAlive::new().interval(HEARTBEAT).text("still here");
     let headers = [
         (header::CACHE_CONTROL, "no-store"),
-        // Proxies such as nginx would collect what is meant to be seen at once.
+        // Otherwise a proxy such as nginx buffers the events.
         (header::HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     Ok((headers, Sse::new(events).keep_alive(heartbeat)).into_response())
@@ -68,19 +69,18 @@ pub(super) async fn stream(
 
 /// One client's side of the stream.
 struct Client {
-    live: tokio::sync::broadcast::Receiver<Batch>,
+    live: tokio::sync::broadcast::Receiver<LiveBatch>,
     filter: Filter,
     /// To be written.
-    waiting: VecDeque<Arc<Live>>,
+    waiting: VecDeque<Arc<LiveEvent>>,
     /// Sent first.
     greeting: std::vec::IntoIter<Event>,
-    /// Events not written, to be told.
+    /// Events that were not sent. The client is told their number.
     missed: u64,
     /// The number of the event that comes next, if none is missed.
     next: u64,
-    /// Events that may be written now.
-    allowed: f64,
-    allowed_at: Instant,
+    /// Events that may be written.
+    allowed: TokenBucket,
     ends_at: Instant,
     _place: OwnedSemaphorePermit,
     _count: Counted,
@@ -93,7 +93,6 @@ impl Client {
         if has_missed {
             greeting.push(missed("null"));
         }
-        let now = Instant::now();
         Self {
             live,
             waiting: kept.into_iter().filter(|event| filter.takes(&event.headline)).collect(),
@@ -101,15 +100,14 @@ impl Client {
             greeting: greeting.into_iter(),
             missed: 0,
             next,
-            allowed: BURST,
-            allowed_at: now,
-            ends_at: now + LIFE_MAX,
+            allowed: TokenBucket::full(SHOWN_PER_SECOND, BURST),
+            ends_at: Instant::now() + LIFE_MAX,
             _place: place,
             _count: Counted::new(),
         }
     }
 
-    /// What to send next; nothing when it is time to end.
+    /// The event to send next; nothing when the connection is to end.
     async fn next(&mut self) -> Option<Event> {
         if let Some(greeting) = self.greeting.next() {
             return Some(greeting);
@@ -121,7 +119,7 @@ impl Client {
             };
             match received {
                 Ok(batch) => self.take(batch),
-                // How many events that were, the next batch's number tells.
+                // The number of the next batch tells how many events were missed.
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return None,
             }
@@ -134,20 +132,17 @@ impl Client {
         Some(Event::default().id(&event.id).event("github-event").data(&event.json))
     }
 
-    fn take(&mut self, batch: Batch) {
+    fn take(&mut self, batch: LiveBatch) {
         let first = batch.events.first().map_or(batch.next, |event| event.number);
         self.missed += first.saturating_sub(self.next);
         self.next = batch.next;
         let now = Instant::now();
-        let more = now.duration_since(self.allowed_at).as_secs_f64() * SHOWN_PER_SECOND;
-        self.allowed = (self.allowed + more).min(BURST);
-        self.allowed_at = now;
         for event in batch.events.iter().filter(|event| self.filter.takes(&event.headline)) {
-            if self.allowed < 1.0 {
-                self.missed += 1;
-            } else {
-                self.allowed -= 1.0;
+            if self.allowed.wait(now).is_zero() {
+                self.allowed.take(1, now);
                 self.waiting.push_back(Arc::clone(event));
+            } else {
+                self.missed += 1;
             }
         }
     }

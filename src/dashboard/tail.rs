@@ -15,14 +15,14 @@ use crate::retry::{Backoff, sleep};
 use crate::store::{Fault, Store, StreamEntry, StreamPosition};
 use crate::terminal::Escaped;
 
-/// How often to ask for what is new.
+/// How often to read new events.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Entries asked for at once.
 const READ_MAX: usize = 200;
-/// How often what was printed is compared with what was added.
+/// How often the events printed are compared with the events added.
 const COMPARE_EVERY: Duration = Duration::from_secs(2);
 
-/// Prints the events that are wanted until `shutdown`, or until nobody reads stdout any more.
+/// Prints the events that the filter takes, until `shutdown` or until the reader of stdout is gone.
 ///
 /// # Errors
 /// When Redis refuses us at the start for a reason that waiting does not mend.
@@ -38,11 +38,10 @@ pub(super) async fn run(
     }
 }
 
-/// Ends when nobody reads stdout any more. A write finds that out too, but only when an event comes. Never ends for a file, which
-/// nobody has to read.
+/// Ends when the reader of stdout is gone. A write would notice that too, but only when an event comes. Never ends if stdout is a file.
 async fn nobody_reads() {
     let stdout = std::io::stdout().as_fd().try_clone_to_owned();
-    // Unchecked, because a check makes it non-blocking, for everybody who has it. We only listen.
+    // Unchecked: the checked conversion makes the pipe non-blocking for all processes that share it.
     let Ok(stdout) = stdout.and_then(pipe::Sender::from_owned_fd_unchecked) else {
         return pending().await;
     };
@@ -82,7 +81,7 @@ async fn print(
         backoff.reset();
         pause = if entries.len() == READ_MAX { Duration::ZERO } else { LOOK_EVERY };
         let text: String = entries.iter().filter_map(|entry| line(args.format, &filter, entry)).collect();
-        // Nobody reads any more: that is the end, not a failure.
+        // The reader is gone: the end, not a failure.
         if stdout().write_all(text.as_bytes()).await.is_err() || stdout().flush().await.is_err() {
             return Ok(());
         }
@@ -92,13 +91,13 @@ async fn print(
 
 struct Tail {
     store: Store,
-    /// Where we are; nothing before the first look.
+    /// The position in the stream; nothing before the first read.
     place: Option<StreamPosition>,
     compared_at: Instant,
 }
 
 impl Tail {
-    /// What has come since the last look; the first finds out where to begin.
+    /// The events since the last read. The first call finds the end of the stream.
     async fn look(&mut self) -> Result<Vec<StreamEntry>, Fault> {
         let Some(place) = &mut self.place else {
             self.place = Some(self.store.stream_position().await?);
@@ -133,7 +132,7 @@ fn line(format: TailFormat, filter: &Filter, entry: &StreamEntry) -> Option<Stri
 
 fn shown(format: TailFormat, headline: &Headline, entry: &StreamEntry) -> String {
     match format {
-        // JSON escapes control characters itself, but neither DEL, C1 nor what reorders text.
+        // JSON escapes control characters, except DEL, C1 and those that reorder text.
         TailFormat::Json => {
             let json = serde_json::to_string(&Rebuilt::new(&entry.fields, usize::MAX)).unwrap_or_default();
             format!("{}\n", escaped_json(&json))
@@ -145,7 +144,7 @@ fn shown(format: TailFormat, headline: &Headline, entry: &StreamEntry) -> String
     }
 }
 
-/// The same JSON with what could steer a terminal as `\u` escapes.
+/// The same JSON, with `\u` escapes in place of characters that could control a terminal.
 fn escaped_json(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {

@@ -1,4 +1,4 @@
-//! The programs that tell about themselves. Pure.
+//! The programs that publish their status: who is at work, totals, rates, lag and problems. Pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,29 +11,29 @@ use super::moment::Moment;
 use super::past::Past;
 use crate::status::{FetcherStatus, LoaderStatus, Status, TYPES_MAX, Totals};
 
-/// More are not remembered; whoever may publish to the exchange could invent any number.
+/// Programs known at most. Anyone who may publish to the exchange could invent any number.
 const WORKERS_MAX: usize = 200;
 /// Longer texts are cut.
 const TEXT_CHARS_MAX: usize = 500;
-/// A program that has not told for so long is not at work.
+/// After this time without a status, a program is not at work.
 const SILENT_MAX: Duration = Duration::from_secs(10);
-/// The same after RabbitMQ was away: programs wait up to 45 s before they try again to tell (see `status::tell`).
+/// The same after RabbitMQ was away: programs wait up to 45 s before they publish again (see `status::tell`).
 const RETURNS_WITHIN: Duration = Duration::from_secs(50);
-/// A program that has not told for so long, while we listened, is forgotten.
+/// After this time without a status, while the dashboard listened, a program is not listed any more.
 const FORGET_AFTER: Duration = Duration::from_secs(120);
-/// What a program did before it told for the first time counts as just now if it has only just started.
+/// The totals in a program's first status count as progress of this moment, if the program is not older than this.
 const YOUNG: TimeDelta = TimeDelta::seconds(10);
 
-/// All that programs have told.
+/// The status of all programs, and what follows from them.
 #[derive(Default)]
 pub(super) struct Workers {
     known: BTreeMap<String, Worker>,
     history: History,
-    /// Those that are forgotten.
+    /// Programs that are not listed any more.
     past: Past,
-    /// Since when we listen without interruption.
+    /// Since when the dashboard listens without interruption.
     listening_since: Option<Moment>,
-    /// When we heard, or listened in vain, the last time.
+    /// When the last status came, or the dashboard last listened without one.
     heard_at: Option<Moment>,
 }
 
@@ -45,20 +45,20 @@ pub(super) struct Worker {
     seen_at: DateTime<Utc>,
     #[serde(skip)]
     heard: Moment,
-    /// Changes per second between the last two times that it told.
+    /// Changes per second between its last two statuses.
     rates: BTreeMap<&'static str, f64>,
 }
 
-/// What the programs together say.
+/// The sum of all programs' statuses.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Summary {
     /// Sums over all programs since they started.
     pub(super) totals: Totals,
     pub(super) loaded_per_second: f64,
     pub(super) duplicates_per_second: f64,
-    /// Of the loader that is the latest.
+    /// The lag of the loader with the largest lag: median and 95th percentile, in seconds.
     pub(super) lag: (Option<f64>, Option<f64>),
-    /// Of the fetcher that sees least, and that of the one with the smallest quota left.
+    /// The lowest coverage of any fetcher, and the fetcher with the smallest quota left.
     pub(super) coverage: Option<f64>,
     pub(super) quota: Option<FetcherStatus>,
     pub(super) problems: Vec<String>,
@@ -66,12 +66,12 @@ pub(super) struct Summary {
 }
 
 impl Workers {
-    /// We begin to listen, or begin again after RabbitMQ was away. Silence before `now` says nothing about the programs.
+    /// Begins to listen, also again after RabbitMQ was away. Silence before `now` does not make a program silent.
     pub(super) fn begin_to_listen(&mut self, now: Moment) {
         self.listening_since = Some(now);
     }
 
-    /// Takes what a program told at `now`; nonsense is ignored.
+    /// Takes a status that came at `now`. A body that is no status is ignored.
     pub(super) fn hear(&mut self, body: &[u8], now: Moment) {
         let Ok(mut status) = serde_json::from_slice::<Status>(body) else { return };
         let has_room = self.known.len() < WORKERS_MAX || self.known.contains_key(&status.instance);
@@ -96,7 +96,7 @@ impl Workers {
         self.known.insert(status.instance.clone(), Worker { status, seen_at: now.at, heard: now, rates });
     }
 
-    /// Time passes while we listen.
+    /// Advances the history to `now`, and moves programs that are silent for long to the past.
     pub(super) fn tick(&mut self, now: Moment) {
         self.heard_at = Some(now);
         self.history.advance(now.at);
@@ -121,7 +121,7 @@ impl Workers {
         all
     }
 
-    /// When we heard, or listened in vain, the last time.
+    /// When the last status came, or the dashboard last listened without one.
     pub(super) fn heard_at(&self) -> Option<DateTime<Utc>> {
         self.heard_at.map(|heard| heard.at)
     }
@@ -131,7 +131,7 @@ impl Workers {
         self.history.steps()
     }
 
-    /// What they say together.
+    /// Summarises the status of all programs.
     pub(super) fn summary(&self) -> Summary {
         let mut summary =
             Summary { totals: self.past.totals(), heard_at: self.heard_at(), ..Summary::default() };
@@ -150,7 +150,7 @@ impl Workers {
         summary
     }
 
-    /// True while a worker tells, as far as we listen: when we hear nobody, it is not the programs that are silent.
+    /// True while a program publishes its status. While the dashboard is disconnected from RabbitMQ, no program counts as silent.
     fn is_at_work(&self, worker: &Worker) -> bool {
         let Some(now) = self.heard_at else { return false };
         match self.listening_since {
@@ -165,10 +165,10 @@ impl Workers {
 }
 
 impl Worker {
-    /// True when `status` came late: counted, it would count twice what was told after it. Only what came just before says so. An
-    /// instance whose numbers begin anew, such as a restored virtual machine, is heard again soon.
+    /// True if `status` is older than the last one of this program. Taking it would count events twice. Sequence numbers are compared
+    /// for a short time only, so that an instance whose numbers begin again (a restored virtual machine) is accepted soon.
     fn makes_late(&self, status: &Status, now: Moment) -> bool {
-        // 0 comes from programs that do not number what they tell.
+        // Programs of older versions send 0.
         status.sequence != 0 && status.sequence <= self.status.sequence && now.since(self.heard) <= SILENT_MAX
     }
 }
@@ -221,7 +221,7 @@ fn since(before: Option<&LoaderStatus>, now: &LoaderStatus) -> Progress {
 
 fn rates(before: &Worker, now: &Status, heard: Moment) -> BTreeMap<&'static str, f64> {
     let told = (now.sent_at - before.status.sent_at).as_seconds_f64();
-    // A clock that was set back tells no duration.
+    // If the clock was set back, the times in the statuses give no duration.
     let seconds = if told > 0.0 { told } else { heard.since(before.heard).as_secs_f64().max(1.0) };
     let before = &before.status;
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
@@ -241,7 +241,7 @@ fn rates(before: &Worker, now: &Status, heard: Moment) -> BTreeMap<&'static str,
     rates
 }
 
-/// Texts of others, to a length that does not matter.
+/// Shortens texts, which come from outside, to a harmless length.
 fn cut(status: &mut Status) {
     const PROBLEMS_MAX: usize = 20;
     let cut = |text: &mut String| {

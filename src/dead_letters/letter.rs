@@ -4,12 +4,12 @@ use crate::broker::{Names, Taken};
 use crate::event;
 use crate::gap::GapRecord;
 
-/// Where a message in the queue of unrouted messages belongs.
+/// Where a message in the queue of unrouted messages comes from, and goes back to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Home {
+pub(crate) enum Origin {
     /// An event that was published while no load queue was bound: the exchange of events.
     Exchange,
-    /// A dead letter that RabbitMQ moved here, because it had been looked at too often: this load queue, below the namespace.
+    /// A dead letter that RabbitMQ moved here, because it was delivered too often: its load queue, by its name below the namespace.
     LoadQueue(String),
     /// A record of a gap that RabbitMQ moved here for the same reason: the queue of gaps.
     Gaps,
@@ -32,17 +32,17 @@ fn is_made_up(id: &str) -> bool {
     id.strip_prefix("no-id-").is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Where a message in the queue of unrouted messages belongs, by RabbitMQ's notes on it.
-pub(crate) fn home(letter: &Taken, names: &Names) -> Home {
+/// The origin of a message in the queue of unrouted messages, by the headers that RabbitMQ wrote.
+pub(crate) fn origin(letter: &Taken, names: &Names) -> Origin {
     for queue in letter.envelope.died_in() {
         if let Some(load) = names.load_of_dead(&queue) {
-            return Home::LoadQueue(load.to_owned());
+            return Origin::LoadQueue(load.to_owned());
         }
         if queue == names.gaps() && GapRecord::parse(&letter.body).is_ok() {
-            return Home::Gaps;
+            return Origin::Gaps;
         }
     }
-    Home::Exchange
+    Origin::Exchange
 }
 
 #[cfg(test)]
@@ -76,14 +76,14 @@ mod tests {
     fn a_message_belongs_where_rabbitmq_took_it_from_else_to_the_exchange() {
         let gap = r#"{"source":"events","from":"2026-01-01T12:00:09Z","to":"2026-01-01T12:01:40Z","seconds":91,"detected_at":"2026-01-01T12:02:00Z","events_in_poll":300}"#;
         let names = Names::new(&"n".parse().unwrap(), "load");
-        let home = |queue: &str, body: &str| {
+        let origin = |queue: &str, body: &str| {
             let envelope = Envelope::dead_in(queue);
-            home(&Taken { tag: 1, body: body.into(), routing_key: "n.unrouted".into(), envelope }, &names)
+            origin(&Taken { tag: 1, body: body.into(), routing_key: "n.unrouted".into(), envelope }, &names)
         };
-        assert_eq!(home("n.eu.dead", "{}"), Home::LoadQueue("eu".into()));
-        assert_eq!(home("n.gaps", gap), Home::Gaps);
-        assert_eq!(home("n.gaps", "{}"), Home::Exchange, "anyone can write such a header");
-        assert_eq!(home("other.eu.dead", gap), Home::Exchange);
-        assert_eq!(super::home(&letter("1", "{}"), &names), Home::Exchange);
+        assert_eq!(origin("n.eu.dead", "{}"), Origin::LoadQueue("eu".into()));
+        assert_eq!(origin("n.gaps", gap), Origin::Gaps);
+        assert_eq!(origin("n.gaps", "{}"), Origin::Exchange, "anyone can write such a header");
+        assert_eq!(origin("other.eu.dead", gap), Origin::Exchange);
+        assert_eq!(super::origin(&letter("1", "{}"), &names), Origin::Exchange);
     }
 }

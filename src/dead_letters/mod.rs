@@ -5,4 +5,4 @@ mod groups;
 mod letter;
 
 pub(crate) use groups::{Group, Groups};
-pub(crate) use letter::{Home, home, id, reason};
+pub(crate) use letter::{Origin, id, origin, reason};

@@ -1,4 +1,4 @@
-//! The top-level fields of an object, each value's JSON text as it stands in the body.
+//! Splits an object into its top-level fields, each with the exact JSON text of its value.
 
 use std::borrow::Cow;
 use std::fmt;

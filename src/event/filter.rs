@@ -1,4 +1,4 @@
-//! Which events somebody wants to see. Pure.
+//! Filters of events by type, repository and actor. Pure.
 
 use std::str::FromStr;
 
@@ -21,7 +21,7 @@ impl Filter {
     }
 }
 
-/// Event types, of which one must be the event's.
+/// Event types. The event's type must be one of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TypeFilter(Vec<String>);
 
@@ -40,7 +40,7 @@ impl FromStr for TypeFilter {
     }
 }
 
-/// A login or a repository's name; upper and lower case are the same, as at GitHub. With a `*` at the end, its beginning.
+/// A login or the name of a repository, whatever its case. With a `*` at the end, it matches every name that begins so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamePattern {
     name: String,

@@ -1,11 +1,12 @@
-//! An event in a line: what a person wants to see of it first.
+//! The fields of an event that fit on one line: time, type, actor and repository.
 
 use std::borrow::Cow;
 
+use chrono::DateTime;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::fields;
+use super::{Hour, fields};
 
 /// Type, actor and repository of an event, read from its flattened fields; empty where the event does not say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +27,11 @@ impl Headline {
             actor: field("actor").and_then(|json| name_in(json, "login")).unwrap_or_default().into_owned(),
             repo: field("repo").and_then(|json| name_in(json, "name")).unwrap_or_default().into_owned(),
         }
+    }
+
+    /// The hour that the event is counted in; nothing if `created_at` is no time.
+    pub fn hour(&self) -> Option<Hour> {
+        DateTime::parse_from_rfc3339(&self.created_at).ok().map(|time| Hour::of(time.to_utc()))
     }
 }
 
@@ -61,7 +67,9 @@ mod tests {
             (headline.kind.as_str(), headline.actor.as_str(), headline.repo.as_str()),
             ("PushEvent", "octocat", "o/r")
         );
+        assert_eq!(headline.hour().unwrap().to_string(), "2026-01-01-00");
         assert_eq!(Headline::from_fields(|_| Some("null")).actor, "");
         assert_eq!(Headline::from_fields(|_| None), Headline::default());
+        assert_eq!(Headline::default().hour(), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The shape of GitHub's event JSON. The only module that knows it; it does no I/O.
+//! The shape of GitHub's event JSON: parsing, flattening, and splitting pages. No other module knows it. No I/O.
 //!
 //! An event is what <https://docs.github.com/en/rest/using-the-rest-api/github-event-types> describes: an object with
 //! `id`, `type`, `created_at`, `actor`, `repo`, `payload` and more. We ask only for the first three; everything else
@@ -24,7 +24,7 @@ use serde_json::value::RawValue;
 use fields::RawFields;
 pub use filter::{Filter, NamePattern, TypeFilter};
 pub use headline::Headline;
-pub use hour::Hour;
+pub use hour::{Hour, HourName};
 pub(crate) use hour::{parse_day, parse_hour};
 pub use invalid::NotAnEvent;
 pub use kinds::{KINDS, place_of_kind};
@@ -52,7 +52,7 @@ impl<'a> Event<'a> {
     /// Reads an event from its bytes as GitHub sent them.
     ///
     /// # Errors
-    /// [`NotAnEvent`] says why it is none. Memory use is bounded by the body; nothing panics.
+    /// [`NotAnEvent`] says why the body is no event. Memory use is bounded by the body; nothing panics.
     pub fn parse(body: &'a [u8]) -> Result<Self, NotAnEvent> {
         if body.len() > BODY_BYTES_MAX {
             return Err(NotAnEvent::TooLarge { bytes: body.len() });
@@ -79,7 +79,7 @@ impl<'a> Event<'a> {
         })
     }
 
-    /// When it happened.
+    /// The time of [`Self::created_at`].
     pub fn created(&self) -> DateTime<Utc> {
         self.created
     }
@@ -89,14 +89,9 @@ impl<'a> Event<'a> {
         self.size
     }
 
-    /// The UTC hour it belongs to, as `2015-01-01-12`.
-    pub fn hour(&self) -> String {
-        // `created_at` is normalised to UTC with a four-digit year, so its parts have fixed places.
-        let mut hour = String::with_capacity(13);
-        hour.push_str(&self.created_at[..10]);
-        hour.push('-');
-        hour.push_str(&self.created_at[11..13]);
-        hour
+    /// The hour that it is counted in.
+    pub fn hour(&self) -> Hour {
+        Hour::of(self.created)
     }
 
     /// The top-level fields in order: strings unquoted, everything else its exact JSON text.
@@ -108,7 +103,7 @@ impl<'a> Event<'a> {
         })
     }
 
-    /// The login of whoever acted, if the event names one.
+    /// The login of the actor, if the event names one.
     pub fn actor_login(&self) -> Option<Cow<'a, str>> {
         self.name_in("actor", "login")
     }
@@ -167,8 +162,8 @@ fn parse_kind(text: &str) -> Result<Cow<'_, str>, NotAnEvent> {
         .ok_or(NotAnEvent::Invalid("type", "must be a string that is not empty"))
 }
 
-/// How far an event may be ahead of our clock. Clocks differ by seconds; a time beyond is an error or a hoax, and its hour would
-/// lead the board for as long as hours are kept.
+/// How far an event may be ahead of this machine's clock. Clocks differ by seconds. A later time is an error or a hoax, and its hour
+/// would be the newest hour of the dashboard for as long as hours are kept.
 const AHEAD_MAX: TimeDelta = TimeDelta::days(1);
 
 fn parse_created_at(text: &str) -> Result<(Cow<'_, str>, DateTime<Utc>), NotAnEvent> {

@@ -1,4 +1,4 @@
-//! A bound on nesting. The raw-value parser does not recurse and so has none; consumers of the stream may.
+//! A limit on nesting. The parser here needs none, because it does not recurse; parsers of those who read the stream may.
 
 use super::NotAnEvent;
 

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The most elements taken of one page; GitHub sends at most 100. Bounds memory when a stranger answers in its place.
+/// The most elements of a page. GitHub sends at most 100; the limit bounds memory if another server answers in its place.
 const ELEMENTS_MAX: usize = 1000;
 
 /// Why a response body is not a page of events.
@@ -16,8 +16,8 @@ pub struct NotAPage(#[from] serde_json::Error);
 /// The elements of a page, each as the exact bytes GitHub sent.
 ///
 /// # Errors
-/// [`NotAPage`] when the body is not a whole JSON array, or too long a one. Elements that are not events are not this
-/// function's concern.
+/// [`NotAPage`] when the body is not a whole JSON array, or too long a one. Elements that are not
+/// events are no error.
 pub fn split_page(body: &[u8]) -> Result<Vec<&[u8]>, NotAPage> {
     let Elements(elements) = serde_json::from_slice(body)?;
     Ok(elements)

@@ -126,7 +126,7 @@ fn check(body: &[u8]) -> Result<(), TestCaseError> {
     prop_assert!(flat <= body.len(), "{flat} bytes out of {}", body.len());
     prop_assert!((1..=255).contains(&event.id.len()) && !event.kind.is_empty());
     prop_assert!(!event.id.contains(char::is_control));
-    prop_assert_eq!(event.hour(), event.created().format("%Y-%m-%d-%H").to_string());
+    prop_assert_eq!(event.hour().to_string(), event.created().format("%Y-%m-%d-%H").to_string());
     prop_assert!(event.actor_login().is_none_or(|login| login.len() <= body.len()));
     prop_assert!(
         event.created() >= DateTime::UNIX_EPOCH && event.created() <= Utc::now() + TimeDelta::days(1)

@@ -1,4 +1,4 @@
-//! An event as JSON again, from its flattened fields: for showing it, never for storing it.
+//! Builds an event's JSON from its flattened fields, to show it, never to store it.
 
 use std::collections::HashMap;
 
@@ -8,9 +8,9 @@ use serde_json::value::RawValue;
 
 /// The order in which GitHub sends them; others follow by name.
 const ORDER: [&str; 8] = ["id", "type", "actor", "repo", "payload", "public", "created_at", "org"];
-/// Text whatever it looks like.
+/// Fields that are text, also if they look like JSON.
 const ALWAYS_TEXT: [&str; 3] = ["id", "type", "created_at"];
-/// What is left out first where there is too much.
+/// The field that is left out first if the event is too large.
 const LARGEST: &str = "payload";
 
 /// Serialises as the event that its flattened fields came from, in one line.
@@ -23,8 +23,8 @@ pub struct Rebuilt<'a> {
 }
 
 impl<'a> Rebuilt<'a> {
-    /// From flattened fields, by name. With more than `bytes_max`, only what every event has is shown, without its payload and with
-    /// `"truncated":true`.
+    /// From flattened fields, by name. With more than `bytes_max`, only the fields that every event has are shown, without the
+    /// payload and with `"truncated":true`.
     pub fn new(fields: &'a HashMap<String, String>, bytes_max: usize) -> Self {
         let bytes: usize = fields.iter().map(|(name, value)| name.len() + value.len()).sum();
         Self { fields, is_cut: bytes > bytes_max }

@@ -1,4 +1,4 @@
-//! Downloading a file to disk, through whatever the network does.
+//! Downloads a file to disk, over as many requests as it takes.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,15 +12,15 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::Fetched;
-use crate::event::Hour;
+use crate::event::{Hour, HourName};
 use crate::health::{Dependency, Health};
 use crate::retry::{self, Backoff, Interrupted};
 
 const USER_AGENT: &str = concat!("github-event-etl/", env!("CARGO_PKG_VERSION"));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Without a single byte for this long, the connection is taken for dead. A whole file may take hours.
+/// After this time without a byte, the connection counts as dead. A whole file may take hours.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
-/// An hour of 2025 has about 0.1 GB; this only keeps an endless answer from filling the disk.
+/// The largest file. An hour of 2025 has about 0.1 GB; the limit keeps an endless answer from filling the disk.
 const FILE_BYTES_MAX: u64 = 8 << 30;
 /// The longest that a server's `Retry-After` is heeded.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
@@ -43,10 +43,10 @@ pub(super) struct Downloader {
     server: Dependency,
 }
 
-/// What one request brought.
+/// The outcome of one request.
 enum Attempt {
     Done(Fetched),
-    /// Worth repeating, perhaps not before some time.
+    /// The request may be repeated, not before `after`.
     Again {
         reason: String,
         after: Duration,
@@ -56,7 +56,7 @@ enum Attempt {
 /// A file that is being downloaded.
 struct Part {
     path: PathBuf,
-    /// Names the version of the file of which `path` holds the beginning.
+    /// The version of the file whose beginning `path` holds.
     etag: Option<HeaderValue>,
 }
 
@@ -80,7 +80,7 @@ impl Downloader {
 
     fn url(&self, hour: Hour) -> Url {
         let mut url = self.base.clone();
-        url.set_path(&format!("{}/{hour}.json.gz", self.base.path().trim_end_matches('/')));
+        url.set_path(&format!("{}/{}.json.gz", self.base.path().trim_end_matches('/'), HourName(hour)));
         url
     }
 
@@ -90,8 +90,8 @@ impl Downloader {
         folder: &Path,
         shutdown: &CancellationToken,
     ) -> Result<Fetched, FetchError> {
-        let path = folder.join(format!("{hour}.json.gz"));
-        // Whole, of a run that was stopped: the last thing that happens to a download is getting this name.
+        let path = folder.join(format!("{}.json.gz", HourName(hour)));
+        // Downloaded whole by an earlier run: a download gets this name last.
         if path.is_file() {
             return Ok(Fetched::File { path, is_ours: true });
         }
@@ -121,14 +121,15 @@ impl Downloader {
             let attempted = unless_stopped(shutdown, self.look(hour)).await?;
             if let Some(fetched) = self.settle(attempted, &mut backoff, shutdown).await? {
                 if let Fetched::Refused { reason } = &fetched {
-                    tracing::warn!("whether hour {hour} is there, nobody can say: {reason}");
+                    let hour = HourName(hour);
+                    tracing::warn!("cannot find out whether GH Archive has hour {hour}: {reason}");
                 }
                 return Ok(matches!(fetched, Fetched::File { .. }));
             }
         }
     }
 
-    /// What an attempt brought, or nothing after the wait before the next one.
+    /// Gives the outcome of an attempt that is done. Otherwise waits until the next attempt is due, and gives nothing.
     async fn settle(
         &self,
         attempted: Attempt,
@@ -152,7 +153,7 @@ impl Downloader {
         let url = self.url(hour);
         let ask = async |method| self.http.request(method, url.clone()).timeout(SILENCE_MAX).send().await;
         let mut answered = ask(Method::HEAD).await;
-        // Not every web server knows HEAD; the answer to GET is thrown away before its body comes.
+        // Not every web server knows HEAD. The answer to GET is dropped before its body comes.
         let knows_no_head =
             |status| matches!(status, StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED);
         if answered.as_ref().is_ok_and(|answer| knows_no_head(answer.status())) {
@@ -212,7 +213,7 @@ impl Part {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => break,
                 Err(error) => {
-                    // What has come is of use to the next attempt.
+                    // The next attempt goes on from these bytes.
                     file.flush().await.map_err(disk)?;
                     return Ok(again(explain(error)));
                 }
@@ -250,7 +251,7 @@ fn begins_at(headers: &HeaderMap, byte: u64) -> bool {
     range.is_some_and(|range| range.starts_with(&format!("bytes {byte}-")))
 }
 
-/// What an answer without a file means.
+/// The meaning of an answer without a file.
 fn refusal(url: &Url, status: StatusCode, headers: &HeaderMap) -> Attempt {
     match status {
         StatusCode::NOT_FOUND | StatusCode::GONE => Attempt::Done(Fetched::Missing { place: shown(url) }),
@@ -264,7 +265,7 @@ fn refusal(url: &Url, status: StatusCode, headers: &HeaderMap) -> Attempt {
     }
 }
 
-/// Without what stands behind the question mark, which may be a signature.
+/// The URL without its query, which may hold a signature.
 fn shown(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);

@@ -1,4 +1,4 @@
-//! Lines of a stream, each held to a length whatever the stream does.
+//! The lines of a stream, in bounded memory: of a line that is too long, only the beginning is kept.
 
 use std::io::{self, BufRead};
 
@@ -9,7 +9,7 @@ use crate::event::BODY_BYTES_MAX;
 pub(super) struct Line<'a> {
     /// From 1.
     pub(super) number: u64,
-    /// Its bytes, or of a line that is too long the first ones.
+    /// Its bytes; only the first ones of a line that is too long.
     pub(super) text: &'a [u8],
     /// How many bytes it has.
     pub(super) bytes: u64,
@@ -22,7 +22,7 @@ impl Line<'_> {
     }
 }
 
-/// A line may hold several events and white space around them: room for one event of the largest size and some more.
+/// The longest line that is kept whole: one event of the largest size, and some room.
 const LINE_BYTES_MAX: usize = BODY_BYTES_MAX + 64 * 1024;
 
 /// Hands out lines, one at a time.
@@ -40,7 +40,7 @@ impl<R: BufRead> Lines<R> {
     /// The next line, or nothing at the end.
     ///
     /// # Errors
-    /// What the stream says. A line that the error cuts off is not handed out.
+    /// The error of the stream. A line that the error cuts off is not given.
     pub(super) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         self.buffer.clear();
         let mut bytes = 0_u64;

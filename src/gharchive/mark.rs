@@ -1,11 +1,11 @@
-//! How far a file has been read, and what was read of it.
+//! A position in a file, with a hash of the lines before it.
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::lines::Line;
 
-/// The first lines of a file: how many, and a hash of them. A file that begins otherwise has another mark there.
+/// The number of lines that were read, and a hash of them. A file that begins with other lines has another mark.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     pub line: u64,

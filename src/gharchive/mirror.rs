@@ -1,4 +1,4 @@
-//! Where the files come from: a web server, or a folder.
+//! The source of the files: a web server or a folder.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::download::{Downloader, FetchError};
 use crate::config::BaseUrl;
-use crate::event::Hour;
+use crate::event::{Hour, HourName};
 use crate::health::Health;
 
 /// GH Archive itself, a mirror of it, or a folder with its files. Cheap to clone.
@@ -20,14 +20,14 @@ enum Kind {
     Folder(PathBuf),
 }
 
-/// What became of an hour.
+/// The outcome of fetching an hour.
 #[derive(Debug)]
 pub enum Fetched {
-    /// Here is its file. `is_ours` when it was downloaded for us, so that we should delete it after use.
+    /// The file. `is_ours` if it was downloaded, so that the caller should delete it after use.
     File { path: PathBuf, is_ours: bool },
-    /// There is no such file (yet); this says where it was looked for.
+    /// There is no file, or not yet; `place` is where it was looked for.
     Missing { place: String },
-    /// There may be one, but it is not to be had.
+    /// The server refuses to give the file.
     Refused { reason: String },
 }
 
@@ -43,8 +43,8 @@ impl Mirror {
         }))
     }
 
-    /// Brings the hour's file to this machine, below `folder` if it has to be downloaded. A web server that does not answer
-    /// is asked again without end; what has been downloaded before it broke off is kept.
+    /// Makes the hour's file available on this machine; a download goes into `folder`. A web server that does not answer is asked
+    /// again without end. A download that breaks off goes on where it stopped.
     ///
     /// # Errors
     /// [`FetchError`] when the program is to stop, or the disk does not take the file.
@@ -60,7 +60,7 @@ impl Mirror {
         }
     }
 
-    /// Whether the hour's file exists. Asked without end, too.
+    /// Whether the hour's file exists. A web server that does not answer is asked again without end.
     ///
     /// # Errors
     /// [`FetchError::Interrupted`] when the program is to stop.
@@ -72,11 +72,10 @@ impl Mirror {
     }
 }
 
-/// Folders are filled by hand: with a leading zero, or decompressed.
+/// Looks for the hour's file in a folder. People store files with a leading zero in the name, or decompressed.
 fn find_in(folder: &Path, hour: Hour) -> Fetched {
-    let name = hour.to_string();
-    let (day, number) = name.split_at(11);
-    let names = [name.clone(), format!("{day}{number:0>2}")];
+    let name = HourName(hour).to_string();
+    let names = [name.clone(), hour.to_string()];
     let candidates =
         names.iter().flat_map(|name| [".json.gz", ".json"].map(|end| folder.join(format!("{name}{end}"))));
     candidates.clone().find(|path| path.is_file()).map_or_else(
@@ -92,7 +91,7 @@ mod tests {
     #[test]
     fn a_folder_is_searched_for_the_names_that_people_give() {
         let folder = tempfile::tempdir().unwrap();
-        let hour: Hour = "2015-01-01-3".parse().unwrap();
+        let hour: Hour = "2015-01-01-03".parse().unwrap();
         assert!(
             matches!(find_in(folder.path(), hour), Fetched::Missing { place } if place.ends_with("2015-01-01-3.json.gz"))
         );

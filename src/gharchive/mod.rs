@@ -1,10 +1,12 @@
 //! GH Archive (<https://www.gharchive.org>): GitHub's public events as one gzipped file of JSON lines an hour, since 2011.
 //!
-//! An [`Hour`](crate::event::Hour) names a file, [`Mirror`] brings it to a local disk, [`Reader`] takes events out of it. Files are cut by the hour in
-//! which their events were *crawled*: an event can stand in a file up to six hours later than its own hour. They hold
-//! duplicates, and damage of every kind: what cannot be read is handed out as a [`Reject`] with its place, and never ends the
-//! rest. Reading is blocking and bounded: a line has at most [`crate::event::BODY_BYTES_MAX`] bytes in memory, whatever the
-//! file holds.
+//! An [`Hour`](crate::event::Hour) names a file, [`Mirror`] brings it to a local disk, [`Reader`] reads its events.
+//!
+//! - Files are cut by the hour in which their events were *crawled*. An event can be in the file of an hour up to six hours later
+//!   than its own.
+//! - Files hold duplicates, and damage of every kind. A line that cannot be read becomes a [`Reject`] with its place, and reading goes
+//!   on.
+//! - Reading is blocking. Its memory is bounded: a line has little more than [`crate::event::BODY_BYTES_MAX`] bytes in memory.
 
 mod download;
 mod lines;
@@ -17,4 +19,4 @@ mod records;
 pub use download::FetchError;
 pub use mark::Mark;
 pub use mirror::{Fetched, Mirror};
-pub use reader::{Batch, Named, Reader, Reject};
+pub use reader::{Batch, RawEvent, Reader, Reject};

@@ -1,4 +1,4 @@
-//! From the bytes of a file to its text: what it is is told by how it begins, not by its name.
+//! Opens the text of a file. Its first bytes, not its name, tell whether it is compressed.
 
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::sync::Arc;
@@ -6,18 +6,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 
-/// Of what is read and decompressed at once.
+/// Bytes that are read and decompressed at once.
 const BUFFER_BYTES: usize = 256 * 1024;
-/// Enough to tell what a file is.
+/// Bytes that are enough to tell what a file is.
 const HEAD_BYTES: usize = 512;
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// JSON lines shrink to a tenth or a twentieth. What shrinks more than this, and is larger than a test file, is a bomb or damage.
+/// The highest ratio of decompressed to compressed bytes in a file of some size. JSON lines have 10 to 20; more is a gzip bomb or
+/// damage.
 const RATIO_MAX: u64 = 200;
 const RATIO_COUNTS_FROM_BYTES: u64 = 256 * 1024 * 1024;
 
-/// Bytes read so far of a file as it is on disk; shared with whoever shows the progress.
+/// Bytes read so far of a file as it is on disk; shared with the progress display.
 #[derive(Clone, Default)]
 pub(super) struct Meter(Arc<AtomicU64>);
 
@@ -27,7 +28,7 @@ impl Meter {
     }
 }
 
-/// Opens the text in `raw`: decompressed if it is gzip (every member of it), as it is if not, without a byte order mark.
+/// Opens the text in `raw`, without a byte order mark. Gzip is decompressed, with all its members.
 ///
 /// # Errors
 /// When it cannot be read, or is plainly something else: a web page, another compression.
@@ -61,7 +62,7 @@ fn without_bom(head: &[u8], mut text: impl BufRead + Send + 'static) -> io::Resu
     Ok(Box::new(text))
 }
 
-/// Refuses what begins as no JSON lines do, with the remedy.
+/// Refuses bytes that cannot begin JSON lines, with the remedy.
 fn check(head: &[u8]) -> io::Result<()> {
     let compressed: [(&[u8], &str); 4] = [
         (b"\x28\xb5\x2f\xfd", "zstd -dc"),
@@ -85,7 +86,7 @@ fn unfit(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
-/// Counts what is read.
+/// Counts the bytes that are read.
 struct Metered<R> {
     inner: R,
     meter: Meter,
@@ -99,7 +100,7 @@ impl<R: Read> Read for Metered<R> {
     }
 }
 
-/// Ends what decompresses beyond all measure.
+/// Ends a stream that decompresses to too many bytes.
 struct Bounded<R> {
     inner: R,
     bytes: u64,

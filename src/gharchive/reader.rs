@@ -1,4 +1,4 @@
-//! A file's events in batches, with everything that was none.
+//! Reads a file's events in batches, and rejects everything else.
 
 use std::io::{BufRead, Read};
 
@@ -14,45 +14,45 @@ use crate::event::{BODY_BYTES_MAX, Event};
 const BATCH_EVENTS: usize = 1024;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
-/// Of a scrap that is too long to be kept whole, this much is.
+/// Bytes that are kept of a reject that is too long to be kept whole.
 const SCRAP_BYTES_MAX: usize = 1024;
 
-/// So many pieces of one line are told each on its own.
+/// Rejects of one line that are listed; more are counted together.
 const LINE_REJECTS_MAX: usize = 100;
 
-/// An event with its exact bytes.
+/// An event with its exact bytes, and the fields that its message needs.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Named {
+pub struct RawEvent {
     pub id: String,
     pub kind: String,
     pub created: DateTime<Utc>,
     pub body: Vec<u8>,
 }
 
-/// Something that was no event, or the reason why a file cannot be read any further.
+/// A part of a file that is no event, or the reason why a file cannot be read further.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Reject {
-    /// Where it stands, from 1; 0 for a file that cannot be read at all.
+    /// Its line, from 1; 0 for a file that cannot be read at all.
     pub line: u64,
-    /// Why, as a dead letter would say it: `code: explanation`.
+    /// The reason, in the form of a dead letter's: `code: explanation`.
     pub reason: String,
-    /// Its bytes; only the first ones of what is larger than an event may be.
+    /// Its bytes; only the first ones if it is larger than an event may be.
     pub scrap: Vec<u8>,
     /// How many bytes it has.
     pub bytes: u64,
 }
 
-/// What was found since the last batch.
+/// The events and rejects since the last batch.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// Those that are wanted, in the order of the file.
-    pub events: Vec<Named>,
+    /// Events that are wanted, in the order of the file.
+    pub events: Vec<RawEvent>,
     /// Events that are not wanted.
     pub unwanted: u64,
     pub rejects: Vec<Reject>,
-    /// All of this batch stands in the lines up to this one.
+    /// The position after the last line of this batch.
     pub through: Mark,
-    /// The file does not begin as the one that was read before. Nothing else is in this batch, and it is the last one.
+    /// The file does not begin as the one that was read before. The batch is empty, and it is the last one.
     pub is_another_file: bool,
     /// The file cannot be read any further: the last reject says why.
     pub breaks_off: bool,
@@ -61,8 +61,8 @@ pub struct Batch {
     event_bytes: usize,
 }
 
-/// Reads a file, or whatever has the same form. Blocking. The iteration ends with the file, or where it cannot be read any
-/// further; then the last batch's last reject says why.
+/// Reads a file, or another stream of the same form. Blocking. The iteration ends with the file, or where it cannot be read further;
+/// then the last reject of the last batch says why.
 pub struct Reader<F> {
     state: State,
     meter: Meter,
@@ -112,7 +112,7 @@ impl<F: Fn(&Event) -> bool> Reader<F> {
                         batch.rejects.push(too_long(&line));
                     }
                 }
-                // It was longer, or could be read further.
+                // The file before was longer, or could be read further.
                 Ok(None) | Err(_) if is_before(self.read.line()) => return self.end_with_another_file(batch),
                 Ok(None) => break None,
                 Err(error) => break Some(unreadable(self.read.line() + 1, &error)),
@@ -180,7 +180,7 @@ fn take(line: &super::lines::Line<'_>, wanted: impl Fn(&Event) -> bool, batch: &
     records::split(line.text, |record, bytes| match record {
         Ok(event) if wanted(&event) => {
             batch.event_bytes += bytes.len();
-            batch.events.push(Named {
+            batch.events.push(RawEvent {
                 id: event.id.to_string(),
                 kind: event.kind.to_string(),
                 created: event.created(),
@@ -188,7 +188,7 @@ fn take(line: &super::lines::Line<'_>, wanted: impl Fn(&Event) -> bool, batch: &
             });
         }
         Ok(_) => batch.unwanted += 1,
-        // Four megabytes of {}{}{}… are two million: kept each on its own they would fill the memory.
+        // Four megabytes of {}{}{}… are two million rejects: listed one by one, they would fill the memory.
         Err((_, scrap)) if batch.rejects.len() - before >= LINE_REJECTS_MAX => {
             more += 1;
             more_bytes += scrap.len() as u64;

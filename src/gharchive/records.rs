@@ -1,14 +1,14 @@
-//! A line's events. Usually one; archives of many years also hold two glued together, runs of NUL bytes, arrays and scraps.
+//! Splits a line into events. Usually it holds one. Old files also hold two events on one line, runs of NUL bytes, arrays and fragments.
 
 use serde_json::value::RawValue;
 
 use crate::event::{Event, NotAnEvent, split_page};
 
-/// A stretch of a line: an event, or why not.
+/// A part of a line: an event, or the reason why it is none.
 pub(super) type Record<'a> = Result<Event<'a>, (NotAnEvent, &'a [u8])>;
 
-/// Hands every event of `line` and everything else in it, in order, to `take`; blank lines and NUL bytes between events are
-/// nothing. An event borrows its bytes, which are the second argument.
+/// Calls `take` for each event of `line` and for everything else in it, in order. White space and NUL bytes between events are
+/// skipped. The second argument is the bytes of the part.
 pub(super) fn split<'a>(line: &'a [u8], mut take: impl FnMut(Record<'a>, &'a [u8])) {
     // A NUL byte cannot be part of JSON text; archives have runs of them behind and between events.
     for piece in line.split(|byte| *byte == 0).map(<[u8]>::trim_ascii).filter(|piece| !piece.is_empty()) {
@@ -19,7 +19,7 @@ pub(super) fn split<'a>(line: &'a [u8], mut take: impl FnMut(Record<'a>, &'a [u8
     }
 }
 
-/// Takes JSON values one after the other, and what follows the last one that can be read as one scrap.
+/// Splits JSON values that follow each other. Everything behind the last value that can be read is one part.
 fn split_values<'a>(piece: &'a [u8], take: &mut impl FnMut(Record<'a>, &'a [u8])) {
     let mut values = serde_json::Deserializer::from_slice(piece).into_iter::<&RawValue>();
     let mut from = 0;

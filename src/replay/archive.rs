@@ -1,16 +1,17 @@
-//! `replay archive`: a stretch of the archive stream, message by message, to one load queue.
+//! `replay archive`: publishes a range of the archive stream, message by message, to one load queue.
 
 use anyhow::bail;
 use indicatif::HumanCount;
 use tokio_util::sync::CancellationToken;
 
+use super::archive_access::ArchiveAccess;
 use super::archive_batch::choose;
 use super::archive_last::LastReplay;
-use super::archive_source::Source;
 use super::feeder::{Feeder, Target};
 use super::progress::Progress;
+use super::queue_access::SessionError;
 use super::state::StateFolder;
-use super::stretch::{self, Stretch};
+use super::stream_range::{self, StreamRange};
 use super::tally::Size;
 use super::{Ended, archive_lack, archive_reset, say};
 use crate::broker::{ArchiveReader, ArchiveStart, Archived, Broker, BrokerError};
@@ -22,22 +23,22 @@ use crate::retry::{Backoff, Interrupted};
 
 /// Messages published together.
 const BATCH: usize = 512;
-/// After so many seconds in which nothing comes, RabbitMQ is asked where the archive ends.
+/// Seconds without a message after which RabbitMQ is asked where the archive ends.
 const QUIET_MAX: u32 = 10;
 
 /// A replay under way.
 struct Job<'a> {
     args: &'a ArchiveArgs,
-    source: Source<'a>,
+    archive: ArchiveAccess<'a>,
     shutdown: CancellationToken,
     feeder: Feeder,
     folder: StateFolder,
-    last: LastReplay,
-    position: Stretch,
+    last_replay: LastReplay,
+    position: StreamRange,
     progress: Progress,
 }
 
-/// Publishes what `args` asks for to the load queue in the broker's names.
+/// Publishes the range that `args` gives to the broker's load queue, or resets the archive.
 ///
 /// # Errors
 /// For bad usage, an offset behind the end, a RabbitMQ that refuses us for good at the start, an archive that it has lost; and
@@ -51,25 +52,11 @@ pub(super) async fn run(
     if args.reset {
         return archive_reset::run(args, broker, health, shutdown).await;
     }
-    stretch::check(args)?;
-    let folder = open_folder(args, broker)?;
-    let last = LastReplay::of(args, broker);
-    let (pace, is_dry_run) = (&args.publish.pace, args.select.dry_run);
-    let mut feeder = Feeder::new(broker, Target::LoadQueue, pace, is_dry_run, health, shutdown.clone());
-    // First, and in a dry run too, because only the first session tells what waiting cannot mend.
-    feeder.open().await?;
-    let mut source = Source::new(broker, health, shutdown.clone());
-    let position = match go_on(args, &folder, &mut source).await? {
-        Some(position) => Some(position),
-        None => stretch::find(args, &mut source, &last).await?,
-    };
-    let Some(position) = position else {
+    stream_range::check(args)?;
+    let Some(mut job) = Job::begin(args, broker, health, shutdown).await? else {
         say("the archive is empty\n");
-        folder.forget();
         return Ok(());
     };
-    let progress = Progress::start(&position.tally, 0.0);
-    let mut job = Job { args, source, shutdown, feeder, folder, last, position, progress };
     let ended = job.work().await;
     job.feeder.close().await;
     job.end(ended)
@@ -84,16 +71,16 @@ fn open_folder(args: &ArchiveArgs, broker: &Broker) -> anyhow::Result<StateFolde
     StateFolder::open(&args.state.state_dir, &archive_reset::name("archive", broker), &identity)
 }
 
-/// Where an earlier run of this command was, if there was one.
-async fn go_on(
+/// The position of an earlier run of this command, if there was one.
+async fn resume(
     args: &ArchiveArgs,
     folder: &StateFolder,
-    source: &mut Source<'_>,
-) -> anyhow::Result<Option<Stretch>> {
-    let saved = folder.load::<Stretch>().filter(|_| !args.select.dry_run && !args.resume.anew);
+    archive: &mut ArchiveAccess<'_>,
+) -> anyhow::Result<Option<StreamRange>> {
+    let saved = folder.load::<StreamRange>().filter(|_| !args.select.dry_run && !args.resume.anew);
     let Some(position) = saved else { return Ok(None) };
-    let Stretch { next, end, ref tally, .. } = position;
-    if !position.is_there(source).await? {
+    let StreamRange { next, end, ref tally, .. } = position;
+    if !position.is_there(archive).await? {
         bail!(
             "an earlier run of this command stopped at offset {next} of {end}, and the archive ends before that: it is another one now, or RabbitMQ has lost its end; --anew begins anew"
         )
@@ -105,17 +92,46 @@ async fn go_on(
     Ok(Some(position))
 }
 
+impl<'a> Job<'a> {
+    /// Connects and resolves the range to publish; nothing when the archive is empty.
+    async fn begin(
+        args: &'a ArchiveArgs,
+        broker: &'a Broker,
+        health: &Health,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<Option<Self>> {
+        let folder = open_folder(args, broker)?;
+        let last_replay = LastReplay::of(args, broker);
+        let (pace, is_dry_run) = (&args.publish.pace, args.select.dry_run);
+        let mut feeder = Feeder::new(broker, Target::LoadQueue, pace, is_dry_run, health, shutdown.clone());
+        // First, also in a dry run: only the first session reports faults that waiting cannot help.
+        feeder.open().await?;
+        let mut archive = ArchiveAccess::new(broker, health, shutdown.clone());
+        let position = match resume(args, &folder, &mut archive).await? {
+            Some(position) => Some(position),
+            None => stream_range::find(args, &mut archive, &last_replay).await?,
+        };
+        let Some(position) = position else {
+            folder.forget();
+            return Ok(None);
+        };
+        let progress = Progress::start(&position.tally, 0.0);
+        Ok(Some(Self { args, archive, shutdown, feeder, folder, last_replay, position, progress }))
+    }
+}
+
 impl Job<'_> {
     /// Reads and publishes to the end, over as many sessions as it takes.
     async fn work(&mut self) -> anyhow::Result<()> {
         let mut backoff = Backoff::for_server();
         while !self.is_done() {
             let start = ArchiveStart::Offset(self.position.next);
-            let mut reader = self.source.ask(async |broker| broker.read_archive(start).await).await?;
-            match self.read(&mut reader, &mut backoff).await? {
+            let mut reader = self.archive.ask(async |broker| broker.read_archive(start).await).await?;
+            match self.read(&mut reader, &mut backoff).await {
                 Ok(()) => reader.close().await,
-                Err(error) => {
-                    self.source.away(&error);
+                Err(SessionError::Final(error)) => return Err(error),
+                Err(SessionError::Lost(error)) => {
+                    self.archive.away(&error);
                     backoff.pause(&self.shutdown).await?;
                 }
             }
@@ -128,49 +144,36 @@ impl Job<'_> {
         self.position.next >= self.position.end || is_enough
     }
 
-    /// Publishes what one session brings.
-    async fn read(
-        &mut self,
-        reader: &mut ArchiveReader,
-        backoff: &mut Backoff,
-    ) -> anyhow::Result<Result<(), BrokerError>> {
+    /// Publishes the messages that one session delivers.
+    async fn read(&mut self, reader: &mut ArchiveReader, backoff: &mut Backoff) -> Result<(), SessionError> {
         let mut quiet = 0;
         while !self.is_done() {
             let batch = tokio::select! {
-                batch = gather(reader, self.position.end) => batch,
+                batch = gather(reader, self.position.end) => batch?,
                 () = self.shutdown.cancelled() => return Err(Interrupted.into()),
             };
-            match batch {
-                // Every second that nothing comes.
-                Ok(batch) if batch.is_empty() => {
-                    quiet += 1;
-                    if quiet % QUIET_MAX == 0 {
-                        self.note_lost_end().await?;
-                    }
+            if batch.is_empty() {
+                // A second has passed in which nothing came.
+                quiet += 1;
+                if quiet % QUIET_MAX == 0 {
+                    self.note_lost_end().await?;
                 }
-                Ok(batch) => {
-                    quiet = 0;
-                    backoff.reset();
-                    self.publish(batch).await?;
-                }
-                Err(error) => return Ok(Err(error)),
+            } else {
+                quiet = 0;
+                backoff.reset();
+                self.publish(batch).await?;
             }
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     async fn publish(&mut self, batch: Vec<Archived>) -> anyhow::Result<()> {
         self.note_removed(&batch);
-        let mut chosen = choose(batch, &self.position, &self.args.select);
-        if !self.args.select.dry_run {
-            for refused in self.feeder.publish(&chosen.messages).await? {
-                // It came from there, so the limit was lowered since. It is in the archive still.
-                self.position.tally.rejected += 1;
-                tracing::error!("not published: {}", refused.reason);
-                chosen.kinds[refused.place] = None;
-            }
+        let chosen = choose(batch, &self.position, &self.args.select);
+        for refused in self.feeder.publish_and_count(&chosen.messages, &mut self.position.tally).await? {
+            // RabbitMQ took it once, so its limit was lowered since. The message stays in the archive.
+            tracing::error!("not published: {}", refused.reason);
         }
-        chosen.kinds.iter().flatten().for_each(|(kind, bytes)| self.position.tally.event(kind, *bytes));
         self.position.tally.unwanted += chosen.unwanted;
         chosen.lacks.iter().for_each(|lack| self.note_lack(lack));
         self.position.next = chosen.next;
@@ -181,14 +184,14 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Counts and tells events that the fetcher could not write into the archive.
+    /// Counts and logs events that the fetcher could not write into the archive.
     fn note_lack(&mut self, lack: &Lack) {
         tracing::warn!("{}", archive_lack::sentence(lack, self.args.publish.load_queue()));
         let before = self.position.lack.take();
         self.position.lack = Some(before.map_or_else(|| lack.clone(), |before| before.with(lack)));
     }
 
-    /// Retention goes on while we read: what it overtook is counted, and not waited for.
+    /// Counts messages that retention removed before they were read.
     fn note_removed(&mut self, batch: &[Archived]) {
         let first = batch.first().map_or(0, |message| message.offset).min(self.position.end);
         if first > self.position.next {
@@ -203,14 +206,14 @@ impl Job<'_> {
         }
     }
 
-    /// Everything up to the end that was fixed was there once. Where RabbitMQ has lost it, nobody can wait for it.
+    /// Ends the range early if RabbitMQ has lost the end of the stream: those messages will not come.
     async fn note_lost_end(&mut self) -> anyhow::Result<()> {
-        if self.position.is_there(&mut self.source).await? {
+        if self.position.is_there(&mut self.archive).await? {
             return Ok(());
         }
-        let Stretch { next, end, .. } = self.position;
+        let StreamRange { next, end, .. } = self.position;
         tracing::error!(
-            "the archive ends before offset {end} now: RabbitMQ has lost what stood from {next} on"
+            "the archive ends before offset {end} now: RabbitMQ has lost the messages from {next} on"
         );
         self.position.removed += end - next;
         self.position.end = next;
@@ -218,30 +221,16 @@ impl Job<'_> {
     }
 
     fn show(&mut self) {
-        let Stretch { next, end, ref tally, .. } = self.position;
+        let StreamRange { next, end, ref tally, .. } = self.position;
         #[allow(clippy::cast_precision_loss)]
         let fraction = next as f64 / end.max(1) as f64;
         self.progress.show(tally, Some(fraction), &format!("the archive, offset {next} of {end}"));
     }
 
-    /// Says what was done, and remembers or forgets the position.
+    /// Prints the summary, and saves or forgets the position.
     fn end(mut self, ended: anyhow::Result<()>) -> anyhow::Result<()> {
-        let took = Rounded(self.progress.finish());
-        let Stretch { next, removed, ref lack, ref tally, .. } = self.position;
+        self.print_summary();
         let is_dry = self.args.select.dry_run;
-        let verb = if is_dry { "would publish" } else { "published" };
-        let rate = HumanCount(self.progress.rate(tally));
-        let (events, size) = (HumanCount(tally.events), Size(tally.bytes));
-        say(&format!(
-            "{verb} {events} events ({size}) of the archive up to offset {next} in {took} ({rate}/s)\n{}",
-            tally.table()
-        ));
-        if tally.unwanted > 0 {
-            say(&format!("left out {} of other types\n", HumanCount(tally.unwanted)));
-        }
-        if let Some(lack) = lack {
-            say(&archive_lack::summary(lack));
-        }
         if !is_dry {
             self.folder.save(&self.position);
         }
@@ -253,26 +242,49 @@ impl Job<'_> {
             }
             Ended::Whole if is_dry => {}
             Ended::Whole => {
-                self.last.save(next);
-                say(&format!("replay archive {} goes on behind this\n", self.last.flags()));
+                self.last_replay.save(self.position.next);
+                say(&format!("replay archive {} goes on behind this\n", self.last_replay.flags()));
             }
         }
-        let (rejected, is_whole) = (tally.rejected, removed == 0 && lack.is_none());
         self.folder.forget();
-        if rejected > 0 {
-            bail!("{rejected} messages are larger than RabbitMQ takes now: see the log");
+        check_whole(&self.position, self.args.keep_going)
+    }
+
+    fn print_summary(&self) {
+        let took = Rounded(self.progress.finish());
+        let StreamRange { next, ref lack, ref tally, .. } = self.position;
+        let verb = if self.args.select.dry_run { "would publish" } else { "published" };
+        let (events, size) = (HumanCount(tally.events), Size(tally.bytes));
+        let (rate, table) = (HumanCount(self.progress.rate(tally)), tally.table());
+        say(&format!(
+            "{verb} {events} events ({size}) of the archive up to offset {next} in {took} ({rate}/s)\n{table}"
+        ));
+        if tally.unwanted > 0 {
+            say(&format!("left out {} of other types\n", HumanCount(tally.unwanted)));
         }
-        if !is_whole && !self.args.keep_going {
-            bail!(
-                "not all that was asked for is in the archive, see the log (--keep-going takes this for success)"
-            );
+        if let Some(lack) = lack {
+            say(&archive_lack::summary(lack));
         }
-        Ok(())
     }
 }
 
-/// The messages that are there, up to the one before `end`; none when nothing comes for a moment. They are let go at once: what
-/// RabbitMQ sends ahead is bounded by the prefetch.
+/// An error if messages were refused, or if the archive did not have all that was asked for, unless `--keep-going`.
+fn check_whole(position: &StreamRange, keep_going: bool) -> anyhow::Result<()> {
+    let rejected = position.tally.rejected;
+    if rejected > 0 {
+        bail!("{rejected} messages are larger than RabbitMQ takes now: see the log");
+    }
+    let is_whole = position.removed == 0 && position.lack.is_none();
+    if !is_whole && !keep_going {
+        bail!(
+            "not all that was asked for is in the archive, see the log (--keep-going takes this for success)"
+        );
+    }
+    Ok(())
+}
+
+/// The messages that have arrived, up to the one before `end`; none when nothing comes for a second. They are acked at once, so that
+/// RabbitMQ sends more; the prefetch bounds their number.
 async fn gather(reader: &mut ArchiveReader, end: u64) -> Result<Vec<Archived>, BrokerError> {
     let mut batch = Vec::new();
     let Some(mut message) = reader.next_soon().await? else { return Ok(batch) };

@@ -1,34 +1,31 @@
-//! Which messages of the archive are to be published.
+//! Chooses the messages of the archive that a replay publishes.
 
 use super::feeder::Target;
-use super::stretch::Stretch;
+use super::stream_range::StreamRange;
 use crate::broker::{Archived, Outgoing};
 use crate::config::SelectArgs;
 use crate::lack::{self, Lack};
 use crate::terminal::Escaped;
 
-/// What a batch of the archive holds of what was asked for.
+/// The part of a batch that was asked for.
 pub(super) struct Chosen {
     /// To be published.
     pub(super) messages: Vec<Outgoing>,
-    /// Their types and sizes.
-    pub(super) kinds: Vec<Option<(String, usize)>>,
-    /// How many are of other types.
+    /// The number of messages of other types.
     pub(super) unwanted: u64,
     /// Records of events that the archive lacks.
     pub(super) lacks: Vec<Lack>,
-    /// The offset behind all of these.
+    /// The offset after the last of these.
     pub(super) next: u64,
 }
 
-/// Chooses from `batch` what lies in `position` and `select` wants, up to its limit.
-pub(super) fn choose(batch: Vec<Archived>, position: &Stretch, select: &SelectArgs) -> Chosen {
+/// Chooses the messages of `batch` that are in the range `position` and that `select` wants, up to its limit.
+pub(super) fn choose(batch: Vec<Archived>, position: &StreamRange, select: &SelectArgs) -> Chosen {
     let limit = select.limit.unwrap_or(u64::MAX);
-    let (messages, kinds, lacks) =
-        (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()), Vec::new());
-    let mut chosen = Chosen { messages, kinds, unwanted: 0, lacks, next: position.next };
+    let messages = Vec::with_capacity(batch.len());
+    let mut chosen = Chosen { messages, unwanted: 0, lacks: Vec::new(), next: position.next };
     for message in batch {
-        // A chunk is sent whole, so it may begin before what was asked for.
+        // A chunk is sent whole, so it may begin before the range.
         if message.offset < position.next {
             continue;
         }
@@ -40,7 +37,6 @@ pub(super) fn choose(batch: Vec<Archived>, position: &Stretch, select: &SelectAr
         if message.envelope.kind().as_deref() == Some(lack::KIND) {
             chosen.lacks.extend(record(&message));
         } else if select.wants(&message.routing_key) {
-            chosen.kinds.push(Some((message.routing_key.clone(), message.body.len())));
             let route = Target::LoadQueue.route(message.routing_key);
             chosen.messages.push(Outgoing { route, body: message.body, envelope: message.envelope });
         } else {
@@ -56,7 +52,7 @@ fn record(message: &Archived) -> Option<Lack> {
     Lack::parse(&message.body)
         .inspect_err(|why| {
             let why = Escaped(why);
-            tracing::warn!("offset {offset} of the archive says that it is a record of missing events, and is none: {why}");
+            tracing::warn!("offset {offset} of the archive is no valid record of missing events: {why}");
         })
         .ok()
 }

@@ -1,4 +1,4 @@
-//! What `replay archive` says of events that the archive lacks. Pure.
+//! The texts of `replay archive` about events that the archive lacks. Pure.
 
 use indicatif::HumanCount;
 
@@ -6,12 +6,12 @@ use crate::config::What;
 use crate::event::Hour;
 use crate::lack::Lack;
 
-/// An event can be published so many hours after it was created: GitHub shows some late, and rare sources are polled rarely.
+/// Hours from an event's creation to its publishing, at most: GitHub shows some events late, and quiet sources are polled rarely.
 const LATE_HOURS: i64 = 6;
 /// GH Archive may see an event an hour later than the fetcher.
 const AFTER_HOURS: i64 = 1;
 
-/// Says what is missing, and how to load it into the load queue `queue`.
+/// The log line: which events are missing, and how to load them into the load queue `queue`.
 pub(super) fn sentence(lack: &Lack, queue: &str) -> String {
     let Lack { from, to, events } = lack;
     let (events, hours) = (HumanCount(*events), hours(lack));
@@ -22,7 +22,7 @@ pub(super) fn sentence(lack: &Lack, queue: &str) -> String {
     )
 }
 
-/// The line of the summary that counts what is missing.
+/// The line of the summary that counts missing events.
 pub(super) fn summary(lack: &Lack) -> String {
     let (events, from, to) = (HumanCount(lack.events), lack.from.format(TIME), lack.to.format(TIME));
     format!("the archive lacks {events} events published from {from} to {to}: see the log\n")
@@ -49,7 +49,7 @@ mod tests {
             sentence.starts_with("the archive lacks 1,234 events that were published from 2026-01-01T03:00:09Z to 2026-01-01T23:01:40Z; `replay gharchive 2025-12-31-21..2026-01-02-0 --queue eu` loads"),
             "{sentence}"
         );
-        // What is printed can be typed.
+        // The printed hours are valid arguments.
         assert_eq!(hours(&lack).to_string().parse(), Ok(hours(&lack)));
     }
 }

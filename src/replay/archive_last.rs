@@ -1,7 +1,7 @@
-//! How far replays of the archive have come, for `--since last`.
+//! The positions at which replays of the archive ended, for `--since last`.
 //!
-//! A replay with `--types` leaves the other types where they are, so it has a position of its own. One without has published all
-//! types, and so those that any other replay asks for.
+//! A replay with `--types` does not publish the other types, so it has a position of its own. A replay without `--types` has published
+//! all types, so its position counts for every other replay too.
 
 use std::path::{Path, PathBuf};
 
@@ -34,7 +34,7 @@ impl LastReplay {
         Self { own, of_all, flag: format!(" --types {}", types.join(",")) }
     }
 
-    /// The offset behind the last replay that had all that is asked for.
+    /// The offset after the last replay that published all types asked for.
     ///
     /// # Errors
     /// When there was none.
@@ -44,12 +44,12 @@ impl LastReplay {
         next.ok_or_else(|| self.nothing())
     }
 
-    /// What a person writes to go on behind this replay.
+    /// The flags that go on after this replay.
     pub(super) fn flags(&self) -> String {
         format!("--since last{}", self.flag)
     }
 
-    /// Remembers that everything before `next` is done. A disk that refuses is only told.
+    /// Saves that everything before `next` is done. A disk error is only logged.
     pub(super) fn save(&self, next: u64) {
         if let Err(error) = state::write_whole(&self.own, &next) {
             tracing::warn!("remember offset {next} in {}: {error:#}", self.own.display());

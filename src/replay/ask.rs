@@ -1,4 +1,4 @@
-//! A question on the terminal.
+//! Asks for confirmation on the terminal.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
@@ -7,10 +7,10 @@ use tokio_util::sync::CancellationToken;
 use crate::config::UsageError;
 use crate::retry::Interrupted;
 
-/// Refuses to go on with what `flag` asks for where nobody can be asked.
+/// Refuses `flag` if there is no terminal to ask on.
 ///
 /// # Errors
-/// [`UsageError`] that says what to write.
+/// [`UsageError`] that names the flag to add.
 pub(super) fn check(flag: &str) -> Result<(), UsageError> {
     if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
         return Ok(());
@@ -26,7 +26,7 @@ pub(super) fn check(flag: &str) -> Result<(), UsageError> {
 /// [`Interrupted`] when the program is to stop before there is an answer.
 pub(super) async fn confirm(question: &str, shutdown: &CancellationToken) -> Result<bool, Interrupted> {
     let mut stderr = std::io::stderr().lock();
-    // Whoever does not see the question does not say yes.
+    // If the question cannot be shown, nobody answers yes.
     let _ = write!(stderr, "{question} [y/N] ").and_then(|()| stderr.flush());
     drop(stderr);
     let (sender, answer) = tokio::sync::oneshot::channel();
@@ -34,7 +34,7 @@ pub(super) async fn confirm(question: &str, shutdown: &CancellationToken) -> Res
     std::thread::spawn(move || {
         let mut line = String::new();
         let _ = std::io::stdin().lock().read_line(&mut line);
-        // Fails only when nobody wants to know any more.
+        // Fails only when the receiver is dropped.
         let _ = sender.send(line);
     });
     tokio::select! {

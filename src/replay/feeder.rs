@@ -1,4 +1,4 @@
-//! Publishing old events: where to, how fast, and not faster than loaders take them away.
+//! Publishes old events: to the exchange or one load queue, at a limited rate, and only while the load queue is short enough.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -6,14 +6,16 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::tally::Tally;
 use crate::broker::{Broker, Depth, EventName, Outgoing, Part, PublishError, Publisher, Route, Taker};
 use crate::config::PaceArgs;
-use crate::gharchive::Named;
+use crate::gharchive::RawEvent;
 use crate::health::Health;
 use crate::retry::{self, Interrupted};
 use crate::telemetry::traces::{self, Span};
+use crate::token_bucket::TokenBucket;
 
-/// Where replayed events go.
+/// The destination of replayed events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Target {
     /// To the exchange, and so to every load queue.
@@ -22,14 +24,14 @@ pub(super) enum Target {
     LoadQueue,
 }
 
-/// What replayed events need on their way, wherever they go.
+/// The objects in RabbitMQ that replayed events need, for either target.
 const PARTS: &[Part] = &[Part::Exchange, Part::LoadQueue, Part::Replay];
-/// A dry run makes nothing, least of all a queue whose name is mistyped.
+/// A dry run declares nothing: a mistyped name would make a queue.
 const DRY_RUN_PARTS: &[Part] = &[];
 
 /// A message that RabbitMQ does not take.
 pub(super) struct Refused {
-    /// Which of those that were given.
+    /// Its place among the messages that were given.
     pub(super) place: usize,
     pub(super) reason: String,
 }
@@ -52,6 +54,7 @@ pub(super) struct Feeder {
     target: Target,
     pace: Pace,
     gate: Gate,
+    is_dry_run: bool,
     shutdown: CancellationToken,
 }
 
@@ -71,11 +74,12 @@ impl Feeder {
             target,
             pace: Pace::new(pace.rate.map(u32::from)),
             gate: Gate { broker: broker.clone(), ready_max: pace.max_queue, taker: None, looked_at: None },
+            is_dry_run,
             shutdown,
         }
     }
 
-    /// The same, and copies of all that is published go to the archive if they are `wanted` there.
+    /// Adds copies: everything that is published goes to the archive as well, if that is `wanted`.
     pub(super) fn with_copies(mut self, wanted: bool, health: &Health) -> Self {
         self.archive = wanted.then(|| self.gate.broker.archive_publisher(health));
         self
@@ -90,24 +94,40 @@ impl Feeder {
         }
     }
 
-    /// How many leave together at most at this pace.
+    /// The most messages that are published together at this pace.
     pub(super) fn at_once_of(pace: &PaceArgs) -> usize {
-        Pace::new(pace.rate.map(u32::from)).at_once()
+        Pace::at_once_of(pace.rate.map(u32::from))
     }
 
     /// The message of an event from GH Archive.
-    pub(super) fn message(&self, event: Named) -> Outgoing {
-        let Named { id, kind, created, body } = event;
+    pub(super) fn message(&self, event: RawEvent) -> Outgoing {
+        let RawEvent { id, kind, created, body } = event;
         let name = EventName { id, kind, created };
         Outgoing::event(&self.gate.broker, |kind| self.target.route(kind), Some(name), body)
     }
 
-    /// Publishes `messages`; every one is confirmed when this returns, and its copy in the archive, too, but for those that
-    /// RabbitMQ finds too large.
+    /// Publishes `messages`, except in a dry run, and counts them in `tally`. Gives those that RabbitMQ refuses as too large; they
+    /// count as rejected.
+    pub(super) async fn publish_and_count(
+        &mut self,
+        messages: &[Outgoing],
+        tally: &mut Tally,
+    ) -> Result<Vec<Refused>, PublishError> {
+        let refused = if self.is_dry_run { Vec::new() } else { self.publish(messages).await? };
+        tally.rejected += refused.len() as u64;
+        let is_refused = |place: usize| refused.iter().any(|one| one.place == place);
+        for (_, message) in messages.iter().enumerate().filter(|(place, _)| !is_refused(*place)) {
+            tally.event(kind_of(message), message.body.len());
+        }
+        Ok(refused)
+    }
+
+    /// Publishes `messages`. When this returns, each message and its copy in the archive are confirmed, except those that RabbitMQ
+    /// refuses as too large, which it gives.
     pub(super) async fn publish(&mut self, messages: &[Outgoing]) -> Result<Vec<Refused>, PublishError> {
         let mut refused = Vec::new();
         let mut before = 0;
-        for some in messages.chunks(self.pace.at_once()) {
+        for some in messages.chunks(self.pace.at_once) {
             self.gate.wait(&self.shutdown).await?;
             retry::sleep(self.pace.delay(some.len(), Instant::now()), &self.shutdown).await?;
             let (some, _span) = self.traced(some);
@@ -128,7 +148,7 @@ impl Feeder {
         Ok(refused)
     }
 
-    /// Publishes copies of `messages` to the archive, if they are wanted there, but for those that RabbitMQ has refused.
+    /// Publishes copies of `messages` to the archive if they are wanted there. Messages that were refused have no copy.
     async fn copy(&mut self, messages: &[Outgoing], refused: &[Refused]) -> Result<(), PublishError> {
         let Some(archive) = &mut self.archive else { return Ok(()) };
         let names = self.gate.broker.names();
@@ -137,12 +157,12 @@ impl Feeder {
         let copies: Vec<Outgoing> = published.map(|(_, message)| message.for_archive(names)).collect();
         for one in archive.publish_all(&copies, &self.shutdown).await? {
             // RabbitMQ's limit was lowered just now.
-            tracing::error!("published, and not written into the archive: {one}");
+            tracing::error!("not written into the archive, only published: {one}");
         }
         Ok(())
     }
 
-    /// The messages as they are, or, where spans are wanted, copies that carry the place of this publish in its trace.
+    /// Gives the messages as they are. If traces are on, gives copies that carry the span of this publish.
     fn traced<'a>(&self, messages: &'a [Outgoing]) -> (Cow<'a, [Outgoing]>, Span) {
         if !traces::are_on() {
             return (messages.into(), Span::none());
@@ -152,7 +172,7 @@ impl Feeder {
         (messages.into(), span)
     }
 
-    /// Says goodbye to RabbitMQ.
+    /// Closes the connections.
     pub(super) async fn close(&mut self) {
         if let Some(taker) = self.gate.taker.take() {
             taker.close().await;
@@ -164,48 +184,51 @@ impl Feeder {
     }
 }
 
-/// Events a second, spread evenly.
-struct Pace {
-    rate: Option<u32>,
-    /// When the next event may leave; nothing before the first.
-    due: Option<Instant>,
+/// The type of the event that a message holds.
+fn kind_of(message: &Outgoing) -> &str {
+    match &message.route {
+        Route::Event { kind } => kind,
+        Route::LoadQueue { routing_key } => routing_key,
+        _ => Route::KIND_OTHER,
+    }
 }
 
-/// A pause is not caught up by a burst.
-const BEHIND_MAX: Duration = Duration::from_secs(1);
+/// The rate of `--rate`, spread evenly: a pause is made up for by one second's worth of events, no more.
+struct Pace {
+    /// Nothing without a limit.
+    bucket: Option<TokenBucket>,
+    at_once: usize,
+}
 
 impl Pace {
     fn new(rate: Option<u32>) -> Self {
-        Self { rate, due: None }
+        Self { bucket: rate.map(|rate| TokenBucket::empty(rate, rate)), at_once: Self::at_once_of(rate) }
     }
 
-    /// How many may leave together: a tenth of a second's worth.
-    fn at_once(&self) -> usize {
-        self.rate.map_or(usize::MAX, |rate| (rate as usize / 10).max(1))
+    /// How many events may leave together: a tenth of a second's worth.
+    fn at_once_of(rate: Option<u32>) -> usize {
+        rate.map_or(usize::MAX, |rate| (rate as usize / 10).max(1))
     }
 
     /// How long the next `count` events have to wait at `now`.
     fn delay(&mut self, count: usize, now: Instant) -> Duration {
-        let Some(rate) = self.rate else { return Duration::ZERO };
-        let earliest = now.checked_sub(BEHIND_MAX).unwrap_or(now);
-        let leaves = self.due.map_or(now, |due| due.max(earliest));
-        #[allow(clippy::cast_precision_loss)]
-        let takes = Duration::from_secs_f64(count as f64 / f64::from(rate));
-        self.due = Some(leaves + takes);
-        leaves.saturating_duration_since(now)
+        let Some(bucket) = &mut self.bucket else { return Duration::ZERO };
+        let wait = bucket.wait(now);
+        bucket.take(count, now);
+        wait
     }
 }
 
-/// Closed while the load queue is too long.
+/// Holds publishing back while the load queue is too long.
 struct Gate {
     broker: Broker,
-    /// 0: never closed.
+    /// The longest queue; 0 for no limit.
     ready_max: u32,
     taker: Option<Taker>,
     looked_at: Option<Instant>,
 }
 
-/// A queue grows by some ten thousand messages in this time.
+/// How often the queue's length is read. In this time it grows by some ten thousand messages.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 impl Gate {
@@ -228,7 +251,7 @@ impl Gate {
                     consumers,
                     "waiting: {queue} holds {ready} messages (--max-queue {limit}){advice}"
                 );
-                // Once closed, it stays so for a while, else every second would bring a handful.
+                // Wait until the queue is half as long; otherwise every second only a handful could be published.
                 limit /= 2;
             }
             retry::sleep(LOOK_EVERY, shutdown).await?;
@@ -237,7 +260,7 @@ impl Gate {
         Ok(())
     }
 
-    /// What the load queue holds. A RabbitMQ that does not answer is for the publisher to deal with.
+    /// The length of the load queue; nothing if RabbitMQ does not answer, which the publisher deals with.
     async fn look(&mut self) -> Option<Depth> {
         let taker = match self.taker.take() {
             Some(taker) => taker,
@@ -256,7 +279,7 @@ mod tests {
     #[test]
     fn a_rate_spreads_events_evenly_and_a_pause_is_not_caught_up() {
         let mut pace = Pace::new(Some(100));
-        assert_eq!(pace.at_once(), 10);
+        assert_eq!(pace.at_once, 10);
         // Whatever was waited for before the first.
         let start = Instant::now() + Duration::from_secs(60);
         // Each ten leave 100 ms after the ten before.
@@ -268,7 +291,7 @@ mod tests {
         now += Duration::from_secs(60);
         let without_waiting = (0..50).take_while(|_| pace.delay(10, now).is_zero()).count();
         assert_eq!(without_waiting, 11, "a second's worth, and those that are due");
-        assert_eq!((Pace::new(Some(3)).at_once(), Pace::new(None).at_once()), (1, usize::MAX));
+        assert_eq!((Pace::new(Some(3)).at_once, Pace::new(None).at_once), (1, usize::MAX));
         assert_eq!(Pace::new(None).delay(1000, now), Duration::ZERO);
     }
 }

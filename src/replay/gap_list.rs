@@ -1,5 +1,5 @@
-//! `replay gaps --list`: gaps and what they wait for, as a table or as JSON. It changes nothing, in RabbitMQ and on the disk, and
-//! ends within seconds whatever GH Archive does.
+//! `replay gaps --list`: shows the gaps and their state, as a table or as JSON. It changes nothing, neither in RabbitMQ nor on disk. It
+//! ends within seconds, even if GH Archive does not answer.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -22,10 +22,10 @@ use crate::gharchive::Mirror;
 use crate::retry::Interrupted;
 use crate::terminal::Escaped;
 
-/// How long GH Archive may take to say whether a file exists, and for all of them together.
+/// How long GH Archive may take to answer for one file, and for all files.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
-/// Files that it is asked for at once.
+/// Requests to GH Archive at the same time.
 const AT_ONCE: usize = 8;
 
 /// Shows the gaps on record.
@@ -43,16 +43,17 @@ pub(super) async fn run(
     let hours: BTreeSet<Hour> = by_hour(&records.gaps).into_keys().filter(|hour| hour.end() <= now).collect();
     let (there, unknown) = look_for(hours, mirror, shutdown).await?;
     let files = Files { there, unknown, patience: args.patience };
-    let plan = |gap: super::gap_plan::Gap| Planned { standing: gap.standing(&files, now), gap };
+    let plan = |gap: super::gap_plan::Gap| Planned { state: gap.state(&files, now), gap };
     let planned: Vec<Planned> = records.gaps.into_iter().map(plan).collect();
     say(&show(&planned, args.format.unwrap_or(ListFormat::Table)));
     if records.behind > 0 {
-        tracing::warn!("{} records more are not shown", HumanCount(u64::from(records.behind)));
+        tracing::warn!("{} more records are not shown", HumanCount(u64::from(records.behind)));
     }
     Ok(())
 }
 
-/// Which of `hours` have a file, and of which GH Archive does not say in time. The first silence is enough: it is not reachable.
+/// The `hours` that have a file, and those for which GH Archive does not answer in time. After the first timeout no more files are
+/// asked for: GH Archive is not reachable.
 async fn look_for(
     hours: BTreeSet<Hour>,
     mirror: &Mirror,
@@ -72,12 +73,12 @@ async fn look_for(
             }
         }
     };
-    // Those that have not answered by then stay unknown.
+    // Hours without an answer by then stay unknown.
     let _ = tokio::time::timeout(ANSWERS_WITHIN, asking).await;
     if shutdown.is_cancelled() { Err(Interrupted) } else { Ok((there, unknown)) }
 }
 
-/// A record with what can be done about it.
+/// A record, and the state of its gap.
 #[derive(Serialize)]
 struct Row<'a> {
     #[serde(flatten)]
@@ -85,10 +86,10 @@ struct Row<'a> {
     state: String,
 }
 
-/// What to print, in the order of the queue.
+/// The text to print, in the order of the queue.
 fn show(planned: &[Planned], format: ListFormat) -> String {
     let rows: Vec<Row> =
-        planned.iter().map(|one| Row { record: &one.gap.record, state: one.standing.to_string() }).collect();
+        planned.iter().map(|one| Row { record: &one.gap.record, state: one.state.to_string() }).collect();
     match format {
         ListFormat::Json => json(&rows),
         ListFormat::Table if rows.is_empty() => "no gaps\n".to_owned(),

@@ -1,4 +1,4 @@
-//! Which files of GH Archive may hold what a gap missed, and what stands in the way. Pure.
+//! The files of GH Archive that may hold a gap's events, and whether the gap can be filled from them. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -6,42 +6,31 @@ use std::time::Duration;
 
 use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 
-use crate::config::Source;
-use crate::event::{Event, Hour};
+use crate::event::{Event, Hour, HourName};
 use crate::gap::GapRecord;
+use crate::source::Source;
 
-/// An event can stand in a file so many hours later than its own.
+/// Hours by which an event's file can be later than the event.
 const LATE_HOURS: i64 = 6;
-/// GH Archive begins in the first one; behind the last one, times cannot be added to.
+/// The years of gaps that are accepted: GH Archive begins in the first, and time arithmetic works up to the last.
 const YEARS: std::ops::RangeInclusive<i32> = 2011..=9999;
 const LONGEST: TimeDelta = TimeDelta::days(366);
 
-/// A gap that can be worked on.
+/// A gap, read from its record.
 #[derive(Clone, Debug)]
 pub(super) struct Gap {
     pub(super) record: GapRecord,
-    whose: Whose,
-}
-
-/// Whose events were polled. Logins and repository names are compared as GitHub does, whatever their case.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Whose {
-    All,
-    Repository(String),
-    /// A repository with all its forks; which are its forks no event says.
-    Network(String),
-    Organisation(String),
-    User(String),
+    source: Source,
 }
 
 impl Gap {
     /// Reads a record from the queue.
     ///
     /// # Errors
-    /// Says why it is none.
+    /// The reason why the body is no record of a gap.
     pub(super) fn parse(body: &[u8]) -> Result<Self, String> {
         let record = GapRecord::parse(body)?;
-        // No more than that is asked for at once, whatever a record says: every hour of it is a request.
+        // Each hour of a gap is a request to GH Archive, so a record must not ask for too many.
         if !YEARS.contains(&record.from.year())
             || !YEARS.contains(&record.to.year())
             || record.to - record.from > LONGEST
@@ -50,37 +39,19 @@ impl Gap {
                 "it begins before GH Archive, or is longer than a year: fill it by hours with replay gharchive".into()
             );
         }
-        let source: Source =
-            record.source.parse().map_err(|why| format!("source '{}' {why}", record.source))?;
-        let name = || source.to_string().split_once('/').map(|(_, name)| name.to_owned()).unwrap_or_default();
-        let whose = match source.kind() {
-            "repos" => Whose::Repository(name()),
-            "networks" => Whose::Network(name()),
-            "orgs" => Whose::Organisation(name()),
-            "users" => Whose::User(name()),
-            _ => Whose::All,
-        };
-        Ok(Self { record, whose })
+        let source = record.source.parse().map_err(|why| format!("source '{}' {why}", record.source))?;
+        Ok(Self { record, source })
     }
 
-    /// Whether it may have missed `event`.
+    /// True if the gap may have missed `event`.
     pub(super) fn wants(&self, event: &Event) -> bool {
         let second = TimeDelta::seconds(1);
-        // Both ends included, and an end is a whole second.
+        // Both ends are included, and `to` is a whole second.
         let is_inside = event.created() >= self.record.from && event.created() < self.record.to + second;
-        let is = |name: Option<std::borrow::Cow<'_, str>>, whose: &str| {
-            name.is_some_and(|name| name.eq_ignore_ascii_case(whose))
-        };
-        is_inside
-            && match &self.whose {
-                Whose::All => true,
-                Whose::Repository(name) | Whose::Network(name) => is(event.repo_name(), name),
-                Whose::Organisation(login) => is(event.org_login(), login),
-                Whose::User(login) => is(event.actor_login(), login),
-            }
+        is_inside && self.source.shows(event)
     }
 
-    /// The files that may hold its events.
+    /// The hours whose files may hold its events.
     pub(super) fn hours(&self) -> impl Iterator<Item = Hour> + use<> {
         self.own_hours().chain((1..=LATE_HOURS).map({
             let last = Hour::of(self.record.to);
@@ -88,89 +59,89 @@ impl Gap {
         }))
     }
 
-    /// The hours that it lies in: without their files, little or nothing of it can be filled.
+    /// The hours of the gap itself. Without their files, little or nothing of it can be filled.
     fn own_hours(&self) -> impl Iterator<Item = Hour> + use<> {
         Hour::of(self.record.from).through(Hour::of(self.record.to))
     }
 
-    /// What can be done about it at `now`.
-    pub(super) fn standing(&self, files: &Files, now: DateTime<Utc>) -> Standing {
+    /// The state of the gap at `now`.
+    pub(super) fn state(&self, files: &Files, now: DateTime<Utc>) -> GapState {
         if self.hours().any(|hour| files.unknown.contains(&hour)) {
-            return Standing::Unknown;
+            return GapState::Unknown;
         }
         let missing: Vec<Hour> = self.hours().filter(|hour| !files.there.contains(hour)).collect();
         if let Some(hour) = missing.iter().find(|hour| may_still_come(**hour, files.patience, now)) {
-            return Standing::Waits(*hour);
+            return GapState::Waits(*hour);
         }
         let own: Vec<Hour> = self.own_hours().collect();
         match missing.as_slice() {
-            [] if matches!(self.whose, Whose::Network(_)) => {
-                Standing::InPart("forks' events cannot be told from others".into())
+            [] if self.source.has_hidden_events() => {
+                GapState::InPart("forks' events cannot be told from others".into())
             }
-            [] => Standing::Whole,
-            missing if own.iter().all(|hour| missing.contains(hour)) => Standing::Impossible(list(&own)),
-            missing => Standing::InPart(format!("GH Archive has no file for {}", list(missing))),
+            [] => GapState::Whole,
+            missing if own.iter().all(|hour| missing.contains(hour)) => GapState::Impossible(list(&own)),
+            missing => GapState::InPart(format!("GH Archive has no file for {}", list(missing))),
         }
     }
 }
 
 fn list(hours: &[Hour]) -> String {
-    hours.iter().map(Hour::to_string).collect::<Vec<_>>().join(", ")
+    hours.iter().map(|hour| HourName(*hour).to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// Which files exist.
 pub(super) struct Files {
     pub(super) there: BTreeSet<Hour>,
-    /// Nobody could say in time whether these exist.
+    /// Files for which GH Archive did not answer in time.
     pub(super) unknown: BTreeSet<Hour>,
     /// How long after its hour a file may still appear.
     pub(super) patience: Duration,
 }
 
-/// Whether an hour's file may still appear, or another one in place of a damaged one.
+/// True while an hour's file may still appear, or a new one in place of a damaged one.
 pub(super) fn may_still_come(hour: Hour, patience: Duration, now: DateTime<Utc>) -> bool {
-    // A patience without measure waits for ever.
+    // A patience that is too long to add means to wait for ever.
     TimeDelta::from_std(patience)
         .ok()
         .and_then(|patience| hour.end().checked_add_signed(patience))
         .is_none_or(|end| now < end)
 }
 
-/// What can be done about a gap.
+/// The state of a gap: whether it can be filled.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// Every file is there.
+pub(super) enum GapState {
+    /// It can be filled: every file exists.
     Whole,
-    /// This is in the way of the rest.
+    /// It can be filled in part; the text says why not whole.
     InPart(String),
-    /// This file is not there yet.
+    /// It waits for this file, which does not exist yet.
     Waits(Hour),
-    /// None of its hours has a file, and none will come.
+    /// It cannot be filled: its hours have no files, and none will come.
     Impossible(String),
-    /// GH Archive does not say which files there are.
+    /// GH Archive did not answer.
     Unknown,
 }
 
-impl Standing {
-    /// True if something is to be published now.
+impl GapState {
+    /// True if events can be published now.
     pub(super) fn can_be_filled(&self) -> bool {
         matches!(self, Self::Whole | Self::InPart(_))
     }
 }
 
-impl fmt::Display for Standing {
+impl fmt::Display for GapState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Whole => f.write_str("can be filled"),
             Self::InPart(why) => write!(f, "can be filled in part: {why}"),
-            Self::Waits(hour) => write!(f, "waits for {hour}.json.gz"),
+            Self::Waits(hour) => write!(f, "waits for {}.json.gz", HourName(*hour)),
             Self::Impossible(hours) => write!(f, "cannot be filled: GH Archive has no file for {hours}"),
             Self::Unknown => f.write_str("unknown: GH Archive not reachable"),
         }
     }
 }
 
-/// The gaps that each file may fill, file after file.
+/// The places in `gaps` of the gaps that each hour's file may fill.
 pub(super) fn by_hour(gaps: &[Gap]) -> BTreeMap<Hour, Vec<usize>> {
     let mut by_hour: BTreeMap<Hour, Vec<usize>> = BTreeMap::new();
     for (index, gap) in gaps.iter().enumerate() {
@@ -193,7 +164,7 @@ mod tests {
     }
 
     fn names(hours: impl Iterator<Item = Hour>) -> Vec<String> {
-        hours.map(|hour| hour.to_string()).collect()
+        hours.map(|hour| HourName(hour).to_string()).collect()
     }
 
     #[test]
@@ -207,8 +178,8 @@ mod tests {
         );
         let both = by_hour(&[gap("events", "01:00:00", "01:00:01"), gap("events", "02:59:00", "02:59:01")]);
         assert_eq!(both.len(), 8);
-        assert_eq!(both[&"2026-01-01-1".parse().unwrap()], [0]);
-        assert_eq!(both[&"2026-01-01-7".parse().unwrap()], [0, 1]);
+        assert_eq!(both[&"2026-01-01-01".parse().unwrap()], [0]);
+        assert_eq!(both[&"2026-01-01-07".parse().unwrap()], [0, 1]);
     }
 
     #[test]
@@ -216,12 +187,15 @@ mod tests {
         let gap = gap("events", "12:00:00", "12:59:59");
         let all: BTreeSet<Hour> = gap.hours().collect();
         let without = |hour: &str| {
-            all.iter().copied().filter(|one| one.to_string() != format!("2026-01-01-{hour}")).collect()
+            all.iter()
+                .copied()
+                .filter(|one| HourName(*one).to_string() != format!("2026-01-01-{hour}"))
+                .collect()
         };
         let at = |there: BTreeSet<Hour>, now: &str| {
             let files =
                 Files { there, unknown: BTreeSet::new(), patience: Duration::from_secs(3 * 24 * 3600) };
-            gap.standing(&files, now.parse().unwrap()).to_string()
+            gap.state(&files, now.parse().unwrap()).to_string()
         };
         assert_eq!(at(all.clone(), "2026-01-01T20:00:00Z"), "can be filled");
         assert_eq!(at(without("15"), "2026-01-01T20:00:00Z"), "waits for 2026-01-01-15.json.gz");
@@ -242,9 +216,9 @@ mod tests {
         let (mut there, mut unknown): (BTreeSet<Hour>, _) = (gap.hours().collect(), BTreeSet::new());
         unknown.extend(there.pop_last());
         let files = Files { there, unknown, patience: Duration::ZERO };
-        let standing = gap.standing(&files, Utc::now());
-        assert_eq!(standing.to_string(), "unknown: GH Archive not reachable");
-        assert!(!standing.can_be_filled());
+        let state = gap.state(&files, Utc::now());
+        assert_eq!(state.to_string(), "unknown: GH Archive not reachable");
+        assert!(!state.can_be_filled());
     }
 
     #[test]
@@ -303,6 +277,6 @@ mod tests {
         let gap = gap("networks/o/r", "12:00:00", "12:00:01");
         let files =
             Files { there: gap.hours().collect(), unknown: BTreeSet::new(), patience: Duration::ZERO };
-        assert!(matches!(gap.standing(&files, Utc::now()), Standing::InPart(why) if why.contains("forks")));
+        assert!(matches!(gap.state(&files, Utc::now()), GapState::InPart(why) if why.contains("forks")));
     }
 }

@@ -1,4 +1,4 @@
-//! The queue of gap records: looked at in parts, and taken from only when a gap is done.
+//! The queue of gap records. Records are read in parts, and removed only when their gap is filled.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::gap_plan::Gap;
-use super::queue_access::{Broken, Found, QueueAccess};
+use super::queue_access::{Found, QueueAccess, SessionError};
 use crate::broker::{
     Broker, BrokerError, Outgoing, Part, PublishError, Publisher, QueueReader, Route, Taken,
 };
@@ -14,10 +14,10 @@ use crate::health::Health;
 use crate::retry::Backoff;
 use crate::terminal::Escaped;
 
-/// Records looked at together; they are in memory, and each hour of them is a request to GH Archive.
+/// Records read together. They are in memory, and each hour of them is a request to GH Archive.
 pub(super) const RECORDS_MAX: u32 = 10_000;
 
-/// The queue.
+/// The queue of gap records, with a publisher for records that move to its tail.
 pub(super) struct GapQueue {
     name: String,
     access: QueueAccess,
@@ -29,7 +29,7 @@ pub(super) struct GapQueue {
 pub(super) struct Records {
     /// The gaps, each once.
     pub(super) gaps: Vec<Gap>,
-    /// Messages that were looked at: some gaps are recorded twice, and some messages are no records.
+    /// The number of messages read. Some gaps have two records, and some messages are no records.
     pub(super) messages: u32,
     /// Messages behind them.
     pub(super) behind: u32,
@@ -84,15 +84,15 @@ impl GapQueue {
         if strange.0 > 0 {
             let (count, why) = (strange.0, Escaped(&strange.1));
             tracing::warn!(
-                "{} holds what is no record of a gap, left there ({count} messages): {why}",
+                "{count} messages of {} are no records of gaps, and stay there; the last one: {why}",
                 self.name
             );
         }
         Ok(Records { gaps, messages, behind: ready.saturating_sub(messages) })
     }
 
-    /// Goes through the first `messages` again: removes the records with the ids `done`, and moves the others to the tail, so that
-    /// those behind them are looked at too. RabbitMQ counts the deliveries of a moved message from 0.
+    /// Takes the first `messages` again. Removes the records with the ids `done`, and moves the others to the tail, so that the records
+    /// behind them can be read. RabbitMQ counts the deliveries of a moved message from 0.
     ///
     /// # Errors
     /// As [`QueueAccess::open`].
@@ -106,11 +106,11 @@ impl GapQueue {
                     reader.close().await;
                     return Ok(());
                 }
-                Err(Broken::Final(error)) => {
+                Err(SessionError::Final(error)) => {
                     reader.close().await;
                     return Err(error);
                 }
-                Err(Broken::Session(error)) => self.access.lost(error),
+                Err(SessionError::Lost(error)) => self.access.lost(error),
             }
             backoff.pause(&self.shutdown).await?;
         }
@@ -124,7 +124,7 @@ impl GapQueue {
         left: &mut u32,
         done: &HashSet<String>,
         moved: &mut HashSet<String>,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), SessionError> {
         while *left > 0 {
             let some = reader.take(*left as usize).await?;
             if some.is_empty() {
@@ -143,8 +143,8 @@ impl GapQueue {
         Ok(())
     }
 
-    /// Publishes copies, and gives the tags of the originals whose copies are confirmed. A kill before they are acked leaves records
-    /// twice, which is harmless.
+    /// Publishes copies, and gives the tags of the originals whose copies are confirmed. A crash before they are acked leaves two
+    /// records of a gap, which is harmless.
     async fn copy_to_tail(&mut self, records: Vec<Taken>) -> Result<Vec<u64>, PublishError> {
         let (tags, copies): (Vec<u64>, Vec<Outgoing>) = records
             .into_iter()
@@ -157,7 +157,7 @@ impl GapQueue {
         Ok(tags.into_iter().zip(&copies).filter(|(_, copy)| is_kept(copy)).map(|(tag, _)| tag).collect())
     }
 
-    /// Says goodbye to RabbitMQ.
+    /// Closes the connection of the publisher.
     pub(super) async fn close(&mut self) {
         self.publisher.close().await;
     }

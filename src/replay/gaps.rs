@@ -1,8 +1,8 @@
-//! `replay gaps`: what polling missed, fetched from GH Archive once its files exist.
+//! `replay gaps`: publishes the events that polling missed, from GH Archive once its files exist.
 //!
-//! A round goes through all records in parts. Of each part it fills every gap that can be filled, file by file, and only then removes
-//! their records; the others move to the tail of the queue, so that the next part is in front. Records are not in hand meanwhile:
-//! RabbitMQ takes back what is unacked for half an hour. A round that dies is repeated whole, which is harmless.
+//! A round goes through all records in parts. It fills every gap of a part that can be filled, file by file. Then it removes the records
+//! of these gaps, and moves the other records to the tail of the queue, so that the next part is at its head. Meanwhile no record is
+//! unacked, because RabbitMQ closes the channel after half an hour. A round that is killed is repeated, which is harmless.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
@@ -14,7 +14,7 @@ use indicatif::HumanCount;
 use tokio_util::sync::CancellationToken;
 
 use super::feeder::{Feeder, Target};
-use super::gap_plan::{Files, Gap, Standing, by_hour, may_still_come};
+use super::gap_plan::{Files, Gap, GapState, by_hour, may_still_come};
 use super::gap_queue::{GapQueue, RECORDS_MAX};
 use super::inputs::Input;
 use super::progress::Progress;
@@ -24,23 +24,23 @@ use super::tally::{Size, Tally};
 use super::{Ended, gap_list, reading, say};
 use crate::broker::{Broker, Outgoing};
 use crate::config::GapsArgs;
-use crate::event::Hour;
+use crate::event::{Hour, HourName};
 use crate::gharchive::{Fetched, Mark, Mirror, Reject};
 use crate::health::Health;
 use crate::retry::{self, Interrupted};
 
-/// How soon a file that could not be read whole is asked for again: a new one takes its time, and is 0.1 GB.
+/// How long to wait before a damaged file is fetched again. It has 0.1 GB, and GH Archive needs time to replace it.
 const DAMAGED_AGAIN: Duration = Duration::from_secs(3600);
-/// So many gaps that stay are named in the log.
+/// Gaps that cannot be filled and are named in the log; more are only counted.
 const SAID_MAX: usize = 100;
 
-/// A gap, its record's name, and what can be done about it.
+/// A gap and its state.
 pub(super) struct Planned {
     pub(super) gap: Gap,
-    pub(super) standing: Standing,
+    pub(super) state: GapState,
 }
 
-/// What is needed to fill gaps.
+/// The state of `replay gaps` over all rounds.
 struct Filler<'a> {
     args: &'a GapsArgs,
     mirror: Mirror,
@@ -50,25 +50,25 @@ struct Filler<'a> {
     rejects: Rejects,
     tally: Tally,
     progress: Progress,
-    /// Files that could not be had, or not read whole, and when.
+    /// Hours whose files were refused or damaged, and when.
     damaged: HashMap<Hour, Instant>,
-    /// Gaps of which the log has said why they stay, so that `--watch` says it once.
+    /// Ids of gaps whose state was logged, so that `--watch` logs it once.
     said: HashSet<String>,
     shutdown: CancellationToken,
 }
 
-/// What a round left.
+/// The number of gaps by outcome of a round.
 #[derive(Default)]
-struct Left {
+struct GapCounts {
     filled: usize,
     waiting: usize,
     in_part: usize,
     impossible: usize,
-    /// Waiting for another copy of a file that could not be read whole.
+    /// Not filled yet: a file is damaged and may be replaced.
     damaged: usize,
 }
 
-/// Does what `args` asks for.
+/// Fills or lists gaps, as `args` says.
 ///
 /// # Errors
 /// For bad usage, a local disk that refuses, a RabbitMQ that refuses us for good at the start; and when a gap could not be
@@ -114,17 +114,17 @@ impl Filler<'_> {
     async fn work(&mut self) -> anyhow::Result<()> {
         self.feeder.open().await?;
         loop {
-            let left = self.round().await?;
+            let counts = self.round().await?;
             if self.args.watch {
                 retry::sleep(self.args.every, &self.shutdown).await?;
                 continue;
             }
-            if left.in_part + left.impossible + left.damaged > 0 {
+            if counts.in_part + counts.impossible + counts.damaged > 0 {
                 bail!(
                     "not every gap could be filled: {} in part, {} not at all, {} not yet because a file is damaged; the log says which and why",
-                    left.in_part,
-                    left.impossible,
-                    left.damaged
+                    counts.in_part,
+                    counts.impossible,
+                    counts.damaged
                 );
             }
             return Ok(());
@@ -132,19 +132,19 @@ impl Filler<'_> {
     }
 
     /// Goes through all records there are now, part by part.
-    async fn round(&mut self) -> anyhow::Result<Left> {
-        let mut left = Left::default();
+    async fn round(&mut self) -> anyhow::Result<GapCounts> {
+        let mut counts = GapCounts::default();
         let before = self.tally.events;
         let mut records = self.queue.look(RECORDS_MAX).await?;
         let mut rest = records.behind;
         loop {
             let messages = records.messages;
-            let mut done = self.fill_part(records.gaps, &mut left).await?;
+            let mut done = self.fill_part(records.gaps, &mut counts).await?;
             if self.args.dry_run {
                 break;
             }
             if self.args.publish.queue.is_some() {
-                // What one queue has now, others still miss.
+                // Other queues still miss these events, so the records stay.
                 done.clear();
             }
             if !done.is_empty() || rest > 0 || self.args.watch {
@@ -157,37 +157,37 @@ impl Filler<'_> {
             rest = rest.saturating_sub(records.messages);
         }
         if self.args.dry_run && rest > 0 {
-            tracing::warn!("{} records more are not looked at in a dry run", HumanCount(u64::from(rest)));
+            tracing::warn!("{} more records are not read in a dry run", HumanCount(u64::from(rest)));
         }
-        self.tell(self.tally.events - before, &left);
-        Ok(left)
+        self.tell(self.tally.events - before, &counts);
+        Ok(counts)
     }
 
-    /// Fills what can be filled of `gaps`, and gives the ids of the records that are done.
-    async fn fill_part(&mut self, gaps: Vec<Gap>, left: &mut Left) -> anyhow::Result<HashSet<String>> {
+    /// Fills the gaps that can be filled, and gives the ids of the records that are done.
+    async fn fill_part(&mut self, gaps: Vec<Gap>, counts: &mut GapCounts) -> anyhow::Result<HashSet<String>> {
         let planned = self.plan(gaps).await?;
-        self.say_what_stays(&planned, left);
-        let can_be_filled = planned.into_iter().filter(|planned| planned.standing.can_be_filled());
+        self.say_what_stays(&planned, counts);
+        let can_be_filled = planned.into_iter().filter(|planned| planned.state.can_be_filled());
         let gaps: Vec<Gap> = can_be_filled.map(|planned| planned.gap).collect();
         let damaged = self.fill(&gaps).await?;
         let mut done: HashSet<String> = gaps.iter().map(|gap| gap.record.id()).collect();
         for gap in &gaps {
             let Some(hour) = gap.hours().find(|hour| damaged.contains(hour)) else { continue };
-            let id = gap.record.id();
+            let (id, name) = (gap.record.id(), HourName(hour));
             if may_still_come(hour, self.args.patience, Utc::now()) {
-                tracing::warn!("{id} is not filled yet, and stays on record: {hour}.json.gz is damaged");
-                left.damaged += 1;
+                tracing::warn!("{id} is not filled yet, and stays on record: {name}.json.gz is damaged");
+                counts.damaged += 1;
                 done.remove(&id);
             } else {
-                tracing::warn!("{id} is filled in part: {hour}.json.gz is damaged");
-                left.in_part += 1;
+                tracing::warn!("{id} is filled in part: {name}.json.gz is damaged");
+                counts.in_part += 1;
             }
         }
-        left.filled += done.len();
+        counts.filled += done.len();
         Ok(done)
     }
 
-    /// What can be done about each gap now.
+    /// Finds out the state of each gap now.
     async fn plan(&mut self, gaps: Vec<Gap>) -> anyhow::Result<Vec<Planned>> {
         let now = Utc::now();
         let mut there = BTreeSet::new();
@@ -198,11 +198,11 @@ impl Filler<'_> {
             }
         }
         let files = self.files(there);
-        let plan = |gap: Gap| Planned { standing: gap.standing(&files, now), gap };
+        let plan = |gap: Gap| Planned { state: gap.state(&files, now), gap };
         Ok(gaps.into_iter().map(plan).collect())
     }
 
-    /// These files, but for those that were damaged a while ago and may come again.
+    /// The files to use: those that are `there`, without damaged ones that may be replaced soon.
     fn files(&self, mut there: BTreeSet<Hour>) -> Files {
         let patience = self.args.patience;
         let is_damaged =
@@ -212,32 +212,32 @@ impl Filler<'_> {
         Files { there, unknown: BTreeSet::new(), patience }
     }
 
-    fn say_what_stays(&mut self, planned: &[Planned], left: &mut Left) {
+    fn say_what_stays(&mut self, planned: &[Planned], counts: &mut GapCounts) {
         let mut more = 0_u64;
-        for Planned { gap, standing } in planned {
-            match standing {
-                Standing::Whole => continue,
-                Standing::Waits(_) | Standing::Unknown => left.waiting += 1,
-                Standing::InPart(_) => left.in_part += 1,
-                Standing::Impossible(_) => left.impossible += 1,
+        for Planned { gap, state } in planned {
+            match state {
+                GapState::Whole => continue,
+                GapState::Waits(_) | GapState::Unknown => counts.waiting += 1,
+                GapState::InPart(_) => counts.in_part += 1,
+                GapState::Impossible(_) => counts.impossible += 1,
             }
             let id = gap.record.id();
-            if matches!(standing, Standing::Waits(_)) {
-                tracing::debug!("{id} {standing}");
+            if matches!(state, GapState::Waits(_)) {
+                tracing::debug!("{id} {state}");
             } else if self.said.len() >= SAID_MAX {
                 more += u64::from(!self.said.contains(&id));
             } else if self.said.insert(id.clone()) {
-                tracing::warn!("{id} {standing}");
+                tracing::warn!("{id} {state}");
             }
         }
         if more > 0 {
             tracing::warn!(
-                "{} gaps more stay, wholly or in part: replay gaps --list says why",
+                "{} more gaps stay, wholly or in part: replay gaps --list says why",
                 HumanCount(more)
             );
         }
     }
-    /// Publishes, from every file that may hold some of it, what `gaps` missed. Gives the files that were not read whole.
+    /// Publishes the events that `gaps` missed, from every file that may hold some. Gives the hours whose files were not read whole.
     async fn fill(&mut self, gaps: &[Gap]) -> anyhow::Result<BTreeSet<Hour>> {
         let mut damaged = BTreeSet::new();
         let by_hour = by_hour(gaps);
@@ -253,10 +253,10 @@ impl Filler<'_> {
                         tracing::warn!("remove {}: {error}", path.display());
                     }
                 }
-                // As `standing` has said.
+                // `say_what_stays` has logged it.
                 Fetched::Missing { place } => tracing::debug!("no {place}"),
                 Fetched::Refused { reason } => {
-                    tracing::warn!("hour {hour}: {reason}");
+                    tracing::warn!("hour {}: {reason}", HourName(hour));
                     damaged.insert(hour);
                 }
             }
@@ -265,7 +265,7 @@ impl Filler<'_> {
         Ok(damaged)
     }
 
-    /// False when the file breaks off.
+    /// Publishes the events of one file; false if the file breaks off.
     async fn fill_from(
         &mut self,
         hour: Hour,
@@ -273,7 +273,7 @@ impl Filler<'_> {
         gaps: Vec<Gap>,
         place: (usize, usize),
     ) -> anyhow::Result<bool> {
-        let input = Input::Hour(hour);
+        let (input, name) = (Input::Hour(hour), HourName(hour).to_string());
         self.rejects.begin();
         let mut is_whole = true;
         let mut batches = reading::start(&input, path, Mark::default(), move |event| {
@@ -288,34 +288,27 @@ impl Filler<'_> {
             is_whole &= !batch.breaks_off;
             for reject in &batch.rejects {
                 self.tally.rejected += 1;
-                self.rejects.keep(&hour.to_string(), reject)?;
+                self.rejects.keep(&name, reject)?;
             }
             self.rejects.flush()?;
-            let mut kinds: Vec<_> =
-                batch.events.iter().map(|event| Some((event.kind.clone(), event.body.len()))).collect();
-            if !self.args.dry_run {
-                let messages: Vec<Outgoing> =
-                    batch.events.into_iter().map(|event| self.feeder.message(event)).collect();
-                for refused in self.feeder.publish(&messages).await? {
-                    self.tally.rejected += 1;
-                    kinds[refused.place] = None;
-                    self.rejects.keep(&hour.to_string(), &Reject::of_file(refused.reason))?;
-                }
+            let messages: Vec<Outgoing> =
+                batch.events.into_iter().map(|event| self.feeder.message(event)).collect();
+            for refused in self.feeder.publish_and_count(&messages, &mut self.tally).await? {
+                self.rejects.keep(&name, &Reject::of_file(refused.reason))?;
             }
-            kinds.iter().flatten().for_each(|(kind, bytes)| self.tally.event(kind, *bytes));
             self.tally.unwanted += batch.unwanted;
             #[allow(clippy::cast_precision_loss)]
             let fraction = place.0 as f64 / place.1 as f64;
             self.progress.show(
                 &self.tally,
                 Some(fraction),
-                &format!("{hour} ({} of {})", place.0 + 1, place.1),
+                &format!("{name} ({} of {})", place.0 + 1, place.1),
             );
         }
     }
 
-    fn tell(&self, events: u64, left: &Left) {
-        let Left { filled, waiting, impossible, in_part, damaged } = left;
+    fn tell(&self, events: u64, counts: &GapCounts) {
+        let GapCounts { filled, waiting, impossible, in_part, damaged } = counts;
         let waiting = waiting + damaged;
         if self.args.watch && *filled == 0 && events == 0 {
             tracing::debug!(waiting, impossible, "no gap can be filled now");

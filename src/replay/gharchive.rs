@@ -1,4 +1,4 @@
-//! `replay gharchive`: hours and files, event by event, to the loaders.
+//! `replay gharchive`: publishes the events of hours and files.
 
 use std::path::Path;
 
@@ -23,17 +23,17 @@ use crate::duration::Rounded;
 use crate::gharchive::{Batch, Fetched, Mark, Mirror, Reject};
 use crate::health::Health;
 
-/// Everything before this has been published and confirmed, rejected, or was not wanted.
+/// A position: every event before it is published and confirmed, rejected, or not wanted.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Position {
-    /// Which input, by its place in the command.
+    /// The input, by its place in the command.
     input: usize,
-    /// Lines of it that are done. A file that does not begin with them is another one, and read from its beginning.
+    /// The lines of this input that are done. A file that begins with other lines is another file, and read from its beginning.
     done: Mark,
     tally: Tally,
-    /// What had been done before this input.
+    /// The tally before this input.
     tally_before: Tally,
-    /// The file of rejects.
+    /// The name of the file of rejects.
     rejects: String,
 }
 
@@ -41,24 +41,23 @@ struct Position {
 struct Job<'a> {
     args: &'a GhArchiveArgs,
     inputs: Vec<Input>,
-    /// Nothing in a dry run.
-    feeder: Option<Feeder>,
+    feeder: Feeder,
     folder: StateFolder,
-    /// Not of a dry run, nor of standard input, which cannot be gone on with.
+    /// True if the position is saved. It is not in a dry run, nor for standard input, which cannot be read again.
     remembers: bool,
     position: Position,
-    /// Of the input that is read, in bytes as it is on disk.
+    /// The size of the current input on disk, in bytes.
     size: u64,
     rejects: Rejects,
     progress: Progress,
 }
 
 /// Why an input's reading ended.
-enum End {
-    /// With the input.
-    Whole,
-    /// The limit is reached.
-    Enough,
+enum InputEnd {
+    /// The input has ended.
+    Ended,
+    /// The limit of `--limit` is reached.
+    LimitReached,
 }
 
 /// Publishes everything that `args` names.
@@ -76,9 +75,7 @@ pub(super) async fn run(
     let mirror = Mirror::new(&args.mirror.base_url()?, health)?;
     let mut job = Job::begin(args, inputs, broker, health, &shutdown)?;
     let ended = job.work(&mirror, &shutdown).await;
-    if let Some(feeder) = &mut job.feeder {
-        feeder.close().await;
-    }
+    job.feeder.close().await;
     job.end(ended)
 }
 
@@ -124,11 +121,12 @@ impl<'a> Job<'a> {
         };
         #[allow(clippy::cast_precision_loss)]
         let fraction = position.input as f64 / inputs.len() as f64;
+        let (pace, is_dry) = (&args.publish.pace, args.select.dry_run);
+        // A dry run does not connect, so that it does not wait for RabbitMQ to be ready.
+        let health = if is_dry { &Health::default() } else { health };
         Ok(Self {
-            feeder: (!args.select.dry_run).then(|| {
-                Feeder::new(broker, target, &args.publish.pace, false, health, shutdown.clone())
-                    .with_copies(args.copies.archive, health)
-            }),
+            feeder: Feeder::new(broker, target, pace, is_dry, health, shutdown.clone())
+                .with_copies(args.copies.archive && !is_dry, health),
             rejects: Rejects::into(&args.state.state_dir, &position.rejects),
             progress: Progress::start(&position.tally, fraction),
             args,
@@ -141,23 +139,23 @@ impl<'a> Job<'a> {
     }
 
     async fn work(&mut self, mirror: &Mirror, shutdown: &CancellationToken) -> anyhow::Result<()> {
-        if let Some(feeder) = &mut self.feeder {
-            feeder.open().await?;
+        if !self.args.select.dry_run {
+            self.feeder.open().await?;
         }
         let left = self.inputs[self.position.input..].to_vec();
         let mut coming = std::pin::pin!(make_ready(left, mirror, self.folder.path(), shutdown));
         while let Some(ready) = coming.next().await {
-            if matches!(self.take(ready?, shutdown).await?, End::Enough) {
+            if matches!(self.take(ready?, shutdown).await?, InputEnd::LimitReached) {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Takes one input whole.
-    async fn take(&mut self, ready: Ready, shutdown: &CancellationToken) -> anyhow::Result<End> {
+    /// Publishes one input.
+    async fn take(&mut self, ready: Ready, shutdown: &CancellationToken) -> anyhow::Result<InputEnd> {
         self.rejects.begin();
-        let mut end = End::Whole;
+        let mut end = InputEnd::Ended;
         match ready.fetched {
             Fetched::File { path, is_ours } => {
                 end = self.file(&ready.input, &path, shutdown).await?;
@@ -185,7 +183,7 @@ impl<'a> Job<'a> {
         input: &Input,
         path: &Path,
         shutdown: &CancellationToken,
-    ) -> anyhow::Result<End> {
+    ) -> anyhow::Result<InputEnd> {
         self.size = path.metadata().map_or(0, |metadata| metadata.len());
         let select = self.args.select.clone();
         let mut batches =
@@ -195,19 +193,19 @@ impl<'a> Job<'a> {
                 batch = batches.recv() => batch,
                 () = shutdown.cancelled() => return Err(crate::retry::Interrupted.into()),
             };
-            let Some(batch) = batch else { return Ok(End::Whole) };
+            let Some(batch) = batch else { return Ok(InputEnd::Ended) };
             if batch.is_another_file {
                 self.begin_input_anew(input);
                 continue;
             }
             self.batch(input, batch).await?;
             if self.args.select.limit.is_some_and(|limit| self.position.tally.events >= limit) {
-                return Ok(End::Enough);
+                return Ok(InputEnd::LimitReached);
             }
         }
     }
 
-    /// What was published of another file of this name is published; it does not count here.
+    /// Begins at the first line again. Events of the other file stay published, and do not count.
     fn begin_input_anew(&mut self, input: &Input) {
         tracing::warn!(
             "{input} does not begin as the file whose first {} lines an earlier run of this command published: it is another file now, read from its beginning",
@@ -223,23 +221,15 @@ impl<'a> Job<'a> {
             self.args.select.limit.map_or(u64::MAX, |limit| limit.saturating_sub(self.position.tally.events));
         batch.events.truncate(usize::try_from(room).unwrap_or(usize::MAX));
         let mut rejects = batch.rejects;
-        let kinds: Vec<_> = batch.events.iter().map(|event| (event.kind.clone(), event.body.len())).collect();
-        let mut is_refused = vec![false; kinds.len()];
-        if let Some(feeder) = &mut self.feeder {
-            let messages: Vec<Outgoing> =
-                batch.events.into_iter().map(|event| feeder.message(event)).collect();
-            for Refused { place, reason } in feeder.publish(&messages).await? {
-                is_refused[place] = true;
-                let scrap = messages[place].body.clone();
-                let bytes = scrap.len() as u64;
-                rejects.push(Reject { line: batch.through.line, reason, scrap, bytes });
-            }
-        }
-        let tally = &mut self.position.tally;
-        let published = kinds.iter().zip(is_refused).filter(|(_, is_refused)| !is_refused);
-        published.for_each(|((kind, bytes), _)| tally.event(kind, *bytes));
-        tally.unwanted += batch.unwanted;
-        tally.rejected += rejects.len() as u64;
+        let messages: Vec<Outgoing> =
+            batch.events.into_iter().map(|event| self.feeder.message(event)).collect();
+        let refused = self.feeder.publish_and_count(&messages, &mut self.position.tally).await?;
+        self.position.tally.unwanted += batch.unwanted;
+        self.position.tally.rejected += rejects.len() as u64;
+        rejects.extend(refused.into_iter().map(|Refused { place, reason }| {
+            let scrap = messages[place].body.clone();
+            Reject { line: batch.through.line, reason, bytes: scrap.len() as u64, scrap }
+        }));
         for reject in &rejects {
             self.rejects.keep(&input.to_string(), reject)?;
         }
@@ -277,14 +267,14 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
-    /// Says what was done, and remembers or forgets the position.
+    /// Prints the summary, and saves or forgets the position.
     fn end(mut self, ended: anyhow::Result<()>) -> anyhow::Result<()> {
         let took = self.progress.finish();
-        // Every position that was taken is true, whatever ended the work.
+        // The position is valid, however the work ended.
         let ended = ended.and(self.save(true));
         let is_whole = Ended::of(&ended);
         let Tally { events, bytes, unwanted, rejected, .. } = self.position.tally;
-        let verb = if self.feeder.is_some() { "published" } else { "would publish" };
+        let verb = if self.args.select.dry_run { "would publish" } else { "published" };
         let rate = HumanCount(self.progress.rate(&self.position.tally));
         say(&format!(
             "{verb} {} events ({}) in {} ({rate}/s), inputs done: {} of {}\n{}",

@@ -1,4 +1,4 @@
-//! What `replay gharchive` reads, one after the other, with the next hours downloading meanwhile.
+//! The inputs of `replay gharchive`, in order. The next hours are downloaded while one is read.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,14 @@ use futures_util::stream::{self, Stream, StreamExt as _};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{UsageError, What};
-use crate::event::Hour;
+use crate::event::{Hour, HourName};
 use crate::gharchive::{Fetched, Mirror};
 use crate::terminal::Escaped;
 
-/// So many inputs are made ready ahead of the one that is read. Each hour of today takes about 0.1 GB of disk.
+/// Inputs that are made ready ahead of the one that is read. An hour takes about 0.1 GB of disk.
 const AHEAD: usize = 3;
 
-/// One thing to read.
+/// One input.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Input {
     Hour(Hour),
@@ -26,16 +26,15 @@ pub(super) enum Input {
 }
 
 impl Input {
-    /// All that `what` names, in order.
+    /// The inputs that `what` names, in order.
     ///
     /// # Errors
-    /// [`UsageError`] for a file that is not there, or hours far from `now`: better said before the first event is published than
-    /// after hours.
+    /// [`UsageError`] for a file that does not exist, or hours in the future of `now`. It comes before the first event is published.
     pub(super) fn expand(what: &[What], now: DateTime<Utc>) -> Result<Vec<Self>, UsageError> {
         let mut inputs = Vec::new();
         for one in what {
             match one {
-                // All of today may be asked for; a slip of the finger in the year is no million of missing hours.
+                // All of today may be asked for. A mistyped year must not become a million missing hours.
                 What::Hours { last, .. } if *last > Hour::of(now + TimeDelta::days(1)) => {
                     return Err(UsageError(format!("{one}: it ends in the future")));
                 }
@@ -48,7 +47,7 @@ impl Input {
     }
 }
 
-/// The file by its whole path, which names it wherever the command is run.
+/// The file's absolute path, which is the same wherever the command is run.
 fn check(path: &Path) -> Result<PathBuf, UsageError> {
     let refuse = |why: String| UsageError(format!("{}: {why}", path.display()));
     let metadata = path.metadata().map_err(|error| {
@@ -70,7 +69,7 @@ fn check(path: &Path) -> Result<PathBuf, UsageError> {
 impl fmt::Display for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Hour(hour) => hour.fmt(f),
+            Self::Hour(hour) => HourName(*hour).fmt(f),
             Self::File(path) => {
                 let name = path.file_name().unwrap_or(path.as_os_str());
                 Escaped(&name.to_string_lossy()).fmt(f)
@@ -80,7 +79,7 @@ impl fmt::Display for Input {
     }
 }
 
-/// An input that can be read now, or not at all.
+/// An input and its file, if there is one.
 pub(super) struct Ready {
     pub(super) input: Input,
     pub(super) fetched: Fetched,
@@ -93,7 +92,7 @@ pub(super) fn make_ready(
     folder: &Path,
     shutdown: &CancellationToken,
 ) -> impl Stream<Item = anyhow::Result<Ready>> + use<> {
-    // Downloads end with the stream, so that nobody writes into a folder that is being removed.
+    // Downloads end with the stream, so that none writes into a folder that is being removed.
     let stop = shutdown.child_token();
     let context = Arc::new((mirror.clone(), folder.to_owned(), stop.clone()));
     let guarded = (context, stop.drop_guard());
@@ -110,7 +109,8 @@ async fn one(input: Input, context: Arc<(Mirror, PathBuf, CancellationToken)>) -
     let (mirror, folder, shutdown) = &*context;
     let fetched = match &input {
         Input::Hour(hour) => {
-            mirror.fetch(*hour, folder, shutdown).await.with_context(|| format!("hour {hour}"))?
+            let fetched = mirror.fetch(*hour, folder, shutdown).await;
+            fetched.with_context(|| format!("hour {}", HourName(*hour)))?
         }
         Input::File(path) => Fetched::File { path: path.clone(), is_ours: false },
         Input::Stdin => Fetched::File { path: PathBuf::new(), is_ours: false },

@@ -1,15 +1,18 @@
-//! Backfill: publishes old events again, and nothing else. The loaders and the mark of each event do the rest, so publishing
-//! something twice is harmless, and every replay may be killed and repeated.
+//! Backfill: publishes old events again, and does nothing else. Loaders load them, and the mark of each event makes a second load
+//! harmless. So every replay may be killed and repeated.
 //!
-//! Four sources: GH Archive, the archive stream, the dead letters, and the gaps that the fetcher recorded. `feeder`
-//! publishes for all of them; `state` remembers how far a replay is; `inputs` and `reading` bring GH Archive's files.
+//! There are four sources: GH Archive, the archive stream, dead letters, and gaps that the fetcher recorded.
+//!
+//! - `feeder` publishes, for all sources.
+//! - `state` saves the position of a replay on disk.
+//! - `inputs` and `reading` fetch and read files of GH Archive.
 
 mod archive;
+mod archive_access;
 mod archive_batch;
 mod archive_lack;
 mod archive_last;
 mod archive_reset;
-mod archive_source;
 mod ask;
 mod dead;
 mod feeder;
@@ -24,7 +27,7 @@ mod queue_access;
 mod reading;
 mod rejects;
 mod state;
-mod stretch;
+mod stream_range;
 mod table;
 mod tally;
 
@@ -41,7 +44,7 @@ use crate::retry::{Backoff, Interrupted};
 /// Replays from `source` until all of it is published, or `shutdown`.
 ///
 /// # Errors
-/// When it failed, or did not do all that was asked for; the text says what and where to look.
+/// When the replay failed, or could not do all that was asked for. The text says why, and where to look.
 pub async fn run(
     source: ReplaySource,
     broker: Broker,
@@ -55,7 +58,7 @@ pub async fn run(
         ReplaySource::Gaps(args) => gaps::run(&args, &broker, health, shutdown).await,
     };
     match Ended::of(&ended) {
-        // Wherever it was, and with whatever was said about it: this is what was asked for.
+        // The user asked the program to stop, so this is no failure.
         Ended::Stopped => Ok(()),
         Ended::Whole | Ended::Failed => ended,
     }
@@ -64,7 +67,7 @@ pub async fn run(
 /// How a replay ended.
 enum Ended {
     Whole,
-    /// By whoever told the program to stop.
+    /// The program was told to stop.
     Stopped,
     Failed,
 }
@@ -82,7 +85,7 @@ impl Ended {
 }
 
 /// Asks RabbitMQ until it answers.
-async fn patiently<T>(
+async fn ask_until_answered<T>(
     server: &Dependency,
     shutdown: &CancellationToken,
     ask: impl AsyncFn() -> Result<T, BrokerError>,
@@ -105,7 +108,7 @@ async fn patiently<T>(
     }
 }
 
-/// Prints data. Nobody reading it any more is no reason to fail.
+/// Prints data. A reader that is gone is no error.
 fn say(text: &str) {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {

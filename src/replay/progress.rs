@@ -1,4 +1,4 @@
-//! What the person at the terminal sees of a long replay: a bar, or where there is no terminal a line every few seconds.
+//! The progress of a replay: a bar on a terminal, otherwise a log line every few seconds.
 
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 /// The bar counts in these parts of the whole.
 const PARTS: u64 = 10_000;
 
-/// Shows how far a replay is. One that goes on where another stopped counts its rate from here.
+/// Shows the progress of a replay. The rate counts from the start of this run.
 pub(super) struct Progress {
     bar: ProgressBar,
     started: Instant,
@@ -23,7 +23,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Starts at `fraction` of the whole, where `tally` is what earlier runs have done.
+    /// Starts at `fraction` of the whole, where `tally` is the work of earlier runs.
     pub(super) fn start(tally: &Tally, fraction: f64) -> Self {
         let bar =
             if std::io::stderr().is_terminal() { ProgressBar::new(PARTS) } else { ProgressBar::hidden() };

@@ -1,5 +1,4 @@
-//! Opening a queue to take messages from it: RabbitMQ may be away, another program may have the messages in hand, the queue may not
-//! exist.
+//! Opens a queue to take messages from it. Waits while RabbitMQ is away, or while another program takes from the queue.
 
 use std::time::{Duration, Instant};
 
@@ -10,48 +9,60 @@ use crate::broker::{Broker, BrokerError, PublishError, QueueReader};
 use crate::health::Dependency;
 use crate::retry::{Backoff, Interrupted, sleep};
 
-/// How long another program of ours may have the messages in hand. A dashboard needs less than two seconds.
+/// How long to wait for another of our programs that takes from the queue. A dashboard needs less than two seconds.
 const IN_USE_MAX: Duration = Duration::from_secs(10);
-/// How often to look whether something has changed.
+/// How often to try again.
 const GLANCE: Duration = Duration::from_millis(100);
 
-/// A queue, and how to wait for it.
+/// A queue, opened as often as sessions are lost.
 pub(super) struct QueueAccess {
     broker: Broker,
     queue: String,
     server: Dependency,
     shutdown: CancellationToken,
-    /// How long an empty queue is looked at: a program that is not ours may have messages in hand, which AMQP does not tell.
+    /// How long to wait for messages of an empty queue. Another program may have them unacked, which AMQP does not tell.
     looks_again_for: Duration,
-    /// RabbitMQ has answered once: from then on no fault is final.
+    /// True after the first answer of RabbitMQ. From then on no fault is final.
     was_reached: bool,
 }
 
 /// The queue as it was found.
 pub(super) enum Found {
-    /// Nobody else of ours takes from it, and so many messages are ready.
+    /// It is open, no other program of ours takes from it, and this number of messages is ready.
     Ready(Box<QueueReader>, u32),
     /// It does not exist.
     Absent,
 }
 
-/// Why work with an open queue ended early.
-pub(super) enum Broken {
-    /// The session has ended: begin another.
-    Session(BrokerError),
-    /// Going on is of no use.
+/// Why work in a session with RabbitMQ ended early.
+pub(super) enum SessionError {
+    /// The session was lost: open another.
+    Lost(BrokerError),
+    /// The replay has to end.
     Final(anyhow::Error),
 }
 
-impl From<BrokerError> for Broken {
+impl From<BrokerError> for SessionError {
     fn from(error: BrokerError) -> Self {
-        Self::Session(error)
+        Self::Lost(error)
     }
 }
 
-impl From<PublishError> for Broken {
+impl From<PublishError> for SessionError {
     fn from(error: PublishError) -> Self {
         Self::Final(error.into())
+    }
+}
+
+impl From<Interrupted> for SessionError {
+    fn from(error: Interrupted) -> Self {
+        Self::Final(error.into())
+    }
+}
+
+impl From<anyhow::Error> for SessionError {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Final(error)
     }
 }
 
@@ -71,7 +82,7 @@ impl QueueAccess {
         &self.queue
     }
 
-    /// A session on it has ended by `error`: the next one is opened.
+    /// Reports that `error` has ended a session.
     pub(super) fn lost(&self, error: BrokerError) {
         self.server.away(error);
     }
@@ -79,7 +90,7 @@ impl QueueAccess {
     /// Opens a session, however long RabbitMQ takes to be there.
     ///
     /// # Errors
-    /// When another program does not let go of the messages, RabbitMQ refuses us for good at the start, or the program is to stop.
+    /// When another program goes on taking from the queue, RabbitMQ refuses us for good at the start, or the program is to stop.
     pub(super) async fn open(&mut self) -> anyhow::Result<Found> {
         let (mut backoff, started) = (Backoff::for_server(), Instant::now());
         let mut has_told = false;
@@ -130,7 +141,7 @@ impl QueueAccess {
                     tokio::time::sleep(GLANCE).await;
                 }
                 Err(BrokerError::NoSuchQueue { .. }) => {
-                    // Only the channel has ended, and the connection has the lock.
+                    // Only the channel has ended. The connection still holds the exclusive queue.
                     reader.close().await;
                     return Ok(Found::Absent);
                 }

@@ -1,4 +1,4 @@
-//! Reading in a thread of its own, so that decompressing and parsing have a processor beside the one that publishes.
+//! Reads a file in a thread of its own, so that decompressing and parsing use another processor than publishing.
 
 use std::fs::File;
 use std::io::Read;
@@ -13,9 +13,11 @@ use crate::gharchive::{Batch, Mark, Reader};
 /// Batches that wait to be published: about 4 MiB.
 const BATCHES_AHEAD: usize = 4;
 
-/// Starts reading `input`, which is at `path`, behind the lines of `from`. A file that begins otherwise is told by a batch that says
-/// so and nothing else, and then read from its beginning. What cannot be opened comes as a batch with one reject. The thread ends
-/// when nobody takes its batches any more.
+/// Starts to read `input`, which is at `path`, after the lines of `from`, and gives its batches.
+///
+/// - If the file begins with other lines, an empty batch says so, and the file is read from its beginning.
+/// - If the file cannot be opened, a batch with one reject says so.
+/// - If the receiver is dropped, the thread ends.
 pub(super) fn start(
     input: &Input,
     path: &Path,
@@ -34,7 +36,7 @@ pub(super) fn start(
     receiver
 }
 
-/// Reads once, and gives where to begin to read once more, if that has to be.
+/// Reads once. Gives the position to begin at if the file has to be read again.
 fn read(
     is_stdin: bool,
     path: &Path,
@@ -51,7 +53,7 @@ fn read(
         Ok(raw) => raw,
         Err(error) => {
             let reason = format!("unreadable: open {}: {error}", path.display());
-            // Fails only when nobody wants to know any more.
+            // Fails only when the receiver is dropped.
             let _ = sender.blocking_send(Batch::unreadable(reason));
             return None;
         }

@@ -1,4 +1,4 @@
-//! What was rejected: every piece in a file of its own, the first ones of each input in the log.
+//! The file of rejects. The first rejects of each input are logged as well.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::gharchive::Reject;
 use crate::terminal::Escaped;
 
-/// Of each input so many are named in the log; the rest is in the file.
+/// Rejects of each input that are logged. All are in the file.
 const NAMED_IN_LOG: u64 = 3;
 
 /// A line of the file.
@@ -20,7 +20,7 @@ const NAMED_IN_LOG: u64 = 3;
 /// {"input":"2015-01-01-12","line":17,"reason":"not-json: …","bytes":8,"text":"not json"}
 /// ```
 ///
-/// `text` is what stood there, of more than 4 MiB only the beginning; where it is not UTF-8, `hex` has its bytes.
+/// `text` is the rejected text, or its beginning if it has more than 4 MiB. If it is not UTF-8, `hex` has its bytes.
 #[derive(Serialize)]
 struct Entry<'a> {
     input: &'a str,
@@ -37,7 +37,7 @@ struct Entry<'a> {
 pub(super) struct Rejects {
     path: PathBuf,
     file: Option<BufWriter<File>>,
-    /// Of the input that is read now.
+    /// Rejects of the current input.
     of_input: u64,
 }
 
@@ -47,7 +47,7 @@ impl Rejects {
         format!("rejects-{}-{}.jsonl", Utc::now().format("%Y%m%dT%H%M%SZ"), std::process::id())
     }
 
-    /// Rejects that go into the file `name` of `folder`, behind what it holds.
+    /// Rejects that are appended to the file `name` of `folder`.
     pub(super) fn into(folder: &Path, name: &str) -> Self {
         Self { path: folder.join(name), file: None, of_input: 0 }
     }
@@ -62,10 +62,10 @@ impl Rejects {
         self.of_input = 0;
     }
 
-    /// Keeps one.
+    /// Writes a reject to the file, and logs the first ones of an input.
     ///
     /// # Errors
-    /// When the disk does not take it: going on would lose it.
+    /// When the disk does not take it. Going on would lose the reject.
     pub(super) fn keep(&mut self, input: &str, reject: &Reject) -> anyhow::Result<()> {
         self.of_input += 1;
         if self.of_input <= NAMED_IN_LOG {
@@ -77,7 +77,7 @@ impl Rejects {
                 Escaped(&reject.reason)
             );
         } else if self.of_input == NAMED_IN_LOG + 1 {
-            tracing::warn!("more of {input} is rejected: see {}", self.path.display());
+            tracing::warn!("more rejects of {input} are not logged: see {}", self.path.display());
         }
         self.write(input, reject).with_context(|| {
             let path = self.path.display();
@@ -108,7 +108,7 @@ impl Rejects {
         Ok(())
     }
 
-    /// Sees to it that everything kept so far is in the file, before a position behind it is remembered.
+    /// Writes buffered rejects to the file. A position after them may be saved only then.
     pub(super) fn flush(&mut self) -> anyhow::Result<()> {
         match &mut self.file {
             Some(file) => file.flush().with_context(|| format!("write {}", self.path.display())),
@@ -117,7 +117,7 @@ impl Rejects {
     }
 }
 
-/// The file, open behind what it holds. A run that was killed may have left half a line.
+/// Opens a file to append to it. A run that was killed may have left half a line, which is ended first.
 pub(super) fn append_to(path: &Path) -> std::io::Result<File> {
     let mut file = File::options().create(true).read(true).append(true).open(path)?;
     let mut last = [b'\n'];

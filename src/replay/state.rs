@@ -1,4 +1,4 @@
-//! What a replay remembers on disk, so that a rerun of the same command goes on where the last confirm was.
+//! The position of a replay on disk. A rerun of the same command goes on after the last confirm.
 
 use std::fs::{self, File, TryLockError};
 use std::hash::{Hash, Hasher as _};
@@ -11,8 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use xxhash_rust::xxh3::Xxh3;
 
-/// A position is written this often at most: a flush to disk for each confirm would set the pace, and what is published twice
-/// after a crash has no second effect.
+/// How often a position is written at most. A flush to disk for each confirm would be too slow; events that are published twice after
+/// a crash have no second effect.
 const SAVE_EVERY: Duration = Duration::from_millis(500);
 const POSITION: &str = "position.json";
 
@@ -26,7 +26,7 @@ pub(super) struct StateFolder {
 }
 
 impl StateFolder {
-    /// The folder below `root` of the command that `identity` tells from all others; `name` is for people.
+    /// Opens the folder of a command, below `root`. `identity` tells the command from all others; `name` is for people.
     ///
     /// # Errors
     /// When it cannot be written, or the same command is running.
@@ -34,7 +34,7 @@ impl StateFolder {
         let path = root.join(self::name(name, identity));
         let remedy = "(choose another folder with --state-dir, REPLAY_STATE_DIR)";
         fs::create_dir_all(root).with_context(|| format!("create {} {remedy}", root.display()))?;
-        // Beside the folder, which whoever holds the lock removes in the end.
+        // Beside the folder, because the holder of the lock removes the folder in the end.
         let lock_path = path.with_extension("lock");
         let lock =
             File::create(&lock_path).with_context(|| format!("create {} {remedy}", lock_path.display()))?;
@@ -73,7 +73,7 @@ impl StateFolder {
         }
     }
 
-    /// Saves a position. A disk that refuses it does not stop the work: the last one stays, and a rerun publishes more twice.
+    /// Saves a position. A disk error does not stop the work: the last position stays, and a rerun publishes more events again.
     pub(super) fn save<T: Serialize>(&mut self, position: &T) {
         self.saved_at = Some(Instant::now());
         match write_whole(&self.path.join(POSITION), position) {
@@ -103,7 +103,7 @@ impl Drop for StateFolder {
         // Fails where the folder is not empty.
         let _ = fs::remove_dir(&self.path);
         if !self.path.exists() {
-            // Last: until then nobody else may begin. Nothing depends on its being gone.
+            // Last: until then no other process may begin. A file that stays is harmless.
             let _ = fs::remove_file(self.path.with_extension("lock"));
         }
     }

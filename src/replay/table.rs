@@ -1,4 +1,4 @@
-//! Lists for people, as columns under each other, and for machines.
+//! Formats lists: as a table for people, and as JSON for programs.
 
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ pub(super) fn aligned<const N: usize>(rows: Vec<[String; N]>) -> String {
     rows.iter().map(line).collect()
 }
 
-/// An array of `rows`. It may well be read on a terminal, so what JSON would let through is escaped as JSON does it.
+/// An array of `rows`. People may read it on a terminal, so control characters that JSON allows are escaped as well.
 pub(super) fn json(rows: &[impl Serialize]) -> String {
     // Our own strings and numbers: this cannot fail.
     let json = serde_json::to_string_pretty(rows).unwrap_or_default() + "\n";

@@ -1,4 +1,4 @@
-//! What a replay has done so far, over all its runs.
+//! Counts the events and bytes of a replay, over all its runs.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 /// Events by type, and everything else that was met.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Tally {
-    /// Published, or in a dry run what would have been.
+    /// Events published, or in a dry run events that would be.
     pub(super) events: u64,
     /// Bytes of their bodies.
     pub(super) bytes: u64,
     /// Not of the types that were asked for, or outside of the gaps.
     pub(super) unwanted: u64,
-    /// What was no event, could not be read, or is missing.
+    /// Parts of files that are no events, could not be read, or are missing.
     pub(super) rejected: u64,
     kinds: BTreeMap<String, u64>,
 }

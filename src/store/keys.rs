@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::config::Namespace;
-use crate::event::Event;
+use crate::event::{Event, Hour};
 
 /// The names of our keys below one namespace.
 ///
@@ -22,14 +22,19 @@ impl Keys {
         format!("{}:event-stream", self.0)
     }
 
-    /// Login to points, for an hour such as `2015-01-01-12`.
-    pub fn scores(&self, hour: &str) -> String {
+    /// Login to points, for an hour.
+    pub fn scores(&self, hour: Hour) -> String {
         format!("{}:dev-score:{hour}", self.0)
     }
 
     /// Event type to number loaded, for an hour.
-    pub fn counts(&self, hour: &str) -> String {
-        format!("{}:event-count:{hour}", self.0)
+    pub fn counts(&self, hour: Hour) -> String {
+        format!("{}{hour}", self.counts_prefix())
+    }
+
+    /// What the keys of all hours' counts begin with.
+    pub fn counts_prefix(&self) -> String {
+        format!("{}:event-count:", self.0)
     }
 
     /// When this pipeline first loaded an event.

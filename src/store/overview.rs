@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use redis::streams::StreamRangeReply;
 
 use super::{Fault, Store, StreamEntry};
+use crate::event::Hour;
 
 /// The position of the event stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,8 +18,8 @@ pub struct StreamPosition {
 
 /// One step of looking through all keys for hours.
 pub struct HoursFound {
-    /// Hours, perhaps repeated, such as `2015-01-01-12`.
-    pub hours: Vec<String>,
+    /// Hours that have counts, perhaps repeated.
+    pub hours: Vec<Hour>,
     /// Where to go on; 0 when all keys have been seen.
     pub cursor: u64,
 }
@@ -31,7 +32,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Fault`] when Redis does not answer.
-    pub async fn hour_counts(&self, hour: &str) -> Result<BTreeMap<String, u64>, Fault> {
+    pub async fn hour_counts(&self, hour: Hour) -> Result<BTreeMap<String, u64>, Fault> {
         let mut all = redis::cmd("HGETALL");
         all.arg(self.keys.counts(hour));
         self.ask(&all).await
@@ -41,15 +42,15 @@ impl Store {
     ///
     /// # Errors
     /// [`Fault`] when Redis does not answer.
-    pub async fn hours_among(&self, hours: &[String]) -> Result<Vec<String>, Fault> {
+    pub async fn hours_among(&self, hours: &[Hour]) -> Result<Vec<Hour>, Fault> {
         let mut connection = self.connection().await?;
         let mut ask = redis::pipe();
         for hour in hours {
-            ask.cmd("EXISTS").arg(self.keys.counts(hour));
+            ask.cmd("EXISTS").arg(self.keys.counts(*hour));
         }
         let answer: redis::RedisResult<Vec<bool>> = ask.query_async(&mut connection.multiplexed).await;
         let exist = self.look_at(answer, &connection).await?;
-        Ok(hours.iter().zip(exist).filter(|(_, exists)| *exists).map(|(hour, _)| hour.clone()).collect())
+        Ok(hours.iter().zip(exist).filter(|(_, exists)| *exists).map(|(hour, _)| *hour).collect())
     }
 
     /// Looks at some more keys, from `cursor` on (0 at first), for hours that have counts.
@@ -57,12 +58,12 @@ impl Store {
     /// # Errors
     /// [`Fault`] when Redis does not answer.
     pub async fn scan_hours(&self, cursor: u64) -> Result<HoursFound, Fault> {
-        let prefix = self.keys.counts("");
+        let prefix = self.keys.counts_prefix();
         let mut scan = redis::cmd("SCAN");
         // A namespace has no character that means something in a pattern.
         scan.arg(cursor).arg("MATCH").arg(format!("{prefix}*")).arg("COUNT").arg(SCAN_COUNT);
         let (cursor, keys): (u64, Vec<String>) = self.ask(&scan).await?;
-        let hours = keys.iter().filter_map(|key| key.strip_prefix(&prefix)).map(str::to_owned);
+        let hours = keys.iter().filter_map(|key| key.strip_prefix(&prefix)?.parse().ok());
         Ok(HoursFound { hours: hours.collect(), cursor })
     }
 

@@ -3,6 +3,7 @@
 use redis::streams::{StreamId, StreamRangeReply, StreamReadReply};
 
 use super::{Fault, Store};
+use crate::event::Hour;
 
 /// A developer's points in an hour.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -25,7 +26,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Fault`] when Redis does not answer.
-    pub async fn leaderboard(&self, hour: &str, limit: u32) -> Result<Vec<DeveloperScore>, Fault> {
+    pub async fn leaderboard(&self, hour: Hour, limit: u32) -> Result<Vec<DeveloperScore>, Fault> {
         let mut range = redis::cmd("ZREVRANGE");
         range.arg(self.keys.scores(hour)).arg(0).arg(i64::from(limit) - 1).arg("WITHSCORES");
         let rows: Vec<(String, f64)> = self.ask(&range).await?;

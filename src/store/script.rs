@@ -172,8 +172,8 @@ fn add_call(
         keys.mark(event),
         keys.own_mark(event),
         keys.stream(),
-        keys.scores(&hour),
-        keys.counts(&hour),
+        keys.scores(hour),
+        keys.counts(hour),
         keys.first_inserted_at(),
     ];
     let fields = event.flattened();

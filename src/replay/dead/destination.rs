@@ -1,13 +1,13 @@
-//! What becomes of letters that are taken.
+//! The destination of dead letters that are taken from their queue.
 
 use super::saved::SavedFile;
 use super::senders::Senders;
 use crate::broker::Taken;
 
-/// Where letters go.
+/// The destination of letters.
 pub(super) enum Destination<'a> {
-    /// Back to where they belong.
-    Home(Box<Senders<'a>>),
+    /// Back to where they come from.
+    Origin(Box<Senders<'a>>),
     /// To a file.
     File(Box<SavedFile>),
     /// Nowhere: they are deleted.
@@ -15,19 +15,19 @@ pub(super) enum Destination<'a> {
 }
 
 impl Destination<'_> {
-    /// How many leave together at most.
+    /// The most letters that it accepts together.
     pub(super) fn at_once(&self) -> usize {
         match self {
-            Self::Home(senders) => senders.at_once(),
+            Self::Origin(senders) => senders.at_once(),
             Self::File(_) | Self::Nowhere => usize::MAX,
         }
     }
 
-    /// Takes `batch`, and gives the tags of the letters that it has for good.
+    /// Takes `batch`, and gives the tags of the letters that are stored, or deleted, for good.
     pub(super) async fn accept(&mut self, batch: Vec<Taken>) -> anyhow::Result<Vec<u64>> {
         let tags = batch.iter().map(|letter| letter.tag).collect();
         match self {
-            Self::Home(senders) => senders.send(batch).await,
+            Self::Origin(senders) => senders.send(batch).await,
             Self::File(file) => file.append(&batch).map(|()| tags),
             Self::Nowhere => Ok(tags),
         }

@@ -1,4 +1,4 @@
-//! The letters that are asked for: where they are, which of them, and taking them.
+//! Takes the dead letters that the flags ask for, from the queue that they name.
 
 use std::time::Duration;
 
@@ -6,23 +6,23 @@ use anyhow::bail;
 use indicatif::HumanCount;
 use tokio_util::sync::CancellationToken;
 
-use super::super::queue_access::{Broken, Found, QueueAccess};
+use super::super::queue_access::{Found, QueueAccess, SessionError};
 use super::super::say;
 use super::destination::Destination;
 use crate::broker::{Broker, BrokerError, QueueReader, Taken};
 use crate::config::DeadArgs;
-use crate::dead_letters::{Group, Groups, Home, home, reason};
+use crate::dead_letters::{Group, Groups, Origin, origin, reason};
 use crate::health::Health;
 use crate::retry::{Backoff, Interrupted};
 
-/// Taken together: a kill in the middle leaves so many in two places at most.
+/// Letters taken together. A crash leaves this many at most in two places.
 const BATCH: usize = 256;
 /// Bytes after which a batch is full.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
-/// How long an empty queue is looked at: a program that is not ours may have the letters in hand, which AMQP does not tell.
+/// How long to wait for letters of an empty queue. Another program may have them unacked, which AMQP does not tell.
 const LOOKS_AGAIN_FOR: Duration = Duration::from_secs(2);
 
-/// Which queue it is.
+/// The kind of queue.
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
     /// The dead letters of one load queue.
@@ -38,11 +38,11 @@ pub(super) struct Letters<'a> {
     kind: Kind,
     access: QueueAccess,
     shutdown: CancellationToken,
-    /// Take no more than this.
+    /// The most letters to take.
     limit: u64,
     /// Taken and acked.
     moved: u64,
-    /// Looked at.
+    /// Letters delivered, wanted or not.
     seen: u64,
 }
 
@@ -76,7 +76,7 @@ impl<'a> Letters<'a> {
         self.limit = self.limit.min(count);
     }
 
-    /// Says what was done, unless it failed before anything was.
+    /// Prints the summary, unless the run failed before any letter was taken.
     pub(super) fn tell(&self, ended: &anyhow::Result<()>, verb: &str, whereto: &str) {
         if ended.is_ok() || self.moved > 0 {
             say(&self.sentence(verb, whereto));
@@ -96,7 +96,7 @@ impl<'a> Letters<'a> {
         format!("{verb} {} {what} {whereto}{why}\n", HumanCount(self.moved))
     }
 
-    /// All letters that are wanted, by reason. They are in our hands meanwhile, and back in the end.
+    /// Groups all letters that are wanted by reason. Meanwhile they are unacked; in the end they are back in their queue.
     pub(super) async fn look(&mut self) -> anyhow::Result<Vec<Group>> {
         let mut backoff = Backoff::for_server();
         loop {
@@ -118,7 +118,7 @@ impl<'a> Letters<'a> {
 
     async fn group(&self, reader: &mut QueueReader, ready: u32) -> Result<Option<Groups>, BrokerError> {
         let mut groups = Groups::default();
-        // No more than there are now: what fails again meanwhile is not for us.
+        // No more than are there now, without letters that come meanwhile.
         let (mut wanted, mut left) = (self.limit, ready as usize);
         while wanted > 0 && left > 0 {
             let letters = reader.take(left).await?;
@@ -133,8 +133,8 @@ impl<'a> Letters<'a> {
         Ok(Some(groups))
     }
 
-    /// Gives the letters that are wanted to `destination`, over as many sessions as it takes. Each is acked when the destination has
-    /// it for good: whatever happens in between, it is in one place at least.
+    /// Gives the letters that are wanted to `destination`, over as many sessions as it takes. Each letter is acked after the
+    /// destination has stored it, so that it is always in one place at least.
     pub(super) async fn drain(&mut self, destination: &mut Destination<'_>) -> anyhow::Result<()> {
         let mut backoff = Backoff::for_server();
         loop {
@@ -144,11 +144,11 @@ impl<'a> Letters<'a> {
                     reader.close().await;
                     return Ok(());
                 }
-                Err(Broken::Final(error)) => {
+                Err(SessionError::Final(error)) => {
                     reader.close().await;
                     return Err(error);
                 }
-                Err(Broken::Session(error)) => self.access.lost(error),
+                Err(SessionError::Lost(error)) => self.access.lost(error),
             }
             backoff.pause(&self.shutdown).await?;
         }
@@ -159,25 +159,25 @@ impl<'a> Letters<'a> {
         reader: &mut QueueReader,
         ready: u32,
         destination: &mut Destination<'_>,
-    ) -> Result<(), Broken> {
-        // No more than there are now: one that fails again at once must not go round for ever.
+    ) -> Result<(), SessionError> {
+        // No more than are there now: a letter that fails again at once must not go round for ever.
         let mut left = ready as usize;
         while left > 0 && self.moved < self.limit {
             if self.shutdown.is_cancelled() {
-                return Err(Broken::Final(Interrupted.into()));
+                return Err(SessionError::Final(Interrupted.into()));
             }
             let room = usize::try_from(self.limit - self.moved).unwrap_or(usize::MAX);
-            // No more than leave together, so that a stop finds none that is stored elsewhere and not acked.
+            // No more than the destination accepts together, so that a stop leaves no letter stored and unacked.
             let room = room.min(BATCH).min(destination.at_once());
             let batch = self.gather(reader, &mut left, room).await?;
-            let accepted = destination.accept(batch).await.map_err(Broken::Final)?;
+            let accepted = destination.accept(batch).await.map_err(SessionError::Final)?;
             reader.ack(&accepted).await?;
             self.moved += accepted.len() as u64;
         }
         Ok(())
     }
 
-    /// Takes up to `room` that are wanted. Those that are not stay in hand until the session ends.
+    /// Takes up to `room` letters that are wanted. The others stay unacked until the session ends.
     async fn gather(
         &mut self,
         reader: &mut QueueReader,
@@ -212,7 +212,7 @@ impl<'a> Letters<'a> {
 }
 
 impl Kind {
-    /// What to do when the queue does not exist.
+    /// The remedy for a queue that does not exist.
     fn remedy(&self) -> &'static str {
         match self {
             Self::DeadLetters => {
@@ -226,10 +226,12 @@ impl Kind {
     pub(super) fn reason(&self, letter: &Taken, broker: &Broker) -> String {
         match self {
             Self::DeadLetters => reason(letter),
-            Self::Unrouted => match home(letter, broker.names()) {
-                Home::Exchange => "unrouted: published while no load queue was bound".into(),
-                Home::LoadQueue(queue) => format!("moved by RabbitMQ from {queue}.dead: {}", reason(letter)),
-                Home::Gaps => "moved by RabbitMQ from gaps: a record of a gap".into(),
+            Self::Unrouted => match origin(letter, broker.names()) {
+                Origin::Exchange => "unrouted: published while no load queue was bound".into(),
+                Origin::LoadQueue(queue) => {
+                    format!("moved by RabbitMQ from {queue}.dead: {}", reason(letter))
+                }
+                Origin::Gaps => "moved by RabbitMQ from gaps: a record of a gap".into(),
             },
         }
     }

@@ -1,4 +1,4 @@
-//! Dead letters by reason, as a table or as JSON.
+//! Prints dead letters by reason, as a table or as JSON.
 
 use indicatif::HumanCount;
 
@@ -7,7 +7,7 @@ use crate::config::ListFormat;
 use crate::dead_letters::Group;
 use crate::terminal::Escaped;
 
-/// What to print.
+/// The text to print.
 pub(super) fn show(groups: &[Group], format: ListFormat) -> String {
     match format {
         ListFormat::Json => json(groups),

@@ -1,4 +1,4 @@
-//! `replay dead`: dead letters listed, sent back to their load queue, saved to a file, or discarded.
+//! `replay dead`: lists dead letters, sends them back to their load queue, saves them to a file, or discards them.
 
 mod destination;
 mod letters;
@@ -19,10 +19,10 @@ use letters::Letters;
 use saved::SavedFile;
 use senders::Senders;
 
-/// Does what `args` asks for.
+/// Runs the action that `args` names.
 ///
 /// # Errors
-/// For bad usage; when the queue does not exist, another program does not let go of the letters, or RabbitMQ refuses us for good at
+/// For bad usage; when the queue does not exist, another program goes on taking the letters, or RabbitMQ refuses us for good at
 /// the start; when a file cannot be written, or a letter cannot be sent back.
 pub(super) async fn run(
     args: &DeadArgs,
@@ -59,9 +59,9 @@ async fn show(letters: &mut Letters<'_>, args: &DeadArgs, head: &str) -> anyhow:
 }
 
 async fn send_back(letters: &mut Letters<'_>, senders: Senders<'_>) -> anyhow::Result<()> {
-    let mut destination = Destination::Home(Box::new(senders));
+    let mut destination = Destination::Origin(Box::new(senders));
     let ended = letters.drain(&mut destination).await;
-    let Destination::Home(mut senders) = destination else { return ended };
+    let Destination::Origin(mut senders) = destination else { return ended };
     senders.close().await;
     letters.tell(&ended, "sent", &senders.whereto());
     ended?;
@@ -93,7 +93,7 @@ async fn discard(
             say("nothing is deleted\n");
             return Ok(());
         }
-        // Not those that came while we asked.
+        // Without letters that came during the question.
         letters.limit_to(count);
     }
     let ended = letters.drain(&mut Destination::Nowhere).await;

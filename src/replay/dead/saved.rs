@@ -1,4 +1,4 @@
-//! The file of `--save`: a line for each letter, on disk before the letter leaves its queue.
+//! The file of `--save`: one line for each letter. The line is on disk before the letter is acked.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -95,7 +95,7 @@ impl SavedFile {
     }
 }
 
-/// The file behind what it holds, its name on disk too.
+/// Opens the file to append to it, and flushes its name to disk as well.
 fn open(path: &Path) -> anyhow::Result<File> {
     let file = append_to(path)?;
     if !file.metadata()?.is_file() {
@@ -103,7 +103,7 @@ fn open(path: &Path) -> anyhow::Result<File> {
     }
     if let Some(folder) = path.parent() {
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        // Not every file system can.
+        // Some file systems cannot flush a folder.
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
     }
     Ok(file)

@@ -1,20 +1,20 @@
-//! Sends letters back where they belong: to their load queue, the exchange of events, or the queue of gaps.
+//! Sends letters back to where they come from: their load queue, the exchange of events, or the queue of gaps.
 
 use std::collections::BTreeMap;
 
 use indicatif::HumanCount;
 use tokio_util::sync::CancellationToken;
 
+use super::super::ask_until_answered;
 use super::super::feeder::{Feeder, Target};
-use super::super::patiently;
 use crate::broker::{Broker, BrokerError, Outgoing, Route, Taken};
 use crate::config::DeadArgs;
-use crate::dead_letters::{Home, home, id};
+use crate::dead_letters::{Origin, id, origin};
 use crate::health::{Dependency, Health};
 use crate::retry::Interrupted;
 use crate::terminal::Escaped;
 
-/// So many letters that cannot be sent are named in the log.
+/// Letters that cannot be sent and are logged; more are only counted.
 const NAMED_IN_LOG: u64 = 10;
 
 /// Publishes letters with confirms.
@@ -40,10 +40,10 @@ struct Sent {
     to_gaps: u64,
 }
 
-/// A letter on its way.
-struct Parcel {
+/// A letter, with the message that sends it back.
+struct LetterToSend {
     tag: u64,
-    home: Home,
+    origin: Origin,
     message: Outgoing,
 }
 
@@ -68,7 +68,7 @@ impl<'a> Senders<'a> {
         }
     }
 
-    /// How many leave together at most.
+    /// The most letters that are published together.
     pub(super) fn at_once(&self) -> usize {
         Feeder::at_once_of(&self.args.pace)
     }
@@ -95,43 +95,44 @@ impl<'a> Senders<'a> {
 
     /// Publishes `batch`, and gives the tags of the letters that are confirmed.
     pub(super) async fn send(&mut self, batch: Vec<Taken>) -> anyhow::Result<Vec<u64>> {
-        let mut parcels: BTreeMap<String, Vec<Parcel>> = BTreeMap::new();
+        let mut letters: BTreeMap<String, Vec<LetterToSend>> = BTreeMap::new();
         for letter in batch {
-            let home = self.home(&letter);
-            if let Some(missing) = self.missing_queue(&home).await? {
+            let origin = self.origin(&letter);
+            if let Some(missing) = self.missing_queue(&origin).await? {
                 self.refuse(&letter, &format!("queue {missing} does not exist"));
                 continue;
             }
-            let through = match &home {
-                Home::LoadQueue(queue) => queue.clone(),
-                Home::Exchange | Home::Gaps => "load".to_owned(),
+            let through = match &origin {
+                Origin::LoadQueue(queue) => queue.clone(),
+                Origin::Exchange | Origin::Gaps => "load".to_owned(),
             };
-            parcels.entry(through).or_default().push(parcel(letter, home, self.broker));
+            letters.entry(through).or_default().push(to_send(letter, origin, self.broker));
         }
         let mut tags = Vec::new();
-        for (queue, parcels) in parcels {
-            tags.extend(self.publish(&queue, parcels).await?);
+        for (queue, letters) in letters {
+            tags.extend(self.publish(&queue, letters).await?);
         }
         Ok(tags)
     }
 
-    fn home(&self, letter: &Taken) -> Home {
+    fn origin(&self, letter: &Taken) -> Origin {
         match self.args.is_unrouted() {
-            true => home(letter, self.broker.names()),
-            false => Home::LoadQueue(self.args.queue.clone()),
+            true => origin(letter, self.broker.names()),
+            false => Origin::LoadQueue(self.args.queue.clone()),
         }
     }
 
-    /// The queue that a letter would need and that does not exist. Those of our own load queue are declared when we publish.
-    async fn missing_queue(&mut self, home: &Home) -> Result<Option<String>, Interrupted> {
-        let queue = match home {
-            Home::Exchange => return Ok(None),
-            Home::LoadQueue(_) if !self.args.is_unrouted() => return Ok(None),
-            Home::LoadQueue(queue) => self.broker.of_queue(queue).names().load().to_owned(),
-            Home::Gaps => self.broker.names().gaps(),
+    /// The queue that a letter needs and that does not exist, if so. The queues of our own load queue are declared when we publish.
+    async fn missing_queue(&mut self, origin: &Origin) -> Result<Option<String>, Interrupted> {
+        let queue = match origin {
+            Origin::Exchange => return Ok(None),
+            Origin::LoadQueue(_) if !self.args.is_unrouted() => return Ok(None),
+            Origin::LoadQueue(queue) => self.broker.of_queue(queue).names().load().to_owned(),
+            Origin::Gaps => self.broker.names().gaps(),
         };
         if !self.queues.contains_key(&queue) {
-            let exists = patiently(&self.server, &self.shutdown, async || self.exists(&queue).await).await?;
+            let exists =
+                ask_until_answered(&self.server, &self.shutdown, async || self.exists(&queue).await).await?;
             self.queues.insert(queue.clone(), exists);
         }
         Ok(if self.queues.get(&queue) == Some(&true) { None } else { Some(queue) })
@@ -148,20 +149,20 @@ impl<'a> Senders<'a> {
         }
     }
 
-    async fn publish(&mut self, queue: &str, parcels: Vec<Parcel>) -> anyhow::Result<Vec<u64>> {
+    async fn publish(&mut self, queue: &str, letters: Vec<LetterToSend>) -> anyhow::Result<Vec<u64>> {
         let (tags, messages): (Vec<_>, Vec<_>) =
-            parcels.into_iter().map(|parcel| ((parcel.tag, parcel.home), parcel.message)).unzip();
+            letters.into_iter().map(|letter| ((letter.tag, letter.origin), letter.message)).unzip();
         let feeder = self.feeder(queue).await?;
         let refused = feeder.publish(&messages).await?;
         self.refused += refused.len() as u64;
         for one in &refused {
-            tracing::error!("left where it is: {}", one.reason);
+            tracing::error!("a letter stays in its queue: {}", one.reason);
         }
         let is_refused = |place: usize| refused.iter().any(|one| one.place == place);
         let sent = tags.into_iter().enumerate().filter(|(place, _)| !is_refused(*place));
         Ok(sent
-            .map(|(_, (tag, home))| {
-                self.sent.count(&home);
+            .map(|(_, (tag, origin))| {
+                self.sent.count(&origin);
                 tag
             })
             .collect())
@@ -184,11 +185,11 @@ impl<'a> Senders<'a> {
         self.refused += 1;
         if self.refused <= NAMED_IN_LOG {
             let id = id(letter).unwrap_or_default();
-            tracing::error!("message '{}' is left where it is: {why}", Escaped(&id));
+            tracing::error!("message '{}' stays in its queue: {why}", Escaped(&id));
         }
     }
 
-    /// Says goodbye to RabbitMQ.
+    /// Closes the connections.
     pub(super) async fn close(&mut self) {
         for feeder in self.feeders.values_mut() {
             feeder.close().await;
@@ -197,32 +198,32 @@ impl<'a> Senders<'a> {
 }
 
 impl Sent {
-    fn count(&mut self, home: &Home) {
-        match home {
-            Home::Exchange => self.to_exchange += 1,
-            Home::LoadQueue(_) => self.to_load_queues += 1,
-            Home::Gaps => self.to_gaps += 1,
+    fn count(&mut self, origin: &Origin) {
+        match origin {
+            Origin::Exchange => self.to_exchange += 1,
+            Origin::LoadQueue(_) => self.to_load_queues += 1,
+            Origin::Gaps => self.to_gaps += 1,
         }
     }
 }
 
-/// The message as it was before, but for its history.
-fn parcel(letter: Taken, home: Home, broker: &Broker) -> Parcel {
+/// The message that sends a letter back. It has no failure history.
+fn to_send(letter: Taken, origin: Origin, broker: &Broker) -> LetterToSend {
     let Taken { tag, body, routing_key, envelope } = letter;
-    let message = match &home {
-        Home::Exchange => {
+    let message = match &origin {
+        Origin::Exchange => {
             Outgoing { route: Route::Event { kind: routing_key }, body, envelope: envelope.copied() }
         }
-        Home::Gaps => {
+        Origin::Gaps => {
             Outgoing { route: Route::Queue(broker.names().gaps()), body, envelope: envelope.copied() }
         }
-        Home::LoadQueue(_) => {
-            // What RabbitMQ dead-lettered on its own has no note of ours; its type is what it was published under.
+        Origin::LoadQueue(_) => {
+            // A message that RabbitMQ dead-lettered itself has none of our headers; its routing key is its type.
             let own = (routing_key != broker.names().unrouted()).then_some(routing_key);
             let routing_key = envelope.original_routing_key().or_else(|| envelope.kind()).or(own);
             let routing_key = routing_key.unwrap_or_else(|| Route::KIND_OTHER.into());
             Outgoing { route: Target::LoadQueue.route(routing_key), body, envelope: envelope.redriven() }
         }
     };
-    Parcel { tag, home, message }
+    LetterToSend { tag, origin, message }
 }

@@ -66,8 +66,8 @@ fn all_that_was_delivered_is_loaded_and_acked_behind_holes_too() {
 #[test]
 fn a_loader_that_is_stopped_while_it_starts_has_taken_nothing() {
     let corner = Corner::new("stopearly");
-    corner.publish(&bodies(4000));
-    for age_ms in (0..300).step_by(10) {
+    corner.publish(&bodies(8000));
+    for age_ms in (0..150).step_by(5) {
         let loader = corner.loader(&["--stream-maxlen", "0", "--batch-size", "1", "--prefetch", "100"]);
         std::thread::sleep(Duration::from_millis(age_ms));
         // The first ones die of the signal, before they listen for it.
@@ -75,7 +75,7 @@ fn a_loader_that_is_stopped_while_it_starts_has_taken_nothing() {
     }
     let left = corner.take_all("load");
     assert!(!left.is_empty(), "the loaders were done before they were told to stop");
-    assert_eq!(corner.loaded() + left.len(), 4000);
+    assert_eq!(corner.loaded() + left.len(), 8000);
     let again = left.iter().filter(|message| message.redelivered).count();
     assert_eq!(
         again,

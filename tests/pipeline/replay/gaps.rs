@@ -156,7 +156,7 @@ fn what_is_no_record_of_a_gap_is_left_where_it_is() {
     corner.amqp().publish("", &corner.queue("gaps"), &properties, &[b"nonsense \x1b[2J".to_vec()]);
     let ended = gaps(&corner, folder.path(), &[]);
     assert!(
-        ended.code == Some(0) && ended.stderr.contains("holds what is no record of a gap"),
+        ended.code == Some(0) && ended.stderr.contains("are no records of gaps, and stay there"),
         "{}",
         ended.stderr
     );

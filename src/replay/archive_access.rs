@@ -1,4 +1,4 @@
-//! RabbitMQ as a reader of the archive sees it: asked until it answers, given up where it has lost the stream.
+//! Access to the archive stream. RabbitMQ is asked until it answers, or until it is certain that it has lost the stream.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use crate::broker::{ArchiveStart, Broker, BrokerError};
 use crate::health::{Dependency, Health};
 use crate::retry::{Backoff, Interrupted};
 
-/// How long a RabbitMQ that answers may be without the archive. After a start it is for some seconds, a busy one for longer.
+/// How long RabbitMQ may answer that it does not have the archive. After a start it does so for some seconds, or longer if it is busy.
 const DOWN_MAX: Duration = Duration::from_secs(30);
 
 /// RabbitMQ has answered for [`DOWN_MAX`] that it does not have the archive.
@@ -16,22 +16,22 @@ const DOWN_MAX: Duration = Duration::from_secs(30);
 #[error(transparent)]
 pub(super) struct ArchiveLost(BrokerError);
 
-/// Where the archive is.
-pub(super) struct Source<'a> {
+/// The archive stream at one RabbitMQ.
+pub(super) struct ArchiveAccess<'a> {
     broker: &'a Broker,
     server: Dependency,
     shutdown: CancellationToken,
-    /// It has answered once: from then on no fault is final but the loss of the archive.
+    /// True after the first answer. From then on, only the loss of the archive is final.
     has_answered: bool,
 }
 
-impl<'a> Source<'a> {
+impl<'a> ArchiveAccess<'a> {
     pub(super) fn new(broker: &'a Broker, health: &Health, shutdown: CancellationToken) -> Self {
         let server = health.dependency(format!("RabbitMQ at {} (reading the archive)", broker.address()));
         Self { broker, server, shutdown, has_answered: false }
     }
 
-    /// Reports that RabbitMQ has ended a session.
+    /// Reports that a session was lost.
     pub(super) fn away(&self, error: &BrokerError) {
         self.server.away(error);
     }

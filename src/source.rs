@@ -1,0 +1,172 @@
+//! The feeds of GitHub's Events API, as `--source` names them: the path of each, and the events that belong to it. Pure.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::event::Event;
+
+/// A feed of GitHub's Events API (<https://docs.github.com/en/rest/activity/events>).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// All public events.
+    Events,
+    /// The events of a repository, `owner/name`.
+    Repository(String),
+    /// The events of an organisation.
+    Organisation(String),
+    /// The events that a user caused.
+    User(String),
+    /// The events of a repository, `owner/name`, and of all its forks.
+    Network(String),
+}
+
+impl Source {
+    /// The first part of its text: `events`, `repos`, `orgs`, `users` or `networks`. A label of metrics, which must not hold names
+    /// of repositories.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Repository(_) => "repos",
+            Self::Organisation(_) => "orgs",
+            Self::User(_) => "users",
+            Self::Network(_) => "networks",
+        }
+    }
+
+    /// The path below the API's root: `events`, `repos/O/R/events`, …
+    pub fn path(&self) -> String {
+        match self {
+            Self::Events => self.to_string(),
+            _ => format!("{self}/events"),
+        }
+    }
+
+    /// True when the feed shows `event`, as far as the event says. Logins and names of repositories are compared as GitHub does:
+    /// upper and lower case are the same.
+    ///
+    /// Events of a network's forks do not say that they belong to it: see [`Self::has_hidden_events`].
+    pub fn shows(&self, event: &Event) -> bool {
+        let is =
+            |name: Option<Cow<'_, str>>, own: &str| name.is_some_and(|name| name.eq_ignore_ascii_case(own));
+        match self {
+            Self::Events => true,
+            Self::Repository(name) | Self::Network(name) => is(event.repo_name(), name),
+            Self::Organisation(login) => is(event.org_login(), login),
+            Self::User(login) => is(event.actor_login(), login),
+        }
+    }
+
+    /// True when the feed has events that [`Self::shows`] cannot recognise.
+    pub fn has_hidden_events(&self) -> bool {
+        matches!(self, Self::Network(_))
+    }
+
+    /// The name in it, of a repository, an organisation or a user.
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::Events => None,
+            Self::Repository(name) | Self::Organisation(name) | Self::User(name) | Self::Network(name) => {
+                Some(name)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind())?;
+        self.name().map_or(Ok(()), |name| write!(f, "/{name}"))
+    }
+}
+
+impl FromStr for Source {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let source = match text.split('/').collect::<Vec<_>>()[..] {
+            ["events"] => Some(Self::Events),
+            ["repos", owner, repo] if is_name(owner) && is_name(repo) => {
+                Some(Self::Repository(format!("{owner}/{repo}")))
+            }
+            ["networks", owner, repo] if is_name(owner) && is_name(repo) => {
+                Some(Self::Network(format!("{owner}/{repo}")))
+            }
+            ["orgs", login] if is_name(login) => Some(Self::Organisation(login.to_owned())),
+            ["users", login] if is_name(login) => Some(Self::User(login.to_owned())),
+            _ => None,
+        };
+        source.ok_or_else(|| {
+            "must be events, repos/OWNER/REPO, orgs/ORG, users/USER or networks/OWNER/REPO".into()
+        })
+    }
+}
+
+fn is_name(part: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    (1..=100).contains(&part.len()) && part.chars().all(is_plain) && part != "." && part != ".."
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_are_githubs_feeds_and_nothing_else() {
+        for (text, path) in [
+            ("events", "events"),
+            ("repos/rust-lang/rust", "repos/rust-lang/rust/events"),
+            ("orgs/github", "orgs/github/events"),
+            ("users/octo-cat", "users/octo-cat/events"),
+            ("networks/rust-lang/rust", "networks/rust-lang/rust/events"),
+        ] {
+            let source: Source = text.parse().unwrap();
+            assert_eq!((source.to_string().as_str(), source.path().as_str()), (text, path));
+            assert_eq!(source.kind(), text.split('/').next().unwrap());
+        }
+        let long = format!("users/{}", "x".repeat(101));
+        for bad in [
+            "",
+            "event",
+            "events/",
+            "events/x",
+            "repos",
+            "repos/a",
+            "repos/a/b/c",
+            "networks/a",
+            "orgs/a/b",
+            "users/",
+            "users/a?b",
+            "users/../x",
+            "users/ä",
+            "orgs/..",
+            "orgs/.",
+            &long,
+        ] {
+            assert!(bad.parse::<Source>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_feed_shows_the_events_that_name_it_whatever_the_case() {
+        let body = r#"{"id":"1","type":"A","created_at":"2026-01-01T00:00:00Z","actor":{"login":"Me"},"repo":{"name":"o/R"},"org":{"login":"o"}}"#;
+        let event = Event::parse(body.as_bytes()).unwrap();
+        for (source, expected) in [
+            ("events", true),
+            ("repos/o/r", true),
+            ("repos/o/x", false),
+            ("networks/O/R", true),
+            ("networks/O/X", false),
+            ("orgs/O", true),
+            ("orgs/x", false),
+            ("users/me", true),
+            ("users/o", false),
+        ] {
+            assert_eq!(source.parse::<Source>().unwrap().shows(&event), expected, "{source}");
+        }
+        let bare = Event::parse(br#"{"id":"1","type":"A","created_at":"2026-01-01T00:00:00Z"}"#).unwrap();
+        for source in ["repos/o/r", "networks/o/r", "orgs/o", "users/me"] {
+            assert!(!source.parse::<Source>().unwrap().shows(&bare), "{source}");
+        }
+    }
+}
