@@ -51,17 +51,17 @@ struct Shared {
 }
 
 impl BackgroundPublisher {
-    /// Starts the task. `lack` is the record of messages that an earlier process could not publish, `stored` that of messages that it
+    /// Starts the task. `lack` is the record of messages that an earlier process could not publish, `confirmed` that of messages that it
     /// published.
     pub(super) fn start(
         destination: ExtraDestination,
         broker: &Broker,
         health: &Health,
         lack: Option<Lack>,
-        stored: Option<Lack>,
+        confirmed: Option<Lack>,
     ) -> Self {
         let shared = Arc::new(Shared {
-            backlog: Backlog::new(destination.messages_max, lack, stored).into(),
+            backlog: Backlog::new(destination.messages_max, lack, confirmed).into(),
             news: Notify::new(),
             dependency: health.extra(&destination.name),
         });
@@ -109,8 +109,8 @@ impl BackgroundPublisher {
     }
 
     /// What the destination has got; for the fetcher's memory.
-    pub(super) fn stored(&self) -> Option<Lack> {
-        self.shared.backlog.lock().stored()
+    pub(super) fn confirmed(&self) -> Option<Lack> {
+        self.shared.backlog.lock().confirmed()
     }
 
     /// The bodies that are not published, oldest first, but for those that were dropped; for the fetcher's memory.

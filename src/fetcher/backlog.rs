@@ -18,7 +18,7 @@ pub(super) struct Backlog {
     dropped: Option<Lack>,
     in_flight: InFlight,
     /// What the destination has got, as if it lacked that.
-    stored: Option<Lack>,
+    confirmed: Option<Lack>,
 }
 
 /// A message, and the time at which it was published to where it must be.
@@ -32,10 +32,10 @@ struct InFlight {
 }
 
 impl Backlog {
-    /// Nothing waits yet; `dropped` is what an earlier process could not publish, `stored` what it has published.
-    pub(super) fn new(messages_max: usize, dropped: Option<Lack>, stored: Option<Lack>) -> Self {
+    /// Nothing waits yet; `dropped` is what an earlier process could not publish, `confirmed` what it has published.
+    pub(super) fn new(messages_max: usize, dropped: Option<Lack>, confirmed: Option<Lack>) -> Self {
         let in_flight = InFlight::default();
-        Self { waiting: VecDeque::new(), bytes: 0, messages_max, dropped, in_flight, stored }
+        Self { waiting: VecDeque::new(), bytes: 0, messages_max, dropped, in_flight, confirmed }
     }
 
     /// Adds a message at the end; drops the oldest where there are too many.
@@ -62,25 +62,25 @@ impl Backlog {
         (self.in_flight.dropped.clone(), copies.collect())
     }
 
-    /// What was taken is stored at its destination.
+    /// What was taken is confirmed at its destination.
     pub(super) fn published(&mut self) {
         let published = std::mem::take(&mut self.in_flight).messages;
-        let stored = published.into_iter().map(|(_, published)| Lack::of_one(published));
-        self.stored = stored.fold(self.stored.take(), |stored, one| join(stored, Some(one)));
+        let confirmed = published.into_iter().map(|(_, published)| Lack::of_one(published));
+        self.confirmed = confirmed.fold(self.confirmed.take(), |confirmed, one| join(confirmed, Some(one)));
     }
 
     /// The destination has lost all that it had, of which it would still keep what was published after `kept_from`.
     pub(super) fn lost(&mut self, kept_from: DateTime<Utc>) {
-        let lost = self.stored.take().and_then(|stored| stored.since(kept_from));
+        let lost = self.confirmed.take().and_then(|confirmed| confirmed.since(kept_from));
         self.note(lost);
     }
 
     /// What the destination has got, as if it lacked that; for the fetcher's memory.
-    pub(super) fn stored(&self) -> Option<Lack> {
-        self.stored.clone()
+    pub(super) fn confirmed(&self) -> Option<Lack> {
+        self.confirmed.clone()
     }
 
-    /// What was taken is not, or not surely, stored: it is the oldest that waits.
+    /// What was taken is not, or not surely, confirmed: it is the oldest that waits.
     pub(super) fn put_back(&mut self) {
         let InFlight { dropped, messages } = std::mem::take(&mut self.in_flight);
         self.dropped = join(dropped, self.dropped.take());

@@ -29,8 +29,9 @@ pub(super) struct Extras {
 impl Extras {
     /// Goes on with what an earlier fetcher could not publish.
     pub(super) fn start(broker: &Broker, health: &Health, before: &mut Remembered) -> Self {
-        let start =
-            |destination, lack, stored| BackgroundPublisher::start(destination, broker, health, lack, stored);
+        let start = |destination, lack, confirmed| {
+            BackgroundPublisher::start(destination, broker, health, lack, confirmed)
+        };
         let archive = start(archive(broker), before.archive_lack.take(), before.archived.take());
         let extras = Self { broker: broker.clone(), archive, gaps: start(gaps(broker), None, None) };
         extras.record(std::mem::take(&mut before.gaps));
@@ -67,7 +68,7 @@ impl Extras {
     /// Writes into `memory` what is not confirmed.
     pub(super) fn remember(&self, memory: &mut Remembered) {
         memory.archive_lack = self.archive.lack();
-        memory.archived = self.archive.stored();
+        memory.archived = self.archive.confirmed();
         let records = self.gaps.unpublished();
         memory.gaps = records.iter().filter_map(|body| GapRecord::parse(body).ok()).collect();
     }
