@@ -1,5 +1,7 @@
 //! The script calls of a batch. Repeats them until each is answered for good, or until patience ends.
 
+use std::time::Instant;
+
 use super::Loader;
 use super::batch::Disposition;
 use super::pace::Portion;
@@ -37,10 +39,14 @@ pub(super) async fn load_until_answered(
         let Ok(portion) = patience.answer(loader.pace.enter(open.sizes())).await else { break };
         let mut script = spans.script(portion.count);
         let loads: Vec<_> = open.calls[..portion.count].iter().map(|call| &call.load).collect();
+        let asked_at = Instant::now();
         let asked = loader.store.load_within(portion.time, loader.policy, &loads);
         let Ok(verdicts) = patience.answer(asked).await else { break };
         adjust_pace(portion, &verdicts);
-        let blame = loader.blame(&verdicts, &open.calls);
+        // Redis may have served a later request before these answers were read. Then they say nothing about Redis now, and the calls
+        // are repeated once before anything is decided.
+        let is_old_news = !has_waited && loader.refusals.served_since(asked_at);
+        let blame = loader.blame(&verdicts, &open.calls, is_old_news);
         let Some(fault) = open.settle(verdicts, blame) else {
             // A full Redis answers duplicates too. So a batch that was never refused does not show that another batch's
             // trouble is over.
@@ -50,10 +56,12 @@ pub(super) async fn load_until_answered(
             backoff.reset();
             continue;
         };
-        has_waited = true;
         script.fail(&fault);
         drop(script);
-        loader.redis.away(fault);
+        has_waited = true;
+        if !(is_old_news && matches!(fault, Fault::Unknown(_))) {
+            loader.redis.away(fault);
+        }
         if patience.pause(&mut backoff).await.is_err() {
             break;
         }
@@ -76,7 +84,7 @@ fn adjust_pace(portion: Portion<'_>, verdicts: &[Verdict]) {
 impl Loader {
     /// Whose fault it is if some of these calls were refused with an unknown error. `verdicts` are those on the first of `calls`.
     /// If Redis served another call at the same time, the message is at fault.
-    fn blame(&self, verdicts: &[Verdict], calls: &[Call<'_>]) -> Blame {
+    fn blame(&self, verdicts: &[Verdict], calls: &[Call<'_>], is_old_news: bool) -> Blame {
         use Verdict::{Duplicate, Failed, Loaded};
         if verdicts
             .iter()
@@ -84,6 +92,9 @@ impl Loader {
         {
             self.refusals.served();
             return Blame::Messages;
+        }
+        if is_old_news {
+            return Blame::Redis;
         }
         let is_new_refusal = |(verdict, call): &(&Verdict, &Call<'_>)| {
             matches!(verdict, Failed(Fault::Unknown(_))) && call.is_new

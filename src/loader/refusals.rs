@@ -2,6 +2,9 @@
 //! Redis's.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use parking_lot::Mutex;
 
 /// If so many messages in a row are refused, the fault is not theirs.
 const MANY: usize = 8;
@@ -10,6 +13,7 @@ const MANY: usize = 8;
 #[derive(Default)]
 pub(super) struct Refusals {
     in_a_row: AtomicUsize,
+    served_at: Mutex<Option<Instant>>,
 }
 
 /// Whose fault it is.
@@ -25,6 +29,12 @@ impl Refusals {
     /// Redis served something.
     pub(super) fn served(&self) {
         self.in_a_row.store(0, Ordering::Relaxed);
+        *self.served_at.lock() = Some(Instant::now());
+    }
+
+    /// Whether Redis has served something after `time`.
+    pub(super) fn served_since(&self, time: Instant) -> bool {
+        self.served_at.lock().is_some_and(|served| served > time)
     }
 
     /// Redis has refused all calls of a request. `anew` of these messages had not failed before: a message that comes again and
@@ -45,8 +55,11 @@ mod tests {
         assert_eq!(refusals.refused(1), Blame::Messages);
         assert_eq!(refusals.refused(MANY - 2), Blame::Messages);
         assert_eq!(refusals.refused(1), Blame::Redis);
+        let asked = Instant::now();
+        assert!(!refusals.served_since(asked));
         assert_eq!(refusals.refused(0), Blame::Redis, "those that came before are not to blame either");
         refusals.served();
+        assert!(refusals.served_since(asked));
         assert_eq!(refusals.refused(1), Blame::Messages);
         assert_eq!(refusals.refused(MANY), Blame::Redis);
     }

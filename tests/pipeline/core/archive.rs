@@ -8,6 +8,7 @@ use crate::end_to_end::recording;
 use crate::support::amqp::Message;
 use crate::support::corner::{Corner, redis_url};
 use crate::support::github::GitHub;
+use crate::support::proxy::Proxy;
 use crate::support::rabbitmq::RabbitNode;
 use crate::support::status::Status;
 use crate::support::wait::eventually;
@@ -53,10 +54,14 @@ fn a_broken_archive_stops_neither_the_fetcher_nor_the_loaders_and_is_told_once()
 fn an_archive_deleted_by_hand_is_declared_again_and_gets_what_comes() {
     let (corner, recording) = (Corner::new("deleted"), recording(600));
     let github = GitHub::recorded(&recording, &PAGES);
-    let fetcher = corner.fetcher(&github.url, &[]);
+    let mut way = Proxy::up(&github.url);
+    let fetcher = corner.fetcher(&way.url(&github.url), &[]);
     github.until("some are fetched", |served| served.events.fetched >= 200);
-    eventually("some are stored", || corner.ready("archive") > 0);
+    // Nothing is fetched while the archive is deleted, so that something is left for the new one.
+    way.stop();
+    corner.archived(100);
     corner.amqp().delete(&corner.queue("archive"));
+    way.start();
     github.until_all_fetched(recording.len());
     // The last page at the latest came after the deletion, or was not confirmed before it.
     eventually("the archive has messages", || corner.try_ready("archive").is_some_and(|count| count > 0));
