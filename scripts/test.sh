@@ -7,8 +7,7 @@ cd "$ROOT"
 
 run_stories() {
   start_test_servers
-  # Stories wait for servers most of the time.
-  cargo test --locked --test pipeline -- --test-threads $(($(getconf _NPROCESSORS_ONLN) * 2))
+  cargo test --locked --test pipeline
 }
 
 stop_test_servers_at_exit

@@ -34,7 +34,7 @@ pub(super) async fn load_until_answered(
 ) -> Vec<(usize, Disposition)> {
     let mut open = Open::new(calls);
     let mut backoff = Backoff::for_server();
-    let mut has_waited = false;
+    let (mut has_waited, mut was_old_news) = (false, false);
     while !open.calls.is_empty() {
         let Ok(portion) = patience.answer(loader.pace.enter(open.sizes())).await else { break };
         let mut script = spans.script(portion.count);
@@ -45,7 +45,8 @@ pub(super) async fn load_until_answered(
         adjust_pace(portion, &verdicts);
         // Redis may have served a later request before these answers were read. Then they say nothing about Redis now, and the calls
         // are repeated once before anything is decided.
-        let is_old_news = !has_waited && loader.refusals.served_since(asked_at);
+        let is_old_news = !was_old_news && loader.refusals.served_since(asked_at);
+        was_old_news = is_old_news;
         let blame = loader.blame(&verdicts, &open.calls, is_old_news);
         let Some(fault) = open.settle(verdicts, blame) else {
             // A full Redis answers duplicates too. So a batch that was never refused does not show that another batch's
