@@ -23,7 +23,6 @@ const SUBJECTS: [(&str, &[&str]); 9] = [
     ("fetcher", &[]),
     ("dashboard", &[]),
     ("standalone", &[]),
-    ("simulator", &[]),
     ("replay", &["gharchive", "-"]),
     ("replay", &["archive"]),
     ("replay", &["dead"]),
@@ -37,7 +36,6 @@ const SECRETS: [(&str, &[&str]); 6] = [
     ("fetcher", &["GITHUB_TOKEN", "GITHUB_TOKEN_FILE"]),
     ("dashboard", &["DASHBOARD_TOKEN", "DASHBOARD_TOKEN_FILE"]),
     ("standalone", &["GITHUB_TOKEN", "REDIS_PASSWORD", "DASHBOARD_TOKEN"]),
-    ("simulator", &["RUST_LOG"]),
 ];
 
 #[test]
@@ -82,7 +80,7 @@ fn settings() -> Vec<Setting> {
             is_path: false,
         }));
     }
-    for program in ["loader", "fetcher", "dashboard", "standalone", "simulator"] {
+    for program in ["loader", "fetcher", "dashboard", "standalone"] {
         settings.push(Setting { subject: subject((program, &[])), place: Place::Dotenv, is_path: false });
     }
     let what = subject(("replay", &["gharchive"]));
