@@ -18,7 +18,7 @@ const ROUNDS_MAX: usize = 20;
 /// Values tried at once.
 const AT_ONCE: usize = 3;
 
-const SUBJECTS: [(&str, &[&str]); 9] = [
+const SUBJECTS: [(&str, &[&str]); 8] = [
     ("loader", &[]),
     ("fetcher", &[]),
     ("dashboard", &[]),
@@ -30,7 +30,7 @@ const SUBJECTS: [(&str, &[&str]); 9] = [
 ];
 
 /// Variables that no flag has.
-const SECRETS: [(&str, &[&str]); 6] = [
+const SECRETS: [(&str, &[&str]); 5] = [
     ("loader", &["RUST_LOG", "REDIS_PASSWORD", "REDIS_PASSWORD_FILE", "AMQP_URL_FILE", "REDIS_URL_FILE"]),
     ("loader", &["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SERVICE_NAME", "OTEL_TRACES_SAMPLER_ARG"]),
     ("fetcher", &["GITHUB_TOKEN", "GITHUB_TOKEN_FILE"]),
