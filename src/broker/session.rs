@@ -101,10 +101,7 @@ impl Session {
 
     /// The same, for sessions on which the answer may come behind deliveries.
     pub(super) async fn depth_within(&self, limit: Duration, queue: &str) -> Result<Depth, BrokerError> {
-        let look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
-        let declare = self.channel.queue_declare(queue.into(), look, FieldTable::default());
-        let found = within_time(limit, "look for a queue", declare).await?;
-        Ok(Depth { ready: found.message_count(), consumers: found.consumer_count() })
+        depth_on(&self.channel, limit, queue).await
     }
 
     /// Takes one ready message of `queue`. None: the queue is empty.
@@ -137,6 +134,14 @@ impl Session {
             tracing::debug!("closing the connection to RabbitMQ: {error}");
         }
     }
+}
+
+/// What `queue` holds now, as RabbitMQ says. RabbitMQ closes the channel when there is no such queue.
+pub(super) async fn depth_on(channel: &Channel, limit: Duration, queue: &str) -> Result<Depth, BrokerError> {
+    let look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+    let declare = channel.queue_declare(queue.into(), look, FieldTable::default());
+    let found = within_time(limit, "look for a queue", declare).await?;
+    Ok(Depth { ready: found.message_count(), consumers: found.consumer_count() })
 }
 
 async fn get_on(channel: &Channel, queue: &str) -> Result<Option<BasicGetMessage>, BrokerError> {

@@ -7,7 +7,7 @@ use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptio
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ExchangeKind};
 
-use super::session::within;
+use super::session::{ANSWER_TIMEOUT, depth_on, within};
 use super::{BrokerError, Names};
 
 /// How often RabbitMQ may redeliver a message from the load queue before it dead-letters it on its own. Every crash of a
@@ -182,10 +182,8 @@ impl Declaring<'_> {
     async fn is_missing(&self, name: &str) -> Result<bool, BrokerError> {
         // A channel of its own, because RabbitMQ closes it then.
         let channel = open_channel(self.connection).await?;
-        let look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
-        let found =
-            within("look for a queue", channel.queue_declare(name.into(), look, FieldTable::default()));
-        Ok(matches!(found.await, Err(BrokerError::NoSuchQueue { .. })))
+        let looked = depth_on(&channel, ANSWER_TIMEOUT, name).await;
+        Ok(matches!(looked, Err(BrokerError::NoSuchQueue { .. })))
     }
 
     async fn queue(&self, name: &str, arguments: FieldTable) -> Result<(), BrokerError> {

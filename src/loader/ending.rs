@@ -82,7 +82,7 @@ impl Session<'_> {
     }
 
     /// Waits until the queue has taken the acks. A channel of RabbitMQ keeps acks back while the queue has not answered 32 earlier
-    /// ones, and drops them when it is closed (`SOFT_LIMIT` in RabbitMQ's `rabbit_fifo_client.erl`). The queue answers a `basic.get`
+    /// ones (`SOFT_LIMIT` in RabbitMQ's `rabbit_fifo_client.erl`). A channel that is closed drops them. The queue answers a `basic.get`
     /// after everything that was sent to it before. So the second answer comes after the acks that were kept back until the first.
     /// Messages that the answers bring are loaded, too.
     async fn wait_for_acks(&mut self) -> Result<(), BrokerError> {

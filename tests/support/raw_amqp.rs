@@ -30,13 +30,19 @@ pub struct RawPublisher {
 pub struct RawProperties(pub BTreeMap<u8, Vec<u8>>);
 
 pub const CONTENT_TYPE: u8 = 15;
+pub const CONTENT_ENCODING: u8 = 14;
 pub const HEADERS: u8 = 13;
 pub const DELIVERY_MODE: u8 = 12;
+pub const PRIORITY: u8 = 11;
 pub const CORRELATION_ID: u8 = 10;
 pub const REPLY_TO: u8 = 9;
+pub const EXPIRATION: u8 = 8;
 pub const MESSAGE_ID: u8 = 7;
+pub const TIMESTAMP: u8 = 6;
 pub const TYPE: u8 = 5;
+pub const USER_ID: u8 = 4;
 pub const APP_ID: u8 = 3;
+pub const CLUSTER_ID: u8 = 2;
 
 impl RawProperties {
     /// A text of at most 255 bytes.

@@ -8,16 +8,9 @@ use serde_json::Value;
 
 use crate::support::events::event;
 use crate::support::raw_amqp::{
-    APP_ID, CONTENT_TYPE, CORRELATION_ID, DELIVERY_MODE, HEADERS, MESSAGE_ID, REPLY_TO, RawProperties, TYPE,
-    long, nested, short, table,
+    APP_ID, CLUSTER_ID, CONTENT_ENCODING, CONTENT_TYPE, CORRELATION_ID, DELIVERY_MODE, EXPIRATION, HEADERS,
+    MESSAGE_ID, PRIORITY, REPLY_TO, RawProperties, TIMESTAMP, TYPE, USER_ID, long, nested, short, table,
 };
-
-const CONTENT_ENCODING: u8 = 14;
-const PRIORITY: u8 = 11;
-const EXPIRATION: u8 = 8;
-const TIMESTAMP: u8 = 6;
-const USER_ID: u8 = 4;
-const CLUSTER_ID: u8 = 2;
 
 /// A message without its number.
 #[derive(Clone, Debug)]
