@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::kind::event_type;
 use super::values::{DAY, duration, number};
-use super::{ServerArgs, TelemetryArgs};
+use super::{EventLog, ServerArgs, TelemetryArgs};
 
 /// Consumes events from RabbitMQ and loads each into Redis; start as many as you like.
 #[derive(clap::Parser)]
@@ -50,6 +50,11 @@ pub struct LoadArgs {
     /// Points for the actor of an event of this type; repeatable, replaces the defaults
     #[arg(long = "score", default_values = ["PushEvent=1", "PullRequestEvent=1"], value_name = "TYPE=WEIGHT")]
     pub scores: Vec<ScoreWeight>,
+
+    /// How Redis remembers which events are loaded: a key for each event, or a set of ids for each second, which takes a
+    /// tenth of the memory or less with GitHub's whole feed; a namespace keeps the one it began with
+    #[arg(long, env = "LOADER_EVENT_LOG", value_enum, default_value_t = EventLog::PerEvent, value_name = "LAYOUT")]
+    pub event_log: EventLog,
 
     /// How long an hour's counts and the marks that protect them live, such as 7d, or forever
     #[arg(long, default_value = "7d", value_name = "DURATION")]

@@ -189,6 +189,7 @@ fn router(app: Arc<AppState>) -> Router {
         .route("/api/dead-letters", get(api::dead_letters))
         .route("/api/gaps", get(api::gaps))
         .route("/api/workers", get(api::workers))
+        .route("/api/event-log", get(api::event_log))
         .route("/login", get(security::login).post(security::login))
         .route("/healthz", get(overview::healthz))
         .route("/readyz", get(overview::readyz))

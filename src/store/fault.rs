@@ -14,6 +14,9 @@ pub enum Fault {
     /// The server refuses our login, is too old, or is not Redis. A person must change something.
     #[error("{0}")]
     Unusable(String),
+    /// The namespace's event log has the other layout: loading would count events twice. The loader ends.
+    #[error("{0}")]
+    OtherEventLog(String),
     /// The script or the configuration is wrong: it would fail for every message. Stop loading until somebody mends it.
     #[error("the script or Redis's configuration is wrong: {0}")]
     Misconfigured(String),
@@ -31,12 +34,12 @@ pub enum Fault {
 impl Fault {
     /// True when the connection must be dropped.
     pub fn is_server_away(&self) -> bool {
-        matches!(self, Self::ServerAway(_) | Self::NoAnswer | Self::Unusable(_))
+        matches!(self, Self::ServerAway(_) | Self::NoAnswer | Self::Unusable(_) | Self::OtherEventLog(_))
     }
 
     /// True for faults that only a person can mend. At the start they end the program; later they are retried like the others.
     pub fn waiting_cannot_help(&self) -> bool {
-        matches!(self, Self::Unusable(_))
+        matches!(self, Self::Unusable(_) | Self::OtherEventLog(_))
     }
 
     /// The same fault for a call without a message: then the server is at fault.

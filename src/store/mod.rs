@@ -4,7 +4,9 @@
 //! dropped, and the next call opens a new one. So a half-dead socket or a demoted node is not used twice.
 
 mod connection;
+mod event_log;
 mod fault;
+mod hours;
 mod keys;
 mod overview;
 mod probe;
@@ -14,9 +16,11 @@ mod settings;
 mod suspects;
 
 pub use connection::ANSWER_TIMEOUT;
+pub use event_log::{Layout, Lookup};
 pub use fault::Fault;
+pub use hours::HoursFound;
 pub use keys::Keys;
-pub use overview::{HoursFound, StreamPosition};
+pub use overview::StreamPosition;
 pub use read::{DeveloperScore, StreamEntry};
 pub use script::{LoadCall, LoadPolicy, Score, Verdict};
 pub use suspects::Suspect;
@@ -25,7 +29,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Mutex;
 
-use crate::config::{Namespace, RedisUrl, UsageError};
+use crate::config::{EventLog, Namespace, RedisUrl, UsageError};
 use connection::Connection;
 
 /// Redis for one program. Calls may run at the same time; they use the connections in turn.
@@ -33,6 +37,8 @@ pub struct Store {
     client: redis::Client,
     address: String,
     keys: Keys,
+    /// The layout that a loader loads in; nothing for readers, who take what they find.
+    event_log: Option<EventLog>,
     /// The open connections. A slot is locked only while connecting, so that its callers wait for one attempt together.
     slots: Vec<Mutex<Option<Connection>>>,
     turn: AtomicUsize,
@@ -53,6 +59,7 @@ impl Store {
             client,
             address: url.to_string(),
             keys,
+            event_log: None,
             slots: vec![Mutex::default()],
             turn: AtomicUsize::new(0),
         })
@@ -111,7 +118,7 @@ impl Store {
         if let Some(connection) = place.as_ref() {
             return Ok(connection.clone());
         }
-        let connection = Connection::open(&self.client, slot).await?;
+        let connection = Connection::open(&self.client, slot, &self.keys, self.event_log).await?;
         *place = Some(connection.clone());
         Ok(connection)
     }

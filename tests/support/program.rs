@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::event_log;
 use super::process::signal;
 use super::wait::DEADLINE;
 
@@ -71,11 +72,19 @@ impl Program {
             std::fs::write(dir.path().join(".env"), text).unwrap();
         }
         let name = launch.name;
+        let given = |name: &str| launch.variables.iter().find(|(is, _)| *is == name).map(|(_, value)| *value);
+        let event_log = match (given("LOADER_EVENT_LOG"), given("ETL_NAMESPACE")) {
+            (None, Some(namespace)) if ["loader", "standalone"].contains(&name) => {
+                Some(event_log::of(namespace))
+            }
+            _ => None,
+        };
         let mut child = Command::new(path(name))
             .args(launch.arguments)
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .envs(launch.variables.iter().copied())
+            .envs(event_log.map(|layout| ("LOADER_EVENT_LOG", layout)))
             .current_dir(dir.path())
             .stdin(launch.stdin)
             .stdout(Stdio::piped())
