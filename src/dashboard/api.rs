@@ -142,6 +142,10 @@ pub(super) async fn event_log(State(app): State<Arc<AppState>>, RawQuery(query):
     let query = Query::parse(&query.unwrap_or_default(), &["id", "created_at"])?;
     let id = query.text("id").ok_or_else(|| "id: it is missing; give the id of an event".to_owned())?;
     let created_at = query.time("created_at")?;
+    let unknown = || ok(json!({ "id": id, "created_at": created_at, "loaded": null, "event_log": null }));
+    if app.shared.redis.is_away() {
+        return Ok(unknown());
+    }
     let lookup = match app.store.look_up(id, created_at.as_deref()).await {
         Ok(Some(lookup)) => lookup,
         Ok(None) => {
@@ -150,9 +154,7 @@ pub(super) async fn event_log(State(app): State<Arc<AppState>>, RawQuery(query):
                 .into());
         }
         // The follower reports that Redis is away.
-        Err(_) => {
-            return Ok(ok(json!({ "id": id, "created_at": created_at, "loaded": null, "event_log": null })));
-        }
+        Err(_) => return Ok(unknown()),
     };
     let Lookup { event_log, loaded, created_at } = lookup;
     Ok(ok(json!({ "id": id, "created_at": created_at, "loaded": loaded, "event_log": event_log.name() })))

@@ -7,7 +7,8 @@
 //!   limits how much goes to Redis at once. `refusals` decides whose fault an unknown error is. `suspect` loads crash suspects
 //!   alone.
 //! - `republish` publishes copies: to the retry queues, the dead letters, or back to the load queue.
-//! - `readiness` waits for Redis and watches it. `event_log` watches the layout of the event log. `rules` are the user's choices. `ledger` counts, `progress` logs.
+//! - `readiness` waits for Redis and watches it. `event_log` watches the layout of the event log, `memory`
+//!   how long Redis's memory will last. `rules` are the user's choices. `ledger` counts, `progress` logs.
 
 mod acks;
 mod attempts;
@@ -17,6 +18,7 @@ mod ending;
 mod event_log;
 mod history;
 mod ledger;
+mod memory;
 mod pace;
 mod patience;
 mod progress;
@@ -114,11 +116,13 @@ pub async fn run(
     let republisher = Republisher::start(publisher, Arc::clone(&loader), args.max_attempts);
     let reporter = tokio::spawn(progress::report_regularly(Arc::clone(&loader)));
     let watcher = tokio::spawn(readiness::watch_redis(Arc::clone(&loader)));
+    let forecaster = tokio::spawn(memory::watch(Arc::clone(&loader)));
     let shutdown = shutdown.child_token();
     let layout = tokio::spawn(event_log::watch(Arc::clone(&loader), shutdown.clone()));
     let result = consume_until_done(&loader, &republisher, &shutdown).await;
     reporter.abort();
     watcher.abort();
+    forecaster.abort();
     let ((), ()) = tokio::join!(republisher.finish(), suspect::retract_soon(&loader));
     progress::report(&loader.ledger, "done");
     layout.abort();

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::support::corner::Corner;
 use crate::support::dashboard::Dashboard;
+use crate::support::event_log;
 use crate::support::events::event;
 use crate::support::github::GitHub;
 use crate::support::program::Program;
@@ -38,6 +39,37 @@ fn an_hours_developers_and_counts_are_shown_and_the_newest_hour_when_none_is_ask
     assert_eq!((&empty["developers"], &empty["total"]), (&json!([]), &json!(0)));
     eventually("the hour is listed", || dashboard.json("/api/overview")["hours"] == json!(["2015-01-01-12"]));
     drop(corner);
+}
+
+#[test]
+fn an_event_is_looked_up_in_the_event_log() {
+    for layout in event_log::LAYOUTS {
+        let corner = Corner::new("dashlog");
+        let dashboard = Dashboard::ready(&corner);
+        corner.publish(&bodies());
+        corner.loader(&["--drain", "--event-log", layout]).succeed();
+        let time = "2015-01-01T12:00:01Z";
+        let answer = |loaded| json!({ "id": "1", "created_at": time, "loaded": loaded, "event_log": layout });
+        let asked = dashboard.json(&format!("/api/event-log?id=1&created_at={time}"));
+        assert_eq!(asked, answer(true));
+        // Another spelling of the same instant.
+        assert_eq!(
+            dashboard.json("/api/event-log?id=1&created_at=2015-01-01T13:00:01%2B01:00"),
+            answer(true)
+        );
+        let other = dashboard.json("/api/event-log?id=1&created_at=2015-01-01T12:00:02Z");
+        assert_eq!(other["loaded"], false);
+        let without_time = dashboard.get("/api/event-log?id=1");
+        if layout == "per-event" {
+            assert_eq!(without_time.json(), answer(true));
+        } else {
+            assert_eq!(without_time.status, 400);
+            assert!(without_time.body.contains("created_at: it is missing"), "{}", without_time.body);
+        }
+        for bad in ["", "?created_at=2015-01-01T12:00:01Z", "?id=1&created_at=yesterday", "?id=1&x=1"] {
+            assert_eq!(dashboard.get(&format!("/api/event-log{bad}")).status, 400, "{bad}");
+        }
+    }
 }
 
 #[test]

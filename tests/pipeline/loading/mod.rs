@@ -1,6 +1,7 @@
 //! Loading: what is in the queue comes to stand in Redis, once, whatever happens to loaders on the way.
 
 mod death;
+mod event_log;
 mod flags;
 mod poison;
 mod stopping;
