@@ -47,7 +47,7 @@ pub use status::{StatusListener, StatusSender};
 pub use taker::{Depth, Taker};
 pub use topology::{ARCHIVE_RETENTION, Part};
 
-use crate::config::{AmqpUrl, UsageError};
+use crate::config::{AmqpUrl, Namespace, UsageError};
 
 /// RabbitMQ for one program: its address and the names the program uses. Opens sessions.
 #[derive(Clone)]
@@ -73,6 +73,12 @@ impl Broker {
     #[must_use]
     pub fn of_queue(&self, queue: &str) -> Self {
         Self { names: self.names.of_queue(queue), ..self.clone() }
+    }
+
+    /// The same broker for another namespace.
+    #[must_use]
+    pub fn of_namespace(&self, namespace: &Namespace) -> Self {
+        Self { names: self.names.of_namespace(namespace), ..self.clone() }
     }
 
     /// `host:port`, without a password.

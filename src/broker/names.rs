@@ -25,6 +25,12 @@ impl Names {
         Self { load: format!("{}.{queue}", self.namespace), namespace: self.namespace.clone() }
     }
 
+    /// The names of the load queue of the same name below another namespace.
+    #[must_use]
+    pub fn of_namespace(&self, namespace: &Namespace) -> Self {
+        Self::new(namespace, &self.load[self.namespace.len() + 1..])
+    }
+
     /// The load queue, by its name below the namespace, whose dead letters are in the queue `dead`; nothing for other queues.
     pub fn load_of_dead<'a>(&self, dead: &'a str) -> Option<&'a str> {
         let load = dead.strip_prefix(self.namespace.as_str())?.strip_prefix('.')?.strip_suffix(".dead")?;
@@ -105,6 +111,7 @@ mod tests {
         assert_eq!(names.retry(1), ("github-events.eu.retry.1s".into(), 1));
         assert_eq!(names.retry(4), ("github-events.eu.retry.27s".into(), 27));
         assert_eq!(names.of_queue("us").dead(), "github-events.us.dead");
+        assert_eq!(names.of_namespace(&"other".parse().unwrap()).load(), "other.eu");
         assert_eq!(names.load_of_dead("github-events.us.dead"), Some("us"));
         let long = format!("github-events.{}.dead", "x".repeat(300));
         for other in

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::kind::event_type;
 use super::loader::queue_name;
 use super::values::{DAY, duration, number};
-use super::{DeadArgs, MirrorArgs, Position, ServerArgs, TelemetryArgs, UsageError, What};
+use super::{DeadArgs, MirrorArgs, Namespace, Position, ServerArgs, TelemetryArgs, UsageError, What};
 
 /// Publishes old events again: from GH Archive, the archive stream, the dead letters, or to fill gaps.
 ///
@@ -97,6 +97,10 @@ pub struct ArchiveArgs {
     /// Until when, in the same forms; an offset is included [what is there now when not given]
     #[arg(long, value_name = "WHEN")]
     pub until: Option<Position>,
+
+    /// Read the archive of another namespace, to fill this one from it [this namespace's own when not given]
+    #[arg(long, value_name = "NAMESPACE")]
+    pub from: Option<Namespace>,
     #[command(flatten)]
     pub publish: PublishArgs,
     #[command(flatten)]
@@ -111,7 +115,7 @@ pub struct ArchiveArgs {
     pub keep_going: bool,
 
     /// Delete the archive and declare it anew, for a stream that RabbitMQ has lost; asks first. Publishes nothing
-    #[arg(long, conflicts_with_all = ["since", "until", "queue", "rate", "max_queue", "types", "limit", "dry_run", "anew", "keep_going"])]
+    #[arg(long, conflicts_with_all = ["since", "until", "from", "queue", "rate", "max_queue", "types", "limit", "dry_run", "anew", "keep_going"])]
     pub reset: bool,
 
     /// Do not ask before --reset; needed where there is no terminal

@@ -20,8 +20,13 @@ pub(super) struct LastReplay {
 }
 
 impl LastReplay {
-    pub(super) fn of(args: &ArchiveArgs, broker: &Broker) -> Self {
-        let queue = format!("{}-{}", archive_reset::name("archive-last", broker), args.publish.load_queue());
+    /// The position of replays of the archive at `source` to the load queue of `broker`.
+    pub(super) fn of(args: &ArchiveArgs, source: &Broker, broker: &Broker) -> Self {
+        let mut queue =
+            format!("{}-{}", archive_reset::name("archive-last", source), args.publish.load_queue());
+        if args.from.is_some() {
+            queue = state::name(&queue, &broker.names().load());
+        }
         let mut types = args.select.types.clone();
         types.sort();
         types.dedup();

@@ -43,6 +43,30 @@ fn an_empty_redis_fed_by_the_archive_ends_like_the_original() {
 }
 
 #[test]
+fn another_namespace_is_filled_in_the_other_layout_and_holds_the_same() {
+    let (old, new) = (Corner::new("changeold"), Corner::new("changenew"));
+    let state = tempfile::tempdir().unwrap();
+    let events = hour(12, 0..1000, 5);
+    old.publish(&events);
+    old.archive(&events);
+    old.loader(&["--drain", "--stream-maxlen", "0", "--event-log", "per-event"]).succeed();
+    // The new pipeline has got some of the events already.
+    new.publish(&events[900..]);
+    let flags = ["--from", &old.namespace];
+    assert_eq!(published(&replay(&new, state.path(), &flags).stdout), 1000);
+    new.loader(&["--drain", "--stream-maxlen", "0", "--event-log", "per-second"]).succeed();
+    assert_same("the new namespace", &new.dump(), &old.dump());
+    // `last` is that of this archive and this load queue.
+    let rest = [&flags[..], &["--since", "last"]].concat();
+    assert_eq!(published(&replay(&new, state.path(), &rest).stdout), 0);
+    assert_eq!(published(&replay(&old, state.path(), &[]).stdout), 1000);
+    // A name that is none of an archive is not declared.
+    let ended = new.replay(state.path(), &["archive", "--from", "mistyped-by-a-tester"]).wait();
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("no stream mistyped-by-a-tester.archive"), "{}", ended.stderr);
+}
+
+#[test]
 fn offsets_times_types_and_limits_choose_and_last_goes_on_behind() {
     let corner = Corner::new("offsets");
     let state = tempfile::tempdir().unwrap();
