@@ -2,8 +2,9 @@
 
 use crate::config::Namespace;
 
-/// Delays of the retry queues in seconds: growing, and 40 s in all for the default of 5 attempts.
-pub const RETRY_DELAYS_S: [u32; 5] = [1, 3, 9, 27, 81];
+/// Delays of the retry queues in seconds, growing. A message waits between two attempts: `--max-attempts` (5 by default) uses one delay
+/// less than it has attempts, and beyond the list the last delay again.
+pub const RETRY_DELAYS_S: &[u32] = &[1, 3, 9, 27, 81];
 
 /// The names of everything below one namespace, for one load queue.
 #[derive(Clone, Debug)]

@@ -19,7 +19,7 @@ pub struct FetcherArgs {
     #[command(flatten)]
     pub fetch: FetchArgs,
 
-    /// Poll every source once, publish what is there, and exit
+    /// Poll each source once and exit; exit code 1 if a poll failed
     #[arg(long)]
     pub once: bool,
 }

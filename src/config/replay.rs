@@ -39,7 +39,7 @@ pub enum ReplaySource {
     Dead(DeadArgs),
     /// What polling missed: fetch it from GH Archive once its files exist
     ///
-    /// A gap's record is removed when it is filled; with --queue it stays, because other queues may miss the same.
+    /// A gap's record is removed when it is filled; with --queue it stays, because other queues may lack the same events.
     Gaps(GapsArgs),
 }
 
@@ -130,7 +130,7 @@ pub struct GapsArgs {
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<ListFormat>,
 
-    /// Go on for ever: fill gaps as they are recorded and their hours appear
+    /// Fill gaps for ever, as they are recorded and their files appear; not with --list, --dry-run or --queue
     #[arg(long, conflicts_with_all = ["list", "dry_run", "queue"])]
     pub watch: bool,
 

@@ -148,7 +148,7 @@ fn open(settings: Settings, health: &Health) -> anyhow::Result<AppState> {
         redis: health.dependency(format!("Redis at {}", store.address())),
         rabbitmq: health.dependency(format!("RabbitMQ at {}", broker.address())),
         redis_seen_at: Default::default(),
-        workers: Default::default(),
+        workers: Mutex::new(workers::Workers::of_queue(&queue)),
         looks: Default::default(),
         hours: Default::default(),
         boards: Default::default(),

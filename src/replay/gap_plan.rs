@@ -75,10 +75,7 @@ impl Gap {
         }
         let own: Vec<Hour> = self.own_hours().collect();
         match missing.as_slice() {
-            [] if self.source.has_hidden_events() => {
-                GapState::InPart("forks' events cannot be told from others".into())
-            }
-            [] => GapState::Whole,
+            [] => self.source.unrecognised().map_or(GapState::Whole, |why| GapState::InPart(why.into())),
             missing if own.iter().all(|hour| missing.contains(hour)) => GapState::Impossible(list(&own)),
             missing => GapState::InPart(format!("GH Archive has no file for {}", list(missing))),
         }

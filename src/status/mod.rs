@@ -55,6 +55,9 @@ pub struct Status {
 /// The loaders of one process. Numbers are totals since its start.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LoaderStatus {
+    /// The load queue, by its name below the namespace. None from versions that do not send it.
+    #[serde(default)]
+    pub queue: Option<String>,
     /// A field per outcome: `loaded`, `duplicates`, …
     #[serde(flatten)]
     pub totals: Totals,
@@ -124,9 +127,9 @@ impl Board {
         &self.0.health
     }
 
-    /// The figures of this process's loaders, one for all of them.
-    pub fn loader(&self) -> Arc<LoaderFigures> {
-        Arc::clone(self.0.loader.get_or_init(Arc::default))
+    /// The figures of this process's loaders, which all consume the load queue `queue`.
+    pub fn loader(&self, queue: &str) -> Arc<LoaderFigures> {
+        Arc::clone(self.0.loader.get_or_init(|| Arc::new(LoaderFigures::of_queue(queue))))
     }
 
     /// The figures of this process's fetcher.
@@ -178,20 +181,21 @@ mod tests {
         let board = Board::new(Health::default());
         let redis = board.health().dependency("Redis at h:1");
         redis.away("refused");
-        board.loader().settled(&Totals { loaded: 2, duplicates: 1, ..Totals::default() });
+        board.loader("load").settled(&Totals { loaded: 2, duplicates: 1, ..Totals::default() });
         board.fetcher();
         let status = board.status("standalone");
         assert!(!status.ready);
         assert_eq!((status.sequence, board.status("standalone").sequence), (1, 2));
         assert_eq!(status.problems, ["Redis at h:1: refused"]);
         assert_eq!(status.last_error.as_deref(), Some("Redis at h:1: refused"));
-        assert_eq!(
-            status.loader.as_ref().map(|loader| loader.totals.to_string()).as_deref(),
-            Some("loaded 2, duplicates 1, unwanted 0, retried 0, dead 0")
-        );
+        let loader = status.loader.as_ref().unwrap();
+        assert_eq!(loader.queue.as_deref(), Some("load"));
+        assert_eq!(loader.totals.to_string(), "loaded 2, duplicates 1, unwanted 0, retried 0, dead 0");
         let json = serde_json::to_string(&status).unwrap();
         let later = json.replacen('{', "{\"later\":1,", 1);
         assert_eq!(serde_json::from_str::<Status>(&later).unwrap(), status);
+        let older = json.replace(r#""queue":"load","#, "");
+        assert_eq!(serde_json::from_str::<Status>(&older).unwrap().loader.unwrap().queue, None);
     }
 
     #[test]
