@@ -26,7 +26,7 @@ impl Names {
         Self { load: format!("{}.{queue}", self.namespace), namespace: self.namespace.clone() }
     }
 
-    /// The load queue, by its name below the namespace, whose dead letters are in the queue `dead`; nothing for other queues.
+    /// The load queue, by its name below the namespace, whose dead letters are in the queue `dead`. None for other queues.
     pub fn load_of_dead<'a>(&self, dead: &'a str) -> Option<&'a str> {
         let load = dead.strip_prefix(self.namespace.as_str())?.strip_prefix('.')?.strip_suffix(".dead")?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);

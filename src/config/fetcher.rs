@@ -24,7 +24,7 @@ pub struct FetcherArgs {
     pub once: bool,
 }
 
-/// What to poll, and how often.
+/// Which sources to poll, and how often.
 #[derive(clap::Args, Clone)]
 pub struct FetchArgs {
     /// GitHub's API, or a stand-in such as the simulator

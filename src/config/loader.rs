@@ -19,7 +19,7 @@ pub struct LoaderArgs {
     #[command(flatten)]
     pub load: LoadArgs,
 
-    /// Exit with 0 once the queue and its retry queues are empty and all that this loader took is acked
+    /// Exit with 0 once the queue and its retry queues are empty and all deliveries of this loader are acked
     #[arg(long)]
     pub drain: bool,
 }

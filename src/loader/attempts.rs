@@ -22,7 +22,7 @@ pub(super) struct Call<'a> {
     pub(super) is_new: bool,
 }
 
-/// Runs the calls and gives the decision about each, by the delivery's place.
+/// Runs the calls and returns the decision about each, by the delivery's place.
 ///
 /// If Redis is away, that does not count as an attempt of any event: the calls are repeated with backoff while `patience` lasts.
 /// Calls that are unanswered then are left out.
@@ -133,7 +133,7 @@ impl<'a> Open<'a> {
         self.calls.iter().take(self.at_once).map(|call| call.load.event.size())
     }
 
-    /// Takes the verdicts on the first calls. Keeps those that Redis could not serve, and gives the reason if there are any.
+    /// Takes the verdicts on the first calls. Keeps the calls that Redis could not serve, and returns the reason if there are any.
     fn settle(&mut self, verdicts: Vec<Verdict>, blame: Blame) -> Option<Fault> {
         let count = verdicts.len();
         let rest = self.calls.split_off(count);

@@ -11,7 +11,7 @@ use crate::config::Retention;
 use crate::retry::{Backoff, Interrupted};
 use crate::store::Fault;
 
-/// The first contact with Redis. A fault that only a person can mend ends the program now. Settings that put loaded events at
+/// The first contact with Redis. A fault that waiting cannot remove ends the program now. Settings that put loaded events at
 /// risk are logged once, and loading goes on.
 pub(super) async fn meet_redis(loader: &Loader, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let address = loader.store.address();

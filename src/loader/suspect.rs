@@ -102,7 +102,7 @@ async fn repeat_until_taken<T: Default, F: Future<Output = Result<T, Fault>>>(
                 return Ok(value);
             }
             Err(Fault::ThisMessage(reason)) => {
-                tracing::warn!("noting a crash suspect: {reason}; loading goes on without the note");
+                tracing::warn!("noting a crash suspect: {reason}; loading continues without the note");
                 return Ok(T::default());
             }
             Err(fault) => loader.redis.away(fault),

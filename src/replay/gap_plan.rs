@@ -109,7 +109,7 @@ pub(super) fn may_still_come(hour: Hour, patience: Duration, now: DateTime<Utc>)
 pub(super) enum GapState {
     /// It can be filled: every file exists.
     Whole,
-    /// It can be filled in part; the text says why not whole.
+    /// It can be filled in part, for the reason in the text.
     InPart(String),
     /// It waits for this file, which does not exist yet.
     Waits(Hour),

@@ -1,4 +1,4 @@
-//! The status of a long-running program: what it is, whether it is well, and its figures. It is published on the status
+//! The status of a long-running program: its name, its problems and its figures. It is published on the status
 //! exchange every two seconds, so a program needs neither Redis nor a port of its own to be seen.
 //!
 //! The stages of a process write their figures to a [`Board`], and [`tell`] publishes them. Publishing never delays the
@@ -41,7 +41,7 @@ pub struct Status {
     pub sequence: u64,
     /// As `/readyz` says.
     pub ready: bool,
-    /// What the program waits for, or does without, and why.
+    /// The servers and extras that the program waits for or works without, with reasons.
     pub problems: Vec<String>,
     /// The last error of a server, whether over or not, and when it began.
     pub last_error: Option<String>,
@@ -63,7 +63,7 @@ pub struct LoaderStatus {
     pub totals: Totals,
     /// Events loaded, by type: at most [`TYPES_MAX`], the rest under [`TYPE_OTHER`].
     pub types: BTreeMap<String, u64>,
-    /// Seconds from an event's creation to its load, over the last ten seconds; nothing when none was loaded then.
+    /// Seconds from an event's creation to its load, over the last ten seconds. None if none was loaded then.
     pub lag_p50_s: Option<f64>,
     pub lag_p95_s: Option<f64>,
 }
@@ -79,9 +79,9 @@ pub struct FetcherStatus {
     pub events_new: u64,
     pub gaps: u64,
     pub gap_seconds: u64,
-    /// Seconds of all feeds seen / elapsed; nothing before the first whole poll.
+    /// Seconds of all feeds seen / elapsed. None before the first complete poll.
     pub coverage: Option<f64>,
-    /// Requests that GitHub still takes from us, of how many, and until when; nothing where it does not say.
+    /// Remaining requests, the whole quota, and its reset time. None if GitHub does not send them.
     pub quota_remaining: Option<u64>,
     pub quota_limit: Option<u64>,
     pub quota_resets_at: Option<DateTime<Utc>>,
@@ -164,7 +164,7 @@ impl Board {
 }
 
 fn host() -> String {
-    // Linux tells it here; elsewhere shells do.
+    // Linux has it here. Elsewhere shells set the variable.
     let name =
         std::fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| std::env::var("HOSTNAME").ok());
     name.map(|name| name.trim().to_owned())

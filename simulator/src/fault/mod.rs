@@ -1,4 +1,4 @@
-//! What GitHub does on a bad day: `--fault KIND[:OPTION=VALUE,…]`.
+//! Faults of GitHub that the simulator imitates: `--fault KIND[:OPTION=VALUE,…]`.
 
 mod kinds;
 mod schedule;
@@ -15,7 +15,7 @@ pub(super) use schedule::Schedule;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     pub(super) kind: Kind,
-    /// What the kind's own option says, or its default.
+    /// The value of the kind's own option, or its default.
     pub(super) value: Option<String>,
     page: Option<u64>,
     path: Option<String>,
