@@ -75,7 +75,7 @@ pub struct SimulateArgs {
     #[arg(long, default_value_t = 3600, value_parser = number(1, u32::MAX), value_name = "SECONDS")]
     pub rate_limit_window: u32,
 
-    /// Something that GitHub does on a bad day, such as 502:every=3; repeatable. --help has the list
+    /// A fault of GitHub, such as 502:every=3; repeatable. --help has the list
     #[arg(long = "fault", long_help = Fault::help(), value_name = "FAULT")]
     pub faults: Vec<Fault>,
 }

@@ -19,7 +19,7 @@ use crate::retry::{Backoff, Interrupted, doubled};
 
 /// GitHub's usual interval. Used until GitHub says another one.
 const POLL_INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
-/// Between attempts at a feed that fails, before jitter: GitHub's 502s pass in seconds, its bad days in hours.
+/// Between attempts at a feed that fails, before jitter: GitHub's 502s last for seconds, its outages for hours.
 const FAILED_WAIT_MIN: Duration = Duration::from_secs(2);
 const FAILED_WAIT_MAX: Duration = Duration::from_secs(120);
 /// How soon a feed that GitHub refuses, or does not have, is asked for again; twice that each further time, up to an hour.

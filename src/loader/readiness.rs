@@ -12,7 +12,7 @@ use crate::retry::{Backoff, Interrupted};
 use crate::store::Fault;
 
 /// The first contact with Redis. A fault that waiting cannot remove ends the program now. Settings that put loaded events at
-/// risk are logged once, and loading goes on.
+/// risk are logged once, and loading continues.
 pub(super) async fn meet_redis(loader: &Loader, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let address = loader.store.address();
     match ask_until_well(loader, shutdown, || loader.store.ping(), Fault::waiting_cannot_help).await {

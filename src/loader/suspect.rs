@@ -85,7 +85,7 @@ pub(super) async fn retract_soon(loader: &Loader) {
     }
 }
 
-/// Repeats `call` until Redis takes it. If the key of the note belongs to something else, there is no note, and loading goes on.
+/// Repeats `call` until Redis takes it. If the key of the note belongs to something else, there is no note, and loading continues.
 async fn repeat_until_taken<T: Default, F: Future<Output = Result<T, Fault>>>(
     loader: &Loader,
     patience: &Patience,

@@ -42,7 +42,7 @@ impl Fault {
 
     /// The help text of `--fault`.
     pub fn help() -> String {
-        let mut help = "Something that GitHub does on a bad day; repeatable. KIND[:OPTION=VALUE[,OPTION=VALUE]…]\n\n\
+        let mut help = "A fault of GitHub; repeatable. KIND[:OPTION=VALUE[,OPTION=VALUE]…]\n\n\
             Options of every kind: after=N spares the first N requests, every=N then strikes each Nth only, first=N at \
             most N times in all, page=N only requests for that page and path=PATH only those for that feed, such as \
             /orgs/o/events (counting those only). The kinds, with an option of their own and its default:\n"

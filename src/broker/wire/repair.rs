@@ -42,7 +42,7 @@ enum Part {
     Text(&'static str),
 }
 
-/// Class and method number, and the arguments up to the last text that somebody else may have chosen.
+/// Class and method number, and the arguments up to the last text that another client may have chosen.
 const METHODS: [((u16, u16), &[Part]); 5] = {
     use Part::{Bytes, Text};
     const EXCHANGE: Part = Text("name of the exchange");
