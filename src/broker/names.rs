@@ -2,8 +2,9 @@
 
 use crate::config::Namespace;
 
-/// Delays of the retry queues in seconds: growing, and 40 s in all for the default of 5 attempts.
-pub const RETRY_DELAYS_S: [u32; 5] = [1, 3, 9, 27, 81];
+/// Delays of the retry queues in seconds, growing. A message waits between two attempts: `--max-attempts` (5 by default) uses one delay
+/// less than it has attempts, and beyond the list the last delay again.
+pub const RETRY_DELAYS_S: &[u32] = &[1, 3, 9, 27, 81];
 
 /// The names of everything below one namespace, for one load queue.
 #[derive(Clone, Debug)]
@@ -31,7 +32,7 @@ impl Names {
         Self::new(namespace, &self.load[self.namespace.len() + 1..])
     }
 
-    /// The load queue, by its name below the namespace, whose dead letters are in the queue `dead`; nothing for other queues.
+    /// The load queue, by its name below the namespace, whose dead letters are in the queue `dead`. None for other queues.
     pub fn load_of_dead<'a>(&self, dead: &'a str) -> Option<&'a str> {
         let load = dead.strip_prefix(self.namespace.as_str())?.strip_prefix('.')?.strip_suffix(".dead")?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);

@@ -1,4 +1,4 @@
-//! What the user said: flags, environment, `.env`, defaults, in this order of precedence. Defaults live here only.
+//! The configuration: flags, environment, `.env`, defaults, in this order of precedence. Defaults live here only.
 
 mod address;
 mod dashboard;
@@ -39,7 +39,7 @@ pub use crate::source::Source;
 
 /// The user's mistake: the program ends with exit code 2 and this text.
 ///
-/// The text names the flag or variable, the value (never a secret), and what it may be.
+/// The text has the flag or variable, the value (never a secret), and the allowed values.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct UsageError(pub String);

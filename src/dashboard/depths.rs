@@ -16,7 +16,7 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_secs(30);
 pub(super) struct Queue {
     pub(super) name: String,
     pub(super) kind: &'static str,
-    /// Messages ready for delivery, and consumers; nothing when RabbitMQ does not say.
+    /// Messages ready for delivery, and consumers. None if RabbitMQ does not say.
     pub(super) ready: Option<u32>,
     pub(super) consumers: Option<u32>,
     /// Why it does not say.

@@ -4,7 +4,7 @@
 //! `id`, `type`, `created_at`, `actor`, `repo`, `payload` and more. We ask only for the first three; everything else
 //! passes through untouched, so a new payload format needs no change here.
 //!
-//! A [`Filter`] says which events somebody wants to see. An [`Hour`] is what counts, scores and GH Archive's files are cut by.
+//! A [`Filter`] selects events to show. An [`Hour`] is the unit of counts, scores and GH Archive's files.
 
 mod fields;
 mod filter;

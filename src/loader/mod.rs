@@ -101,7 +101,7 @@ pub async fn run(
         policy: LoadPolicy { stream_maxlen: args.stream_maxlen, retention: args.retention },
         pace: Pace::default(),
         refusals: Refusals::default(),
-        ledger: Ledger::new(board.loader()),
+        ledger: Ledger::new(board.loader(&args.queue)),
         prefetch: args.prefetch,
         batch_size: usize::from(args.batch_size),
         concurrency: usize::from(args.concurrency),

@@ -95,18 +95,18 @@ async fn resume(
     let StreamRange { next, end, ref tally, .. } = position;
     if !position.is_there(archive).await? {
         bail!(
-            "an earlier run of this command stopped at offset {next} of {end}, and the archive ends before that: it is another one now, or RabbitMQ has lost its end; --anew begins anew"
+            "an earlier run of this command stopped at offset {next} of {end}, and the archive ends before that: the archive was declared again, or RabbitMQ has lost its end; --anew begins at the start"
         )
     }
     tracing::info!(
-        "going on at offset {next} up to {end}, where the archive ended when an earlier run of this command began; {} events are published (--anew begins anew)",
+        "continuing at offset {next} up to {end}, where the archive ended when an earlier run of this command began; {} events are published (--anew begins at the start)",
         HumanCount(tally.events)
     );
     Ok(Some(position))
 }
 
 impl<'a> Job<'a> {
-    /// Connects and resolves the range to publish; nothing when the archive is empty.
+    /// Connects and resolves the range to publish. None if the archive is empty.
     async fn begin(
         args: &'a ArchiveArgs,
         broker: &'a Broker,
@@ -254,13 +254,13 @@ impl Job<'_> {
         match Ended::of(&ended) {
             Ended::Failed => return ended,
             Ended::Stopped => {
-                say(if is_dry { "stopped\n" } else { "stopped: the same command goes on from here\n" });
+                say(if is_dry { "stopped\n" } else { "stopped: the same command continues from here\n" });
                 return ended;
             }
             Ended::Whole if is_dry => {}
             Ended::Whole => {
                 self.last_replay.save(self.position.next);
-                say(&format!("replay archive {} goes on behind this\n", self.last_replay.flags()));
+                say(&format!("replay archive {} continues after this\n", self.last_replay.flags()));
             }
         }
         self.folder.forget();

@@ -15,7 +15,7 @@ pub(super) struct LastReplay {
     own: PathBuf,
     /// Of replays of all types.
     of_all: PathBuf,
-    /// The flag with the types, as a person writes it; empty for all.
+    /// The flag with the types, as a user writes it. Empty for all types.
     flag: String,
 }
 
@@ -49,7 +49,7 @@ impl LastReplay {
         next.ok_or_else(|| self.nothing())
     }
 
-    /// The flags that go on after this replay.
+    /// The flags that continue after this replay.
     pub(super) fn flags(&self) -> String {
         format!("--since last{}", self.flag)
     }

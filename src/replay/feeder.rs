@@ -26,10 +26,10 @@ pub(super) enum Target {
 
 /// The objects in RabbitMQ that replayed events need, for either target.
 const PARTS: &[Part] = &[Part::Exchange, Part::LoadQueue, Part::Replay];
-/// A dry run declares nothing: a mistyped name would make a queue.
+/// A dry run declares nothing: a mistyped name would create a queue.
 const DRY_RUN_PARTS: &[Part] = &[];
 
-/// A message that RabbitMQ does not take.
+/// A message that RabbitMQ refuses.
 pub(super) struct Refused {
     /// Its place among the messages that were given.
     pub(super) place: usize,
@@ -106,7 +106,7 @@ impl Feeder {
         Outgoing::event(&self.gate.broker, |kind| self.target.route(kind), Some(name), body)
     }
 
-    /// Publishes `messages`, except in a dry run, and counts them in `tally`. Gives those that RabbitMQ refuses as too large; they
+    /// Publishes `messages`, except in a dry run, and counts them in `tally`. Returns those that RabbitMQ refuses as too large; they
     /// count as rejected.
     pub(super) async fn publish_and_count(
         &mut self,
@@ -123,7 +123,7 @@ impl Feeder {
     }
 
     /// Publishes `messages`. When this returns, each message and its copy in the archive are confirmed, except those that RabbitMQ
-    /// refuses as too large, which it gives.
+    /// refuses as too large, which it returns.
     pub(super) async fn publish(&mut self, messages: &[Outgoing]) -> Result<Vec<Refused>, PublishError> {
         let mut refused = Vec::new();
         let mut before = 0;
@@ -193,7 +193,7 @@ fn kind_of(message: &Outgoing) -> &str {
     }
 }
 
-/// The rate of `--rate`, spread evenly: a pause is made up for by one second's worth of events, no more.
+/// The rate of `--rate`, spread evenly. After a pause, at most one second's events leave at once.
 struct Pace {
     /// Nothing without a limit.
     bucket: Option<TokenBucket>,
@@ -260,7 +260,7 @@ impl Gate {
         Ok(())
     }
 
-    /// The length of the load queue; nothing if RabbitMQ does not answer, which the publisher deals with.
+    /// The length of the load queue. None if RabbitMQ does not answer; the publisher handles that.
     async fn look(&mut self) -> Option<Depth> {
         let taker = match self.taker.take() {
             Some(taker) => taker,

@@ -35,8 +35,8 @@ impl Exporting {
     }
 }
 
-/// Begins to export the spans of `program`, if the environment says where to. Nothing is connected to before there are spans.
-/// `health` is told when they are not taken.
+/// Begins to export the spans of `program`, if the environment has an address. The first span opens the connection.
+/// If the collector does not accept spans, `health` gets the failure.
 ///
 /// # Errors
 /// [`UsageError`] when the address is none.

@@ -19,8 +19,9 @@ pub struct Program {
     child: Child,
     log: Arc<Log>,
     reader: Option<std::thread::JoinHandle<()>>,
-    /// Reads what it writes to stdout, and what that was so far.
+    /// Reads its stdout.
     stdout: Option<std::thread::JoinHandle<()>>,
+    /// Its stdout so far.
     written: Arc<Mutex<Vec<u8>>>,
     /// Its working directory.
     _dir: TempDir,
@@ -37,7 +38,7 @@ struct Log {
 pub struct Launch<'a> {
     pub name: &'a str,
     pub arguments: &'a [&'a str],
-    /// All the variables of ours that it sees.
+    /// Our variables in its environment.
     pub variables: &'a [(&'a str, &'a str)],
     pub stdin: Stdio,
     /// Its `.env`, if it has one.

@@ -1,4 +1,4 @@
-//! A RabbitMQ node of our own, for what kills or measures the broker. It takes about 5 s to start.
+//! A RabbitMQ node of our own, for tests that kill or measure RabbitMQ. It takes about 5 s to start.
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
@@ -48,8 +48,8 @@ impl RabbitNode {
         self.child.wait().unwrap();
     }
 
-    /// Starts it again on the same port with the same files. Gives the last moment at which it surely was down: it may have
-    /// been at work for a while when a busy machine lets the test go on.
+    /// Starts it again on the same port with the same files. Returns the last time at which the node was certainly down. On a busy
+    /// machine it may be up for some time before this returns.
     pub fn restart(&mut self) -> DateTime<Utc> {
         let _ = fs::remove_file(self.dir.path().join("pid"));
         self.child = spawn(&self.dir, self.port, self.distribution_port, self.epmd_port);

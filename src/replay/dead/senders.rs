@@ -93,7 +93,7 @@ impl<'a> Senders<'a> {
         )
     }
 
-    /// Publishes `batch`, and gives the tags of the letters that are confirmed.
+    /// Publishes `batch`, and returns the tags of the letters that are confirmed.
     pub(super) async fn send(&mut self, batch: Vec<Taken>) -> anyhow::Result<Vec<u64>> {
         let mut letters: BTreeMap<String, Vec<LetterToSend>> = BTreeMap::new();
         for letter in batch {

@@ -190,7 +190,7 @@ fn a_replay_of_the_archive_that_is_killed_goes_on_where_the_last_confirm_was() {
     // What has been published since is not asked for: the end was fixed when the replay began.
     corner.archive(&hour(13, 9000..9001, 1));
     let ended = corner.replay(state.path(), &command).succeed();
-    let offset = ended.stderr.split("going on at offset ").nth(1).and_then(|rest| rest.split(' ').next());
+    let offset = ended.stderr.split("continuing at offset ").nth(1).and_then(|rest| rest.split(' ').next());
     let offset: u32 = offset.unwrap_or_else(|| panic!("{}", ended.stderr)).parse().unwrap();
     // With what was on its way when it was killed, a tenth of a second's worth and no more.
     let twice = corner.ready("load") - 4000;
