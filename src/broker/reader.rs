@@ -97,7 +97,7 @@ impl QueueReader {
     /// How many messages [`Self::take`] can give beyond those that it has given. 0: the queue itself says that it is empty.
     ///
     /// # Errors
-    /// As [`super::Taker::depth`].
+    /// As [`super::DepthSession::depth`].
     pub async fn ready(&mut self) -> Result<u32, BrokerError> {
         let mut in_queue = self.session.depth(&self.queue).await?.ready;
         if in_queue == 0 && self.ahead.is_empty() {
