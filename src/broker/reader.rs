@@ -98,7 +98,7 @@ impl QueueReader {
     /// The number of messages that [`Self::take`] can still return. 0: the queue itself reports that it is empty.
     ///
     /// # Errors
-    /// As [`super::Taker::depth`].
+    /// As [`super::DepthSession::depth`].
     pub async fn ready(&mut self) -> Result<u32, BrokerError> {
         let mut in_queue = self.session.depth(&self.queue).await?.ready;
         if in_queue == 0 && self.ahead.is_empty() {

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::tally::Tally;
-use crate::broker::{Broker, Depth, EventName, Outgoing, Part, PublishError, Publisher, Route, Taker};
+use crate::broker::{Broker, Depth, DepthSession, EventName, Outgoing, Part, PublishError, Publisher, Route};
 use crate::config::PaceArgs;
 use crate::gharchive::RawEvent;
 use crate::health::Health;
@@ -73,7 +73,7 @@ impl Feeder {
             archive: None,
             target,
             pace: Pace::new(pace.rate.map(u32::from)),
-            gate: Gate { broker: broker.clone(), ready_max: pace.max_queue, taker: None, looked_at: None },
+            gate: Gate { broker: broker.clone(), ready_max: pace.max_queue, session: None, looked_at: None },
             is_dry_run,
             shutdown,
         }
@@ -174,8 +174,8 @@ impl Feeder {
 
     /// Closes the connections.
     pub(super) async fn close(&mut self) {
-        if let Some(taker) = self.gate.taker.take() {
-            taker.close().await;
+        if let Some(session) = self.gate.session.take() {
+            session.close().await;
         }
         self.publisher.close().await;
         if let Some(archive) = &mut self.archive {
@@ -224,7 +224,7 @@ struct Gate {
     broker: Broker,
     /// The longest queue; 0 for no limit.
     ready_max: u32,
-    taker: Option<Taker>,
+    session: Option<DepthSession>,
     looked_at: Option<Instant>,
 }
 
@@ -262,12 +262,12 @@ impl Gate {
 
     /// The length of the load queue. None if RabbitMQ does not answer; the publisher handles that.
     async fn look(&mut self) -> Option<Depth> {
-        let taker = match self.taker.take() {
-            Some(taker) => taker,
-            None => self.broker.taker().await.ok()?,
+        let session = match self.session.take() {
+            Some(session) => session,
+            None => self.broker.depth_session().await.ok()?,
         };
-        let depth = taker.depth(self.broker.names().load()).await.ok()?;
-        self.taker = Some(taker);
+        let depth = session.depth(self.broker.names().load()).await.ok()?;
+        self.session = Some(session);
         Some(depth)
     }
 }

@@ -139,9 +139,9 @@ impl<'a> Senders<'a> {
     }
 
     async fn exists(&self, queue: &str) -> Result<bool, BrokerError> {
-        let taker = self.broker.taker().await?;
-        let looked = taker.depth(queue).await;
-        taker.close().await;
+        let session = self.broker.depth_session().await?;
+        let looked = session.depth(queue).await;
+        session.close().await;
         match looked {
             Ok(_) => Ok(true),
             Err(BrokerError::NoSuchQueue { .. }) => Ok(false),

@@ -64,6 +64,11 @@ impl Bench {
         }
     }
 
+    /// The same with so many connections, which are opened in turn.
+    pub fn with_connections(self, count: usize) -> Self {
+        Self { store: self.store.with_connections(count), ..self }
+    }
+
     /// Loads events in one round trip.
     pub fn load_all(&self, events: &[EventBuilder]) -> Vec<Verdict> {
         let bodies: Vec<_> = events.iter().map(EventBuilder::bytes).collect();

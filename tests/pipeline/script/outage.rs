@@ -105,6 +105,35 @@ fn a_killed_redis_serves_again(layout: EventLog) {
 }
 
 #[test]
+fn one_failure_is_all_that_a_restart_costs_however_many_connections_were_open() {
+    let mut bench = Bench::new().with_connections(4);
+    for id in 0..4 {
+        assert_eq!(bench.load(&event(id)), Loaded);
+    }
+    bench.server.kill();
+    bench.server.restart();
+    assert!(is_away(&bench.load(&event(4))), "no call has found out that Redis was away");
+    for id in 4..12 {
+        assert_eq!(bench.load(&event(id)), Loaded, "event {id}");
+    }
+}
+
+#[test]
+fn a_connection_older_than_an_outage_is_not_used_when_a_new_one_has_found_redis_back() {
+    let mut bench = Bench::new().with_connections(4);
+    for id in 0..2 {
+        assert_eq!(bench.load(&event(id)), Loaded);
+    }
+    bench.server.kill();
+    // The third place has no connection yet. So this call finds Redis away without using one.
+    assert!(is_away(&bench.load(&event(2))));
+    bench.server.restart();
+    for id in 2..10 {
+        assert_eq!(bench.load(&event(id)), Loaded, "event {id}");
+    }
+}
+
+#[test]
 fn a_redis_that_only_reads_or_wants_a_password_is_away_until_somebody_mends_it() {
     for (breaks, mends) in [
         ("CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0"),
