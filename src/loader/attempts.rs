@@ -108,6 +108,7 @@ fn shows_that_redis_serves(verdict: &Verdict) -> bool {
             Fault::ServerAway(_)
             | Fault::NoAnswer
             | Fault::Unusable(_)
+            | Fault::OtherEventLog(_)
             | Fault::Misconfigured(_)
             | Fault::ScriptMissing
             | Fault::Unknown(_),

@@ -106,7 +106,7 @@ fn a_killed_redis_serves_again(layout: EventLog) {
 
 #[test]
 fn one_failure_is_all_that_a_restart_costs_however_many_connections_were_open() {
-    let mut bench = Bench::new().with_connections(4);
+    let mut bench = Bench::new(EventLog::PerSecond).with_connections(4);
     for id in 0..4 {
         assert_eq!(bench.load(&event(id)), Loaded);
     }
@@ -120,7 +120,7 @@ fn one_failure_is_all_that_a_restart_costs_however_many_connections_were_open() 
 
 #[test]
 fn a_connection_older_than_an_outage_is_not_used_when_a_new_one_has_found_redis_back() {
-    let mut bench = Bench::new().with_connections(4);
+    let mut bench = Bench::new(EventLog::PerSecond).with_connections(4);
     for id in 0..2 {
         assert_eq!(bench.load(&event(id)), Loaded);
     }
