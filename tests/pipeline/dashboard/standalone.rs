@@ -34,6 +34,7 @@ fn a_port_that_is_taken_costs_the_dashboard_and_nothing_else() {
     eventually("events load", || corner.loaded() > 0);
     program.stop();
     let off = corner.polling("standalone", &corner.amqp_url, &github.url, &["--dashboard-listen", "off"]);
-    off.wait_for("loader");
+    off.wait_for("consuming");
+    off.wait_for("next poll");
     assert!(!off.stop().stderr.contains("dashboard"));
 }

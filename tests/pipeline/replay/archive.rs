@@ -204,7 +204,7 @@ fn a_replay_of_the_archive_that_is_killed_goes_on_where_the_last_confirm_was() {
 
 #[test]
 fn a_broker_that_restarts_in_the_middle_is_waited_for() {
-    let mut node = RabbitNode::start();
+    let mut node = RabbitNode::lent();
     let redis = RedisServer::start(&[]);
     let corner = Corner::at("archive-restart", &node.url(), &redis.url());
     let state = tempfile::tempdir().unwrap();
@@ -223,7 +223,7 @@ fn a_broker_that_restarts_in_the_middle_is_waited_for() {
 
 #[test]
 fn what_retention_has_removed_is_told() {
-    let node = RabbitNode::start();
+    let node = RabbitNode::lent();
     let redis = RedisServer::start(&[]);
     // Policies can only tighten what a queue was declared with.
     let small = r#"{"max-length-bytes":200000,"stream-max-segment-size-bytes":100000}"#;
@@ -246,6 +246,7 @@ fn what_retention_has_removed_is_told() {
     let ended = corner.replay(state.path(), &["archive", "--since", "1h"]).wait();
     assert!(ended.code == Some(1) && ended.stderr.contains("removed by retention"), "{}", ended.stderr);
     corner.replay(state.path(), &[&asked[..], &["--keep-going"]].concat()).succeed();
+    node.ctl(&["clear_policy", "small"]);
 }
 
 #[test]

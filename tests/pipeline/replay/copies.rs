@@ -58,7 +58,7 @@ fn what_fills_a_gap_is_copied_if_asked_for() {
 
 #[test]
 fn the_position_is_saved_only_when_the_archive_has_confirmed_the_copies() {
-    let node = RabbitNode::start();
+    let node = RabbitNode::lent();
     let mut corner = Corner::at("copies-away", &node.url(), &redis_url());
     let state = tempfile::tempdir().unwrap();
     let events = hour(12, 0..10, 1);
