@@ -150,7 +150,7 @@ impl Span {
         }
     }
 
-    /// Links the span to other spans, at most [`LINKS_MAX`]. The others are left out.
+    /// Links the span to other spans, at most `LINKS_MAX`. The others are left out.
     pub fn link(&mut self, others: impl IntoIterator<Item = TraceParent>) {
         let Some(span) = &mut self.0 else { return };
         let mut linked: Vec<TraceParent> = Vec::new();
