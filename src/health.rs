@@ -1,4 +1,4 @@
-//! What the program knows of the servers it needs: the truth behind `/readyz`, and the log lines "is away" and "is back".
+//! The state of the servers that the program needs. `/readyz` and the log lines "is away" and "is back" come from it.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -34,36 +34,37 @@ type Groups = BTreeMap<String, Group>;
 #[derive(Debug, Default)]
 struct Group {
     states: BTreeMap<u64, State>,
-    /// Since when the log says that it is away.
+    /// When the log reported that it is away.
     told_away: Option<Instant>,
 }
 
-/// The last time that something a program depends on stopped answering, or gave another reason for it.
+/// The last failure of a dependency, with its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastError {
     pub at: DateTime<Utc>,
-    /// What it was and why: `Redis at 127.0.0.1:6379: connection refused`.
+    /// The dependency and the reason: `Redis at 127.0.0.1:6379: connection refused`.
     pub text: String,
 }
 
 #[derive(Debug)]
 enum State {
-    /// Not reached yet: not ready, but nothing to complain about either.
+    /// Not reached yet. The program is not ready, and no failure is logged.
     Starting,
     Up,
     Away(String),
 }
 
-/// What the program does without a dependency.
+/// How the program reacts to a missing dependency.
 #[derive(Clone, Copy, Debug)]
 enum Role {
     /// It waits: it is not ready.
     Needed,
-    /// It goes on, degraded.
+    /// It works without it, degraded.
     Extra,
 }
 
-/// One part's view of a dependency; whoever talks to the server owns it and reports. It ends when its last clone is dropped.
+/// One part's view of a dependency. It is owned by the code that talks to the server, which reports success and failure. It ends when
+/// its last clone is dropped.
 #[derive(Clone, Debug)]
 pub struct Dependency(Arc<User>);
 
@@ -78,7 +79,7 @@ struct User {
 impl Health {
     /// Enters a dependency, not ready until it reports [`Dependency::up`]. Of several with one name, each counts.
     ///
-    /// `name` is for people: what it is and where, without a password (`RabbitMQ at 127.0.0.1:5672`).
+    /// `name` is shown in logs and answers: kind and address, without a password (`RabbitMQ at 127.0.0.1:5672`).
     pub fn dependency(&self, name: impl Into<String>) -> Dependency {
         self.enter(name.into(), Role::Needed)
     }
@@ -96,7 +97,7 @@ impl Health {
         Dependency(Arc::new(User { name, role, number, health: self.clone() }))
     }
 
-    /// Names and reasons of what is not ready; empty when the program is ready.
+    /// Names and reasons of the servers that are not ready. Empty if the program is ready.
     pub fn not_ready(&self) -> Vec<(String, String)> {
         complaints(&self.lock().needed, |state| match state {
             State::Starting => Some("not reached yet"),
@@ -110,7 +111,7 @@ impl Health {
         complaints(&self.lock().extras, State::why_away)
     }
 
-    /// The last trouble there was, whether over or not.
+    /// The last failure, whether over or not.
     pub fn last_error(&self) -> Option<LastError> {
         self.lock().last_error.clone()
     }
@@ -124,7 +125,7 @@ impl Health {
 fn complaints(groups: &Groups, complaint: impl Fn(&State) -> Option<&str>) -> Vec<(String, String)> {
     let of_group = |(name, group): (&String, &Group)| {
         let complaints: Vec<_> = group.states.values().filter_map(&complaint).collect();
-        // A reason tells more than that somebody has not begun.
+        // Prefer the reason of a failure to 'not reached yet'.
         let away = group.states.values().find_map(State::why_away);
         let reason = away.or_else(|| complaints.first().copied())?;
         let text = match group.states.len() {
@@ -162,7 +163,7 @@ impl State {
 }
 
 impl Dependency {
-    /// The dependency answers. Logs once when it had been away, after the last of those who found it so.
+    /// The dependency answers. Logs once if it was away, when the last user that found it away reports up.
     pub fn up(&self) {
         let User { name, role, number, health } = &*self.0;
         let mut known = health.lock();
@@ -182,12 +183,12 @@ impl Dependency {
         }
     }
 
-    /// True while it is known not to answer, or not to do what is asked.
+    /// True after a failure was reported, until a success is.
     pub fn is_away(&self) -> bool {
         self.look(|state| state.why_away().is_some())
     }
 
-    /// Why it is away; nothing when it is not.
+    /// Why it is away. None if it is not.
     pub fn why_away(&self) -> Option<String> {
         self.look(|state| state.why_away().map(str::to_owned))
     }
@@ -197,12 +198,12 @@ impl Dependency {
         self.look(|state| matches!(state, State::Up))
     }
 
-    /// What it is and where, for people.
+    /// Its name in logs and answers: kind and address.
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// The dependency does not answer. Logs once for all that share its name, when it had not been away before.
+    /// The dependency does not answer. Logs once for all that share its name, if it was not away before.
     pub fn away(&self, reason: impl Display) {
         let User { name, role, number, health } = &*self.0;
         let reason = reason.to_string();

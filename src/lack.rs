@@ -1,5 +1,5 @@
-//! The record of events that the archive stream lacks: the fetcher writes it into the stream where they would stand, and
-//! `replay archive` names it when it meets it. Pure.
+//! The record of events that the archive stream lacks: the fetcher writes it into the stream in their place, and
+//! `replay archive` reports it. Pure.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -44,7 +44,7 @@ impl Lack {
         }
     }
 
-    /// The part from `start` on, with a share of the events; nothing when all were published before.
+    /// The part from `start` on, with a share of the events. None if all were published before.
     pub fn since(self, start: DateTime<Utc>) -> Option<Self> {
         if start <= self.from {
             return Some(self);

@@ -1,5 +1,5 @@
-//! What every binary's `main` does: read the configuration, set up telemetry, run until done or told to stop, and turn
-//! the result into an exit code.
+//! The common part of every binary's `main`: reads the configuration, sets up telemetry, runs the program until it is done or gets a
+//! signal, and turns the result into an exit code.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -16,31 +16,31 @@ use crate::status::Board;
 use crate::telemetry;
 use crate::terminal::Escaped;
 
-/// What a program is given to run with.
+/// The resources that a program runs with.
 pub struct Context {
     /// Variables, `.env` and secrets.
     pub environment: Environment,
-    /// Where dependencies report whether they answer.
+    /// The state of the servers. Dependencies report to it.
     pub health: Health,
-    /// Where stages leave what the program tells about itself.
+    /// The figures of the status. Stages write them.
     pub board: Board,
-    /// Fires at SIGTERM or SIGINT; the program then drains and returns.
+    /// Fires at SIGTERM or SIGINT. The program then settles its in-flight deliveries and returns.
     pub shutdown: CancellationToken,
 }
 
-/// Exit code 0: done, also after SIGTERM or SIGINT once drained.
+/// Exit code 0: done; also after SIGTERM or SIGINT, once in-flight deliveries are settled.
 const DONE: u8 = 0;
 /// Exit code 1: failed.
 const FAILED: u8 = 1;
 /// Exit code 2: bad usage.
 const BAD_USAGE: u8 = 2;
 
-/// From the signal to the end of what the program does, whatever hangs: supervisors give it 10 s in all.
+/// Time from the signal until the program is cut off. Supervisors give it 10 s in all.
 const STOP_MAX: Duration = Duration::from_secs(8);
 /// How long the last spans may take after that.
 const LAST_SPANS_MAX: Duration = Duration::from_secs(1);
 
-/// Runs a program and answers its exit code. Errors are printed here, once, with their whole chain.
+/// Runs a program and returns its exit code. Errors are printed here, once, with their whole chain.
 pub fn main<A, F>(telemetry_args: fn(&A) -> &TelemetryArgs, run: F) -> ExitCode
 where
     A: CommandFactory + FromArgMatches,
@@ -52,7 +52,7 @@ where
             // Not `eprintln!`, which panics when nobody reads stderr any more.
             for (number, line) in format!("{error:#}").lines().enumerate() {
                 let begins = if number == 0 { "error: " } else { "" };
-                // A file's name or a server's words are in it.
+                // It may hold a file's name or a server's text.
                 let _ = writeln!(std::io::stderr(), "{begins}{}", Escaped(line));
             }
             if error.is::<UsageError>() { BAD_USAGE } else { FAILED }
@@ -68,7 +68,7 @@ where
 {
     let environment = Environment::load()?;
     let args = parse::<A>(&environment)?;
-    // Kept to the end, so that the last lines stand before whatever `main` prints.
+    // Kept to the end, so that the last lines come before the line that `main` prints.
     let _log = telemetry::install_log(telemetry_args(&args).log_format, &environment)?;
     install_tls();
     let health = Health::default();
@@ -93,14 +93,14 @@ where
     result
 }
 
-/// Leaves a runtime as it is, because the process ends. Dropping it would wait for whoever has stopped reading our stdout, and would
-/// cancel lapin's tasks, at which the threads that wait for them panic.
+/// Leaves a runtime as it is, because the process ends. Dropping it would wait for a reader of our stdout that has stopped reading. It
+/// would also cancel lapin's tasks, and lapin's threads that wait for them would panic.
 pub(crate) fn leave(runtime: Runtime) {
     std::mem::forget(runtime);
 }
 
-/// Ends when the program has been stopping for too long. Its parts have time limits of their own, which end them in order; this
-/// one holds however they add up. What is cut off is safe: what is not confirmed, acked or saved is done again.
+/// Ends when a stop takes too long. The program's parts have time limits of their own, which end them in order. This limit holds
+/// whatever their sum is. Cutting off is safe: work that is not confirmed, acked or saved is repeated.
 async fn overdue(shutdown: CancellationToken) {
     shutdown.cancelled().await;
     tokio::time::sleep(STOP_MAX).await;
@@ -183,7 +183,7 @@ fn install_tls() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// First SIGTERM or SIGINT: drain. Second: leave at once; whatever is unacked will be redelivered.
+/// Handles SIGTERM and SIGINT. The first one stops the program in order, the second one at once: unacked messages are redelivered.
 fn stop_on_signal(shutdown: CancellationToken) -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
@@ -195,7 +195,7 @@ fn stop_on_signal(shutdown: CancellationToken) -> anyhow::Result<()> {
                 _ = interrupt.recv() => {}
             }
             if shutdown.is_cancelled() {
-                // Without a word: the log may be what hangs. Unacked messages will be redelivered.
+                // No log line: logging itself may hang.
                 std::process::exit(i32::from(FAILED));
             }
             shutdown.cancel();

@@ -6,7 +6,7 @@ use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff as _;
 use tokio_util::sync::CancellationToken;
 
-/// The delays between attempts at something that will heal one day: they double from `initial` to `max`, each spread
+/// The delays between attempts after temporary failures. They double from `initial` to `max`, each spread
 /// by half in both directions, so that many loaders do not return to a restarted server in step.
 pub struct Backoff(ExponentialBackoff);
 
@@ -54,7 +54,7 @@ impl Backoff {
     }
 }
 
-/// The `nth` wait, from 1, of those that double from `first` to `max`. Without jitter, for what is asked one at a time.
+/// The `nth` wait, from 1, of those that double from `first` to `max`. Without jitter, for requests that are made one at a time.
 pub fn doubled(first: Duration, nth: u32, max: Duration) -> Duration {
     first.saturating_mul(2_u32.saturating_pow(nth.saturating_sub(1))).min(max)
 }

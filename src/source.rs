@@ -21,6 +21,19 @@ pub enum Source {
     Network(String),
 }
 
+/// Makes a source of the name in it.
+type OfName = fn(String) -> Source;
+
+/// The forms of a source in `--source`. In a form, lower case stands for itself and upper case for a name; the names, joined by `/`,
+/// are what the function takes.
+const FORMS: &[(&str, OfName)] = &[
+    ("events", |_| Source::Events),
+    ("repos/OWNER/REPO", Source::Repository),
+    ("orgs/ORG", Source::Organisation),
+    ("users/USER", Source::User),
+    ("networks/OWNER/REPO", Source::Network),
+];
+
 impl Source {
     /// The first part of its text: `events`, `repos`, `orgs`, `users` or `networks`. A label of metrics, which must not hold names
     /// of repositories.
@@ -45,7 +58,7 @@ impl Source {
     /// True when the feed shows `event`, as far as the event says. Logins and names of repositories are compared as GitHub does:
     /// upper and lower case are the same.
     ///
-    /// Events of a network's forks do not say that they belong to it: see [`Self::has_hidden_events`].
+    /// [`Self::unrecognised`] has the exceptions.
     pub fn shows(&self, event: &Event) -> bool {
         let is =
             |name: Option<Cow<'_, str>>, own: &str| name.is_some_and(|name| name.eq_ignore_ascii_case(own));
@@ -57,9 +70,21 @@ impl Source {
         }
     }
 
-    /// True when the feed has events that [`Self::shows`] cannot recognise.
-    pub fn has_hidden_events(&self) -> bool {
-        matches!(self, Self::Network(_))
+    /// The events of the feed that [`Self::shows`] cannot recognise, and why. None if there are none.
+    pub fn unrecognised(&self) -> Option<&'static str> {
+        match self {
+            Self::Events | Self::Repository(_) | Self::Organisation(_) | Self::User(_) => None,
+            Self::Network(_) => Some("forks' events do not name the network"),
+        }
+    }
+
+    /// The source that `text` names in this form.
+    fn in_form(text: &str, form: &str, of_name: OfName) -> Option<Self> {
+        let (parts, wanted): (Vec<_>, Vec<_>) = (text.split('/').collect(), form.split('/').collect());
+        let (first, names) = parts.split_first()?;
+        let is_right =
+            parts.len() == wanted.len() && *first == wanted[0] && names.iter().all(|name| is_name(name));
+        is_right.then(|| of_name(names.join("/")))
     }
 
     /// The name in it, of a repository, an organisation or a user.
@@ -84,20 +109,10 @@ impl FromStr for Source {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let source = match text.split('/').collect::<Vec<_>>()[..] {
-            ["events"] => Some(Self::Events),
-            ["repos", owner, repo] if is_name(owner) && is_name(repo) => {
-                Some(Self::Repository(format!("{owner}/{repo}")))
-            }
-            ["networks", owner, repo] if is_name(owner) && is_name(repo) => {
-                Some(Self::Network(format!("{owner}/{repo}")))
-            }
-            ["orgs", login] if is_name(login) => Some(Self::Organisation(login.to_owned())),
-            ["users", login] if is_name(login) => Some(Self::User(login.to_owned())),
-            _ => None,
-        };
-        source.ok_or_else(|| {
-            "must be events, repos/OWNER/REPO, orgs/ORG, users/USER or networks/OWNER/REPO".into()
+        let found = FORMS.iter().find_map(|(form, of_name)| Self::in_form(text, form, *of_name));
+        found.ok_or_else(|| {
+            let forms: Vec<_> = FORMS.iter().map(|(form, _)| *form).collect();
+            format!("must be one of {}", forms.join(", "))
         })
     }
 }
@@ -110,6 +125,17 @@ fn is_name(part: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_form_gives_a_source_of_its_kind() {
+        for (form, _) in FORMS {
+            let source: Source = form.parse().unwrap();
+            assert_eq!(
+                (source.to_string().as_str(), source.kind()),
+                (*form, form.split('/').next().unwrap())
+            );
+        }
+    }
 
     #[test]
     fn sources_are_githubs_feeds_and_nothing_else() {

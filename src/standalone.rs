@@ -9,7 +9,7 @@ use crate::program::Context;
 use crate::store::Store;
 use crate::{fetcher, loader, status, telemetry, watch};
 
-/// Runs the fetcher and `--loaders` loaders until told to stop. When one part fails, all stop.
+/// Runs the fetcher and `--loaders` loaders until the signal to stop. When one part fails, all stop.
 ///
 /// # Errors
 /// The first part's error.

@@ -3,11 +3,11 @@
 use std::fmt;
 
 /// Displays `0` with every control and direction-changing character escaped (`\u{1b}`), so that hostile text in an
-/// event cannot move the cursor, colour, or rename the window of whoever watches.
+/// event cannot move the cursor, set colours, or rename the window of a terminal.
 pub struct Escaped<'a>(pub &'a str);
 
 impl Escaped<'_> {
-    /// True for what can be shown as it is.
+    /// True for characters that need no escape.
     pub fn is_safe(c: char) -> bool {
         !is_unsafe(c)
     }
@@ -44,7 +44,7 @@ mod tests {
             let shown = Escaped(&text).to_string();
             prop_assert!(!shown.contains(is_unsafe), "{shown:?}");
             prop_assert!(shown.len() <= text.len() * 6, "bounded by what came");
-            // What is safe already is left alone, so escaping twice is escaping once.
+            // Safe characters stay, so escaping twice is the same as escaping once.
             prop_assert_eq!(Escaped(&shown).to_string(), shown);
         }
     }

@@ -11,7 +11,7 @@ pub(crate) struct TokenBucket {
     fills_in: Duration,
     /// How long it takes to be full before its first use.
     starts_with: Duration,
-    /// When it was or will be empty, with nothing owed; nothing before the first use.
+    /// When it was or will be empty, with nothing owed. None before the first use.
     empty_at: Option<Instant>,
 }
 

@@ -72,7 +72,7 @@ impl View {
         Ok(entries)
     }
 
-    /// Takes new events, and gives the lines to show now.
+    /// Takes new events, and returns the lines to show now.
     fn take(&mut self, entries: Vec<StreamEntry>) -> String {
         self.hour = entries.last().and_then(|newest| headline(newest).hour()).or(self.hour);
         self.waiting.extend(entries);

@@ -12,12 +12,12 @@ pub(super) struct Answer {
     pub body: Content,
 }
 
-/// What follows the headers, and how.
+/// The body of an answer, and how it is sent.
 #[derive(Debug)]
 pub(super) enum Content {
     /// As it should be.
     Whole(Bytes),
-    /// Cut off before the length that the headers tell.
+    /// Cut off before the length that the headers announce.
     Cut(Bytes),
     /// At one byte a second.
     Trickle(Bytes),
@@ -38,7 +38,7 @@ impl Answer {
         Self::new(status, "application/json; charset=utf-8", body)
     }
 
-    /// GitHub's way to say what is wrong.
+    /// An error message in GitHub's format.
     pub(super) fn message(status: StatusCode, message: &str, documentation_url: &str) -> Self {
         let body = json!({
             "message": message, "documentation_url": documentation_url, "status": status.as_u16().to_string(),
@@ -73,7 +73,7 @@ impl Answer {
         }
     }
 
-    /// The body, where it is whole.
+    /// The body, if it is sent completely.
     pub(super) fn whole(&self) -> Option<&Bytes> {
         match &self.body {
             Content::Whole(body) => Some(body),

@@ -1,4 +1,4 @@
-//! GitHub's Events API: what to answer to a request (<https://docs.github.com/en/rest/activity/events>). No I/O.
+//! GitHub's Events API: the answer to each request (<https://docs.github.com/en/rest/activity/events>). No I/O.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 

@@ -1,11 +1,11 @@
-//! What a client asks for.
+//! The request of a client.
 
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Uri, header};
 
 use super::feed::Filter;
 
-/// What there is to ask for.
+/// The resources that exist.
 pub(super) enum Route {
     Feed(Filter),
     RateLimit,
@@ -50,7 +50,7 @@ impl Asked {
         })
     }
 
-    /// What the path leads to.
+    /// The resource of the path.
     pub(super) fn route(&self) -> Route {
         let parts: Vec<&str> = self.uri.path().trim_start_matches('/').split('/').collect();
         match parts[..] {

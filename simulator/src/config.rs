@@ -9,7 +9,7 @@ use super::{Fault, Generator};
 
 /// A stand-in for GitHub's Events API: for demonstrations, tests and benchmarks without internet.
 ///
-/// Point a fetcher at it with --api-url http://127.0.0.1:8008. GET /simulator/stats tells what was served.
+/// Point a fetcher at it with --api-url http://127.0.0.1:8008. GET /simulator/stats reports what was served.
 #[derive(clap::Parser)]
 #[command(name = "simulator", version)]
 pub struct SimulatorArgs {
@@ -23,7 +23,7 @@ pub struct SimulatorArgs {
     pub simulate: SimulateArgs,
 }
 
-/// Which events there are, when they enter the feed, and what goes wrong.
+/// Which events exist, when they enter the feed, and which faults occur.
 ///
 /// Events come from the generator, or from files when [`SimulateArgs::events`] has any. They enter in one of three ways:
 ///
@@ -75,7 +75,7 @@ pub struct SimulateArgs {
     #[arg(long, default_value_t = 3600, value_parser = number(1, u32::MAX), value_name = "SECONDS")]
     pub rate_limit_window: u32,
 
-    /// Something that GitHub does on a bad day, such as 502:every=3; repeatable. --help has the list
+    /// A fault of GitHub, such as 502:every=3; repeatable. --help has the list
     #[arg(long = "fault", long_help = Fault::help(), value_name = "FAULT")]
     pub faults: Vec<Fault>,
 }
@@ -92,7 +92,7 @@ fn rate(text: &str) -> Result<f64, String> {
 }
 
 impl Default for SimulateArgs {
-    /// What an empty command line means, so that the defaults stand in one place.
+    /// The values of an empty command line, so that the defaults stand in one place.
     fn default() -> Self {
         use clap::{Args as _, FromArgMatches as _};
         let command = Self::augment_args(clap::Command::new("simulator").no_binary_name(true));

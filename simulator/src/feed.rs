@@ -112,7 +112,7 @@ impl Feed {
         }
     }
 
-    /// Lets in what is due by the clock.
+    /// Adds the events that are due by the clock.
     pub(super) fn tick(&mut self, now: DateTime<Utc>) {
         let Pace::Clock { started_at, per_second, entered } = &mut self.pace else { return };
         let elapsed_s = (now - *started_at).as_seconds_f64().max(0.0);
@@ -132,8 +132,8 @@ impl Feed {
         }
     }
 
-    /// A client got 304 for the first page. It wants no more of the events there are, even if it left some: recordings
-    /// hold duplicates, and a client stops where a page holds what it has seen. Waiting for it would be for ever.
+    /// A client got 304 for the first page. It will fetch none of the current events, even if it left some: recordings have
+    /// duplicates, and a client stops at a page with known events. Waiting for it would never end.
     pub(super) fn up_to_date(&mut self) {
         if let Pace::Poll { up_to_date, .. } = &mut self.pace {
             *up_to_date = true;
@@ -201,7 +201,7 @@ impl Entry {
             repo: Value,
             org: Value,
         }
-        // Recorded and published events may be anything; what has no such field is shown by no filter.
+        // A recorded event may be any JSON. Without such a field, no filter shows it.
         let envelope: Envelope = serde_json::from_slice(&raw).unwrap_or_default();
         let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
         Self {

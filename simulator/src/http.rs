@@ -1,4 +1,4 @@
-//! Answers onto the wire, including those that no proper server would send.
+//! Sends answers, including those that no correct server would send.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -48,7 +48,7 @@ fn until_shutdown(parts: impl Stream<Item = Bytes> + Send + 'static, shutdown: C
     Body::from_stream(parts.map(Ok::<_, Infallible>).take_until(shutdown.cancelled_owned()))
 }
 
-/// Ends before the promised length, upon which the server closes the connection; the pause lets out what there is.
+/// Ends before the promised length. The server then closes the connection. The pause lets the first bytes leave before that.
 fn cut(start: Bytes) -> impl Stream<Item = Bytes> {
     let end = stream::once(tokio::time::sleep(Duration::from_millis(50))).filter_map(async |()| None);
     stream::once(std::future::ready(start)).chain(end)

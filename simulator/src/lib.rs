@@ -1,8 +1,8 @@
 //! A stand-in for GitHub's Events API: for demonstrations without internet, for benchmarks, and the tests' GitHub.
 //!
-//! It answers as GitHub documents and does (pages, links, ETags, quotas), from events that it invents ([`Generator`]) or
-//! that were recorded, and on request it misbehaves ([`Fault`]). How events enter the feed is told at
-//! [`SimulateArgs`]; `GET /simulator/stats` tells what was served ([`Served`]).
+//! It answers as GitHub documents and does (pages, links, ETags, quotas), with generated events ([`Generator`]) or recorded ones.
+//! On request it imitates faults ([`Fault`]). [`SimulateArgs`] describes how events enter the feed. `GET /simulator/stats` reports
+//! what was served ([`Served`]).
 //!
 //! A test runs it in its own process:
 //!
@@ -106,12 +106,12 @@ impl Simulator {
         }
     }
 
-    /// What was served so far.
+    /// The answers and events served so far.
     pub fn served(&self) -> Served {
         self.api.lock().served()
     }
 
-    /// Waits until what was served satisfies `condition`, which is looked at after each request.
+    /// Waits until `condition` is true. It is checked after each request.
     pub async fn until(&self, condition: impl Fn(&Served) -> bool) -> Served {
         let mut changes = self.changes.subscribe();
         loop {
@@ -161,7 +161,7 @@ pub async fn run(
     Simulator::new(args)?.run(listener, shutdown).await
 }
 
-/// What the program does: binds, tells its address on stdout (a line with the URL alone) and stderr, serves.
+/// Runs the program: binds, prints its address on stdout (a line with the URL alone) and stderr, and serves.
 ///
 /// # Errors
 /// As [`run`], and when the address cannot be bound.

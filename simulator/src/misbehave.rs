@@ -1,4 +1,4 @@
-//! What each kind of fault does: to the events of a page, to a finished answer, or in place of one.
+//! The effect of each kind of fault: on the events of a page, on a finished answer, or in place of one.
 
 use axum::body::Bytes;
 use axum::http::{StatusCode, header};

@@ -8,7 +8,7 @@ use github_event_etl::config::UsageError;
 
 use super::SimulateArgs;
 
-/// The feed at its start, as told at [`SimulateArgs`].
+/// The feed at its start, as [`SimulateArgs`] describes.
 pub(super) fn feed(args: &SimulateArgs) -> Result<Feed, UsageError> {
     let window = args.window as usize;
     let now = Utc::now();

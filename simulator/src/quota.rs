@@ -13,7 +13,7 @@ pub(super) struct Quotas {
     authorised: Quota,
 }
 
-/// What is left of one quota.
+/// The remaining requests of one quota.
 #[derive(Clone, Copy)]
 pub(super) struct Quota {
     pub limit: u64,

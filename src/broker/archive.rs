@@ -79,7 +79,7 @@ impl Broker {
         Ok(ArchiveReader { session, deliveries, queue })
     }
 
-    /// The offset of the first message at or behind `start`; nothing when there is none (yet).
+    /// The offset of the first message at or behind `start`. None if there is none (yet).
     ///
     /// # Errors
     /// As [`Self::read_archive`].
@@ -90,7 +90,7 @@ impl Broker {
         Ok(first)
     }
 
-    /// The offset of the last message; nothing when the archive is empty.
+    /// The offset of the last message. None if the archive is empty.
     ///
     /// # Errors
     /// As [`Self::read_archive`].
@@ -169,7 +169,7 @@ impl ArchiveReader {
         }
     }
 
-    /// The next message, or nothing when none comes within a second.
+    /// The next message. None if none comes within a second.
     ///
     /// # Errors
     /// [`BrokerError`] when the session has ended.
@@ -180,7 +180,7 @@ impl ArchiveReader {
         }
     }
 
-    /// The first message of this session, which began at `start`; nothing when there is none. Silence alone does not prove that
+    /// The first message of this session, which began at `start`. None if there is none. Silence alone does not prove that
     /// there is none: a replay would then skip a whole archive.
     async fn first(&mut self, start: ArchiveStart) -> Result<Option<Archived>, BrokerError> {
         let is_empty = self.session.depth(&self.queue).await?.ready == 0;

@@ -1,4 +1,4 @@
-//! Converts headers to JSON, for people and for files.
+//! Converts headers to JSON, for output and for files.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;

@@ -115,7 +115,7 @@ mod tests {
         Outgoing { route: Route::Queue("q".into()), body: vec![0; bytes], envelope: Envelope::json("test") }
     }
 
-    /// Publishes a batch to a RabbitMQ with this limit; gives the sizes of the windows, what it stored and what it refused.
+    /// Publishes a batch to a RabbitMQ with this limit; returns the sizes of the windows, the stored and the refused messages.
     fn publish(messages: &[Outgoing], limit: usize) -> (Vec<usize>, Vec<usize>, Vec<usize>) {
         let (mut windows, mut stored) = (Vec::new(), Vec::new());
         let mut batch = PublishBatch::new(messages);

@@ -162,7 +162,7 @@ impl Consumer {
         within("cancel the consumer", cancel).await
     }
 
-    /// Ends the session; what is unacked goes back to the queue.
+    /// Ends the session. RabbitMQ requeues its unacked deliveries.
     pub async fn close(self) {
         self.session.close().await;
     }

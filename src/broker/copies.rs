@@ -35,13 +35,13 @@ const CARBON_COPIES: [&str; 2] = ["CC", "BCC"];
 const FOREIGN_HEADERS_BYTES_MAX: usize = 64 * 1024;
 
 impl Envelope {
-    /// The envelope of a copy that is published anew: without RabbitMQ's own notes on the original.
+    /// The envelope of a copy that is published again: without RabbitMQ's own notes on the original.
     pub fn copied(self) -> Self {
         self.without(&OF_THE_ORIGINAL).of_ours()
     }
 
     /// The envelope of a copy that is handed back to the load queue. It keeps the routing key, which a publish to the queue
-    /// replaces, and the count of redeliveries, which RabbitMQ would raise if the delivery itself went back. Nothing if there
+    /// replaces, and the count of redeliveries, which RabbitMQ would raise if the delivery itself went back. None if there
     /// is no room for these headers.
     pub fn handed_back(self, routing_key: &str, redeliveries: u32) -> Option<Self> {
         let original_routing_key = self.original_routing_key().unwrap_or_else(|| routing_key.to_owned());

@@ -36,7 +36,7 @@ impl Envelope {
     }
 
     /// Adds the properties of an event: `message_id` = its id, `type`, `timestamp` = when it was created (AMQP: whole seconds).
-    /// What does not fit an AMQP short string of 255 bytes is left out; the body has it.
+    /// A property that does not fit an AMQP short string of 255 bytes is left out; the body has it.
     pub fn of_event(mut self, id: &str, kind: &str, created: DateTime<Utc>) -> Self {
         self = self.with_message_id(id).with_kind(kind);
         if let Ok(seconds) = u64::try_from(created.timestamp()) {
@@ -83,7 +83,7 @@ impl Envelope {
         self.0 = std::mem::take(&mut self.0).with_headers(headers);
     }
 
-    /// Why the routing key or a property was unreadable before `wire` repaired it; nothing if all were readable.
+    /// Why the routing key or a property was unreadable before `wire` repaired it. None if all were readable.
     pub fn unreadable(&self) -> Option<String> {
         Some(format!("unreadable: {}", self.str(UNREADABLE)?))
     }

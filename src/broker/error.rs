@@ -1,4 +1,4 @@
-//! Errors of RabbitMQ, in the classes that callers tell apart.
+//! Errors of RabbitMQ, in the classes that callers distinguish.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub enum BrokerError {
     NotFound { operation: &'static str, reason: String },
     /// RabbitMQ answers, but the archive stream is lost or not up yet. After a start of RabbitMQ that takes some seconds.
     #[error(
-        "RabbitMQ does not serve the archive: {reason}; if this lasts, the stream is lost: replay archive --reset makes it anew"
+        "RabbitMQ does not serve the archive: {reason}; if this lasts, the stream is lost: replay archive --reset declares it again"
     )]
     ArchiveDown { reason: String },
     /// RabbitMQ refuses these credentials, or this virtual host.
@@ -34,10 +34,10 @@ pub enum BrokerError {
     Denied { operation: &'static str, reason: String },
     /// Another server answers there.
     #[error(
-        "connect: what answers there is not RabbitMQ: it says '{says}'; check host and port in --amqp-url (AMQP_URL)"
+        "connect: the server there is not RabbitMQ: it says '{says}'; check host and port in --amqp-url (AMQP_URL)"
     )]
     NotRabbitMq { says: String },
-    /// A RabbitMQ without what our queues need.
+    /// A RabbitMQ that lacks features that our queues need.
     #[error("it is RabbitMQ {version}, and 3.10 or newer is needed: upgrade it, or use another server")]
     TooOld { version: String },
     /// Something of ours exists with other settings.
@@ -49,7 +49,7 @@ pub enum BrokerError {
     #[error("{operation}: {reason}")]
     NoSuchQueue { operation: &'static str, reason: String },
     /// Another connection takes messages from the same queue (see `reader`).
-    #[error("{operation}: another program has them in hand, a dashboard or another replay: {reason}")]
+    #[error("{operation}: another program holds them unacked, a dashboard or another replay: {reason}")]
     InUse { operation: &'static str, reason: String },
     /// A message is larger than RabbitMQ takes. RabbitMQ closes the channel and confirms nothing on it.
     #[error("publish: a message is too large: {reason}")]
@@ -57,7 +57,7 @@ pub enum BrokerError {
 }
 
 impl BrokerError {
-    /// True for faults that only a person can mend. At the start they end the program; later they are retried like the others.
+    /// True for faults that waiting does not remove. At the start they end the program. Later they are retried like the others.
     pub fn waiting_cannot_help(&self) -> bool {
         matches!(
             self,
@@ -89,7 +89,7 @@ impl BrokerError {
 
     pub(super) fn declaring(object: &str, error: &lapin::Error) -> Self {
         match code(error) {
-            // 406 is precondition-failed: RabbitMQ's text names the argument, what we asked for and what is there.
+            // 406 is precondition-failed: RabbitMQ's text has the argument, our value and the existing value.
             Some(406) if reason(error).contains("inequivalent arg") => {
                 Self::Mismatch { object: object.to_owned(), reason: reason(error) }
             }

@@ -15,7 +15,7 @@ pub struct ExtraPublisher {
     /// Declared when a session is opened.
     parts: &'static [Part],
     session: Option<Session>,
-    /// A session has declared the archive anew since [`ExtraPublisher::has_renewed_archive`] was asked.
+    /// True if a session has declared the archive again since [`ExtraPublisher::has_renewed_archive`] was asked.
     archive_is_new: bool,
 }
 

@@ -102,7 +102,7 @@ impl Envelope {
     }
 }
 
-/// What the loader has written, as short as it writes it.
+/// The loader's own headers, if they are as short as the loader writes them.
 fn only_ours(headers: FieldTable) -> FieldTable {
     let is_ours = |name: &str| [FIRST_FAILED_AT, ORIGINAL_ROUTING_KEY].contains(&name);
     let ours = headers.inner().iter().filter(|(name, _)| is_ours(name.as_str()));

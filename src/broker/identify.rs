@@ -46,7 +46,7 @@ pub(super) async fn explain(error: BrokerError, uri: &AMQPUri) -> BrokerError {
 async fn greeting(uri: &AMQPUri) -> Option<Vec<u8>> {
     match answer_to(PROTOCOL_HEADER, uri).await {
         Some(greeting) => Some(greeting),
-        // No AMQP greeting. Try a line protocol, to tell another server from one that hangs.
+        // No AMQP greeting. Try a line protocol, to distinguish another server from one that hangs.
         None => answer_to(PING, uri).await.filter(|greeting| !greeting.starts_with(b"AMQP")),
     }
 }

@@ -18,13 +18,13 @@ use super::{Broker, BrokerError, Envelope, Outgoing, Part, Route, window};
 const RETURN_TIMEOUT: Duration = Duration::from_secs(5);
 const OPERATION: &str = "save the fetcher's memory";
 
-/// A session that waits for the memory, or holds it. Any error means: drop it and open another. RabbitMQ then gives the memory
-/// to whichever fetcher waits first.
+/// A session that waits for the memory, or holds it. After any error, drop the session and open another. RabbitMQ then delivers the
+/// memory to the fetcher that has waited longest.
 pub struct MemoryQueue {
     broker: Broker,
     session: Session,
     deliveries: lapin::Consumer,
-    /// The newest message in hand; all before it are acked with it.
+    /// The newest unacked message. Acking it acks all earlier ones.
     held: Option<u64>,
 }
 
@@ -69,7 +69,7 @@ async fn publish(broker: &Broker, session: &Session, body: &[u8]) -> Result<(), 
 }
 
 impl MemoryQueue {
-    /// Waits until this fetcher is the one that polls, and gives the memory: the next message of the queue. There may be more
+    /// Waits until this fetcher is the one that polls, and returns the memory: the next message of the queue. There may be more
     /// than one. Safe to drop while waiting.
     ///
     /// # Errors
@@ -93,7 +93,7 @@ impl MemoryQueue {
         self.next().now_or_never().transpose()
     }
 
-    /// Publishes `first` where nobody else waits and there is no memory: somebody has purged the queue.
+    /// Publishes `first` if no other fetcher waits and there is no memory, because the queue was purged.
     ///
     /// # Errors
     /// [`BrokerError`] when RabbitMQ does not answer.
@@ -117,11 +117,11 @@ impl MemoryQueue {
         self.session.check("hold the fetcher's memory")
     }
 
-    /// Replaces the memory in hand by `body`. False while RabbitMQ blocks publishers. A message published then may be stored
+    /// Replaces the memory by `body`. False while RabbitMQ blocks publishers. A message published then may be stored
     /// later: it is delivered to this session, and the next save acks it.
     ///
     /// # Errors
-    /// [`BrokerError`] when RabbitMQ does not take it; the old one stays then.
+    /// [`BrokerError`] when RabbitMQ does not confirm it. The old memory then stays.
     pub async fn save(&mut self, body: &[u8]) -> Result<bool, BrokerError> {
         if self.is_blocked() {
             return Ok(false);

@@ -12,6 +12,7 @@ mod batch;
 mod consumer;
 mod copies;
 mod deaths;
+mod depth;
 mod envelope;
 mod error;
 mod extra;
@@ -25,7 +26,6 @@ mod reader;
 mod reset;
 mod session;
 mod status;
-mod taker;
 mod topology;
 mod traced;
 mod window;
@@ -34,6 +34,7 @@ mod wire;
 pub use archive::{ArchiveReader, ArchiveStart, Archived};
 pub use batch::TooLarge;
 pub use consumer::{Consumer, Delivery};
+pub use depth::{Depth, DepthSession};
 pub use envelope::Envelope;
 pub use error::BrokerError;
 pub use extra::ExtraPublisher;
@@ -44,10 +45,9 @@ pub use outgoing::{EventName, Outgoing, Route};
 pub use publisher::{PublishError, Publisher};
 pub use reader::{QueueReader, Taken};
 pub use status::{StatusListener, StatusSender};
-pub use taker::{Depth, Taker};
 pub use topology::{ARCHIVE_RETENTION, Part};
 
-use crate::config::{AmqpUrl, UsageError};
+use crate::config::{AmqpUrl, Namespace, UsageError};
 
 /// RabbitMQ for one program: its address and the names the program uses. Opens sessions.
 #[derive(Clone)]
@@ -73,6 +73,12 @@ impl Broker {
     #[must_use]
     pub fn of_queue(&self, queue: &str) -> Self {
         Self { names: self.names.of_queue(queue), ..self.clone() }
+    }
+
+    /// The same broker for another namespace.
+    #[must_use]
+    pub fn of_namespace(&self, namespace: &Namespace) -> Self {
+        Self { names: self.names.of_namespace(namespace), ..self.clone() }
     }
 
     /// `host:port`, without a password.

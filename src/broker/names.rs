@@ -2,8 +2,9 @@
 
 use crate::config::Namespace;
 
-/// Delays of the retry queues in seconds: growing, and 40 s in all for the default of 5 attempts.
-pub const RETRY_DELAYS_S: [u32; 5] = [1, 3, 9, 27, 81];
+/// Delays of the retry queues in seconds, growing. A message waits between two attempts: `--max-attempts` (5 by default) uses one delay
+/// less than it has attempts, and beyond the list the last delay again.
+pub const RETRY_DELAYS_S: &[u32] = &[1, 3, 9, 27, 81];
 
 /// The names of everything below one namespace, for one load queue.
 #[derive(Clone, Debug)]
@@ -25,7 +26,13 @@ impl Names {
         Self { load: format!("{}.{queue}", self.namespace), namespace: self.namespace.clone() }
     }
 
-    /// The load queue, by its name below the namespace, whose dead letters are in the queue `dead`; nothing for other queues.
+    /// The names of the load queue of the same name below another namespace.
+    #[must_use]
+    pub fn of_namespace(&self, namespace: &Namespace) -> Self {
+        Self::new(namespace, &self.load[self.namespace.len() + 1..])
+    }
+
+    /// The load queue, by its name below the namespace, whose dead letters are in the queue `dead`. None for other queues.
     pub fn load_of_dead<'a>(&self, dead: &'a str) -> Option<&'a str> {
         let load = dead.strip_prefix(self.namespace.as_str())?.strip_prefix('.')?.strip_suffix(".dead")?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
@@ -105,6 +112,7 @@ mod tests {
         assert_eq!(names.retry(1), ("github-events.eu.retry.1s".into(), 1));
         assert_eq!(names.retry(4), ("github-events.eu.retry.27s".into(), 27));
         assert_eq!(names.of_queue("us").dead(), "github-events.us.dead");
+        assert_eq!(names.of_namespace(&"other".parse().unwrap()).load(), "other.eu");
         assert_eq!(names.load_of_dead("github-events.us.dead"), Some("us"));
         let long = format!("github-events.{}.dead", "x".repeat(300));
         for other in

@@ -66,8 +66,8 @@ impl Outgoing {
         Self { route: route(kind), body, envelope }
     }
 
-    /// The copy for the archive stream: the same bytes and properties. The property `type` says there what the routing key says
-    /// elsewhere.
+    /// The copy for the archive stream: the same bytes and properties. In the stream, the property `type` has the event type, as the
+    /// routing key has it elsewhere.
     #[must_use]
     pub fn for_archive(&self, names: &Names) -> Self {
         Self {
@@ -79,7 +79,7 @@ impl Outgoing {
 }
 
 impl Route {
-    /// The routing key of events whose type cannot be one, and of what is not an event.
+    /// The routing key of events whose type is no valid routing key, and of bodies that are not events.
     pub const KIND_OTHER: &str = "other";
 
     pub(super) fn exchange_and_key<'a>(&'a self, names: &'a Names) -> (Cow<'a, str>, &'a str) {

@@ -14,7 +14,7 @@ use crate::retry::{Backoff, Interrupted};
 
 /// How long a confirm may take while RabbitMQ does not block this connection. Quorum queues flush to disk before they confirm.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a publish in flight may take to end once the program is told to stop.
+/// How long a publish in flight may take to end after the signal to stop.
 const GOODBYE: Duration = Duration::from_secs(3);
 
 /// How often the archive is unbound from the exchange while programs of an older version may bind it.
@@ -75,7 +75,7 @@ impl Broker {
     /// A publisher to the archive, for those who cannot do without it. The program is not ready until it is connected.
     pub fn archive_publisher(&self, health: &Health) -> Publisher {
         let name = format!("the archive {} in RabbitMQ at {}", self.names.archive(), self.address);
-        let remedy = "; if RabbitMQ is well and this lasts, `replay archive --reset` makes the stream anew";
+        let remedy = "; if RabbitMQ is up and this lasts, `replay archive --reset` declares the stream again";
         Publisher::new(self, &[Part::Archive], health.dependency(name), remedy, false)
     }
 }
@@ -99,7 +99,7 @@ impl Publisher {
         }
     }
 
-    /// Connects and declares what is missing, however long RabbitMQ takes to be there.
+    /// Connects and declares missing queues and exchanges. Waits for RabbitMQ without limit.
     ///
     /// # Errors
     /// As [`Self::publish_all`].
@@ -189,7 +189,7 @@ impl Publisher {
                     self.away(error);
                 }
             }
-            // A new session declares everything anew, which also brings back a queue that somebody deleted.
+            // A new session declares everything again, also a queue that was deleted.
             self.session = None;
             backoff.pause(shutdown).await?;
         }

@@ -1,8 +1,8 @@
 //! Takes messages from one queue, some at a time. Messages that are not acked go back to the queue. The reader consumes and
 //! cancels: this is many times faster than `basic.get`, because a quorum queue writes to its log for every get.
 //!
-//! AMQP does not show messages that another connection has in hand: for everyone else the queue is empty. So only one program
-//! reads a queue at a time. It first declares an exclusive queue as a lock, which RabbitMQ deletes when the connection ends.
+//! AMQP does not show unacked messages of another connection: for all others the queue is empty. So only one program reads a
+//! queue at a time. It first declares an exclusive queue as a lock, which RabbitMQ deletes when the connection ends.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ const ACKS_AT_ONCE: usize = 24;
 /// A message that is ready comes within this time, unless a program that is not ours has taken it.
 const QUIET: Duration = Duration::from_secs(5);
 
-/// A message in hand, not acked yet.
+/// An unacked message.
 #[derive(Debug)]
 pub struct Taken {
     /// Its number on this session.
@@ -40,8 +40,8 @@ pub struct Taken {
     pub envelope: Envelope,
 }
 
-/// A session that takes messages from one queue. Any error means: drop it, and open another; all that was in hand is back in the
-/// queue then.
+/// A session that takes messages from one queue. After any error, drop the session and open another. RabbitMQ requeues its unacked
+/// messages.
 pub struct QueueReader {
     session: Session,
     queue: String,
@@ -52,13 +52,14 @@ pub struct QueueReader {
     largest: usize,
     /// Messages that this session has received. RabbitMQ numbers them from 1.
     received: u64,
-    /// Messages that were taken and not acked, and those of them that nobody has got from us yet.
-    in_hand: usize,
+    /// The number of unacked messages.
+    unacked: usize,
+    /// Those of them that [`Self::take`] has not returned yet.
     ahead: Vec<Taken>,
 }
 
 impl Broker {
-    /// Opens such a session. It declares nothing that lasts.
+    /// Opens a session that takes messages from `queue`. It declares nothing that lasts.
     ///
     /// # Errors
     /// [`BrokerError::InUse`] while another program reads the same queue; another one when RabbitMQ cannot be reached or refuses
@@ -81,7 +82,7 @@ impl Broker {
                     at_once,
                     largest: 0,
                     received: 0,
-                    in_hand: 0,
+                    unacked: 0,
                     ahead: Vec::new(),
                 })
             }
@@ -94,14 +95,14 @@ impl Broker {
 }
 
 impl QueueReader {
-    /// How many messages [`Self::take`] can give beyond those that it has given. 0: the queue itself says that it is empty.
+    /// The number of messages that [`Self::take`] can still return. 0: the queue itself reports that it is empty.
     ///
     /// # Errors
-    /// As [`super::Taker::depth`].
+    /// As [`super::DepthSession::depth`].
     pub async fn ready(&mut self) -> Result<u32, BrokerError> {
         let mut in_queue = self.session.depth(&self.queue).await?.ready;
         if in_queue == 0 && self.ahead.is_empty() {
-            // The queue may only have been slow to tell its depth.
+            // The queue may only have been too slow to report its depth.
             self.wait_for_queue().await?;
             in_queue = self.session.depth(&self.queue).await?.ready;
         }
@@ -122,7 +123,7 @@ impl QueueReader {
             return Ok(Vec::new());
         };
         let channel = &self.session.channel;
-        // It counts for each consumer on its own, so what is in hand already takes none of it.
+        // The prefetch is per consumer: messages that are already unacked do not count.
         within(OPERATION, channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
         let subscribe = channel.basic_consume(
             self.queue.as_str().into(),
@@ -155,7 +156,7 @@ impl QueueReader {
 
     fn received(&mut self, delivery: Delivery) -> Taken {
         self.received += 1;
-        self.in_hand += 1;
+        self.unacked += 1;
         self.largest = self.largest.max(delivery.data.len());
         delivery.into()
     }
@@ -166,16 +167,16 @@ impl QueueReader {
     /// [`BrokerError`] when an ack could not be sent; messages that are not acked stay.
     pub async fn ack(&mut self, tags: &[u64]) -> Result<(), BrokerError> {
         let Some(last) = tags.iter().max() else { return Ok(()) };
-        // One ack for all of them, if it cannot cover a message that we have kept or never seen.
-        if tags.len() == self.in_hand && self.received == *last {
-            self.in_hand = 0;
+        // One ack for all of them, only if every unacked message is among `tags`.
+        if tags.len() == self.unacked && self.received == *last {
+            self.unacked = 0;
             return self.ack_one(*last, true).await;
         }
         for some in tags.chunks(ACKS_AT_ONCE) {
             for tag in some {
                 self.ack_one(*tag, false).await?;
             }
-            self.in_hand = self.in_hand.saturating_sub(some.len());
+            self.unacked = self.unacked.saturating_sub(some.len());
             self.wait_for_queue().await?;
         }
         Ok(())
@@ -194,7 +195,7 @@ impl QueueReader {
         Ok(())
     }
 
-    /// Puts all that is in hand back and ends the session. RabbitMQ counts that as a delivery of each, before 4.3; a session
+    /// Requeues the unacked messages and ends the session. RabbitMQ counts that as a delivery of each, before 4.3; a session
     /// that only ended would count there, too (<https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling>).
     pub async fn close(self) {
         if let Err(error) = self.give_back().await {

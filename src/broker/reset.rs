@@ -1,4 +1,4 @@
-//! Deletes the archive stream and declares it anew.
+//! Deletes the archive stream and declares it again.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const DELETE_TIMEOUT: Duration = Duration::from_secs(60);
 const PURPOSE: &str = "resetting the archive";
 
 impl Broker {
-    /// How many messages the archive holds, some seconds ago; nothing where RabbitMQ does not know or has no archive.
+    /// The number of messages in the archive some seconds ago. None if RabbitMQ does not know it or has no archive.
     ///
     /// # Errors
     /// [`BrokerError`] when RabbitMQ cannot be reached.
@@ -29,7 +29,7 @@ impl Broker {
         }
     }
 
-    /// Deletes the archive with all that it holds, declares it anew, and looks whether it can be read.
+    /// Deletes the archive and its messages, declares it again, and checks whether it can be read.
     ///
     /// # Errors
     /// [`BrokerError::ArchiveDown`] when RabbitMQ refuses to delete the stream, as 3.10 does when it has lost it; others when
@@ -37,7 +37,7 @@ impl Broker {
     pub async fn reset_archive(&self) -> Result<(), BrokerError> {
         let session = Session::open(self, PURPOSE, &[]).await?;
         let queue = self.names.archive();
-        // Deleting what does not exist succeeds.
+        // Deleting a queue that does not exist succeeds.
         let delete = session.channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default());
         within_time(DELETE_TIMEOUT, "delete the archive", delete).await.map_err(not_served)?;
         session.close().await;

@@ -38,7 +38,7 @@ pub enum Part {
     Gaps,
     /// The queue that holds the fetcher's memory and decides which fetcher polls.
     Memory,
-    /// The exchange on which programs tell their status.
+    /// The exchange on which programs publish their status.
     Status,
 }
 
@@ -69,9 +69,9 @@ async fn open_channel(connection: &Connection) -> Result<Channel, BrokerError> {
 }
 
 /// Older versions bound the archive to the exchange: then a broken archive can stop every publish, and a missing load queue
-/// goes unnoticed. Unbinding what is not bound, or does not exist, succeeds. RabbitMQ 3.10 refuses it for a stream that is
-/// broken or not up yet, to which it routes nothing either: whoever declares the archive later unbinds it. A user without
-/// the right to write to the archive is refused, too.
+/// goes unnoticed. Unbinding a queue that is not bound, or does not exist, succeeds. RabbitMQ 3.10 refuses it for a
+/// stream that is broken or not up yet. It routes no messages to such a stream, and the next program that declares it unbinds it. A
+/// user without the right to write to the archive is refused, too.
 pub(super) async fn unbind_archive(connection: &Connection, names: &Names) -> Result<(), BrokerError> {
     let (archive, exchange) = (names.archive(), names.exchange());
     // A channel of its own, because a refusal closes it.
@@ -151,7 +151,7 @@ impl Declaring<'_> {
         self.bind(names.load(), names.exchange(), "#").await
     }
 
-    /// A queue of messages that stay until somebody takes them. Looking at them counts as a delivery. If an operator's policy
+    /// Declares a queue whose messages stay until they are taken. Looking at them counts as a delivery. If an operator's policy
     /// sets a lower limit, they move to the queue of unrouted messages and are not dropped.
     async fn kept(&mut self, name: &str) -> Result<(), BrokerError> {
         let mut arguments = dead_lettering_to(&self.names.unrouted());

@@ -17,9 +17,9 @@ pub(super) async fn open(broker: &Broker, parts: &[Part]) -> Result<Session, Bro
     Ok(session)
 }
 
-/// Publishes a window, waits for all of its confirms, and gives back the messages that were refused or returned.
+/// Publishes a window, waits for all of its confirms, and returns the messages that were refused or returned.
 ///
-/// lapin can hang a returned message on another message's confirm, so the window is settled as a whole, by what came back.
+/// lapin can hang a returned message on another message's confirm, so the window is settled as a whole, by the returned messages.
 pub(super) async fn publish<'a>(
     session: &Session,
     broker: &Broker,
@@ -32,7 +32,7 @@ pub(super) async fn publish<'a>(
             Ok(confirm) => confirms.push(confirm),
             Err(error) if !session.connection.status().connected() => return Err(error),
             Err(error) => {
-                // Only that the channel is closed; why, the confirms tell.
+                // It only says that the channel is closed. The confirms have the reason.
                 broken = Some(error);
                 break;
             }

@@ -25,12 +25,12 @@ impl AmqpUrl {
     /// Checks `text`: `amqp://` or `amqps://`, a host, user and password percent-encoded, `/vhost` percent-encoded.
     ///
     /// # Errors
-    /// [`UsageError`] that says what is wrong with it, without the password.
+    /// [`UsageError`] with the reason, without the password.
     pub fn parse(text: &SecretString) -> Result<Self, UsageError> {
         let mut url = parse_url(text, "--amqp-url (AMQP_URL)", &["amqp", "amqps"], AMQP_EXAMPLE)?;
         let default_port = if url.scheme() == "amqps" { 5671 } else { 5672 };
         if url.path() == "/" {
-            // By the letter a virtual host without a name, which nobody has: what is meant is the default one.
+            // Literally a virtual host with an empty name, which hardly exists. The user means the default one.
             url.set_path("/%2f");
         }
         check_virtual_host(url.path())?;
@@ -48,7 +48,7 @@ impl RedisUrl {
     /// where the URL has none.
     ///
     /// # Errors
-    /// [`UsageError`] that says what is wrong with it, without the password.
+    /// [`UsageError`] with the reason, without the password.
     pub fn parse(text: &SecretString, password: Option<&SecretString>) -> Result<Self, UsageError> {
         let mut url = parse_url(text, "--redis-url (REDIS_URL)", &["redis", "rediss"], REDIS_EXAMPLE)?;
         let database = url.path().trim_start_matches('/');
@@ -58,7 +58,7 @@ impl RedisUrl {
             )));
         }
         if let (None, Some(password)) = (url.password(), password) {
-            // A password on its own is not percent-encoded; of what needs it, the URL leaves the percent sign to us.
+            // A password of its own is not percent-encoded. `set_password` encodes all characters but the percent sign.
             let encoded = password.expose_secret().replace('%', "%25");
             // Fails only for URLs that cannot have a password, and `parse_url` has required a host.
             let _ = url.set_password(Some(&encoded));

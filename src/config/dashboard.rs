@@ -10,7 +10,7 @@ use super::values::{address, yes_or_no};
 use super::{Environment, ServerArgs, TelemetryArgs, UsageError};
 use crate::event::{Filter, NamePattern, TypeFilter};
 
-/// A web page, a JSON API and live events for whoever runs the pipeline or watches it.
+/// A web page, a JSON API and live events, to watch the pipeline.
 ///
 /// Open http://127.0.0.1:8080/ in a browser. With --tail it prints events on the terminal as they load, and serves nothing.
 #[derive(clap::Parser)]
@@ -42,7 +42,7 @@ pub struct ServeArgs {
     pub access: AccessArgs,
 }
 
-/// Where the dashboard listens unless told otherwise.
+/// The default address of the dashboard.
 pub(super) const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
 
 /// Who may see the dashboard.

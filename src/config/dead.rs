@@ -37,7 +37,7 @@ pub struct DeadArgs {
     pub matching: Option<String>,
 
     /// The load queue whose dead letters these are, below the namespace; they go back to it. With `unrouted`, messages that no load
-    /// queue took, and what RabbitMQ moved there: each goes back where it belongs
+    /// queue took, and those that RabbitMQ moved there: each goes back to its own queue
     #[arg(long, default_value = "load", value_parser = dead_queue, value_name = "NAME")]
     pub queue: String,
     #[command(flatten)]
@@ -52,7 +52,7 @@ pub struct DeadArgs {
     pub dry_run: bool,
 }
 
-/// What to do with dead letters.
+/// The action on dead letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeadAction<'a> {
     List,
@@ -62,7 +62,7 @@ pub enum DeadAction<'a> {
 }
 
 impl DeadArgs {
-    /// What to do.
+    /// The action that the flags name.
     pub fn action(&self) -> DeadAction<'_> {
         match (&self.save, self.list, self.discard) {
             (Some(file), ..) => DeadAction::Save(file),
@@ -85,7 +85,7 @@ impl DeadArgs {
     /// Refuses flags that do not go together.
     ///
     /// # Errors
-    /// [`UsageError`] that names them and says what to write.
+    /// [`UsageError`] with their names and the remedy.
     pub fn check(&self) -> Result<(), UsageError> {
         if self.format.is_some() && !self.list && !self.dry_run {
             return Err(UsageError(

@@ -105,7 +105,7 @@ impl Environment {
     }
 }
 
-/// What a `.env` file defines. An error names the line and quotes none of it: it may hold a secret.
+/// The variables of a `.env` file. An error has the number of the line and not its text, which may hold a secret.
 fn parse(text: &str) -> Result<HashMap<String, String>, UsageError> {
     let wrong = |error| match error {
         dotenvy::Error::LineParse(entry, _) => {

@@ -19,12 +19,12 @@ pub struct FetcherArgs {
     #[command(flatten)]
     pub fetch: FetchArgs,
 
-    /// Poll every source once, publish what is there, and exit
+    /// Poll each source once and exit; exit code 1 if a poll failed
     #[arg(long)]
     pub once: bool,
 }
 
-/// What to poll, and how often.
+/// Which sources to poll, and how often.
 #[derive(clap::Args, Clone)]
 pub struct FetchArgs {
     /// GitHub's API, or a stand-in such as the simulator

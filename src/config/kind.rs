@@ -1,4 +1,4 @@
-//! Types of events as a person writes them.
+//! Types of events as users write them.
 
 use crate::event::KINDS;
 
@@ -29,7 +29,7 @@ pub fn undocumented<'a>(kinds: impl IntoIterator<Item = &'a str>) -> Vec<&'a str
     kinds.into_iter().filter(|kind| !KINDS.contains(kind)).collect()
 }
 
-/// The type that somebody means who writes `kind`.
+/// The type that a user of the text `kind` means.
 fn meant_by(kind: &str) -> Option<&'static str> {
     let lower = kind.to_ascii_lowercase();
     if lower.len() > LENGTH_MAX {

@@ -1,9 +1,10 @@
-//! What the user said: flags, environment, `.env`, defaults, in this order of precedence. Defaults live here only.
+//! The configuration: flags, environment, `.env`, defaults, in this order of precedence. Defaults live here only.
 
 mod address;
 mod dashboard;
 mod dead;
 mod environment;
+mod event_log;
 mod fetcher;
 mod kind;
 mod loader;
@@ -19,6 +20,7 @@ pub use address::{AmqpUrl, Namespace, RedisUrl};
 pub use dashboard::{Access, AccessArgs, DashboardArgs, ServeArgs, TailArgs, TailFormat};
 pub use dead::{DeadAction, DeadArgs};
 pub use environment::Environment;
+pub use event_log::EventLog;
 pub use fetcher::{FetchArgs, FetcherArgs};
 pub use kind::undocumented;
 pub use loader::{Bots, LoadArgs, LoaderArgs, Retention, ScoreWeight};
@@ -37,7 +39,7 @@ pub use crate::source::Source;
 
 /// The user's mistake: the program ends with exit code 2 and this text.
 ///
-/// The text names the flag or variable, the value (never a secret), and what it may be.
+/// The text has the flag or variable, the value (never a secret), and the allowed values.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct UsageError(pub String);

@@ -1,4 +1,4 @@
-//! A place in the archive stream, as a person writes it.
+//! A place in the archive stream, as users write it.
 
 use std::fmt;
 use std::time::Duration;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::kind::event_type;
 use super::loader::queue_name;
 use super::values::{DAY, duration, number};
-use super::{DeadArgs, MirrorArgs, Position, ServerArgs, TelemetryArgs, UsageError, What};
+use super::{DeadArgs, MirrorArgs, Namespace, Position, ServerArgs, TelemetryArgs, UsageError, What};
 
 /// Publishes old events again: from GH Archive, the archive stream, the dead letters, or to fill gaps.
 ///
@@ -28,18 +28,18 @@ pub struct ReplayArgs {
 pub enum ReplaySource {
     /// Hours of GH Archive, or files of JSON lines
     ///
-    /// A rerun of a command that was stopped or killed goes on where the last confirm was, unless --anew.
+    /// A rerun of a command that was stopped or killed continues after the last confirm, unless --anew.
     #[command(name = "gharchive")]
     GhArchive(GhArchiveArgs),
     /// The archive stream in RabbitMQ: everything that the fetcher published in the last 7 days
     ///
-    /// Events that the archive lacks are told, and where they can be had.
+    /// It reports events that the archive lacks, and the command that loads them.
     Archive(ArchiveArgs),
     /// Dead letters: list them, send them back to the load queue, save them to a file, or discard them
     Dead(DeadArgs),
     /// What polling missed: fetch it from GH Archive once its files exist
     ///
-    /// A gap's record is removed when it is filled; with --queue it stays, because other queues may miss the same.
+    /// A gap's record is removed when it is filled; with --queue it stays, because other queues may lack the same events.
     Gaps(GapsArgs),
 }
 
@@ -61,7 +61,7 @@ const LOAD: &str = "load";
 
 /// `replay gharchive`.
 ///
-/// A rerun of a command that was stopped or killed goes on where the last confirm was.
+/// A rerun of a command that was stopped or killed continues after the last confirm.
 #[derive(clap::Args)]
 pub struct GhArchiveArgs {
     /// Hours (2025-08-10-12, 2025-08-10-0..23, 2025-08-10, 2025-08-10..2025-08-12), files of JSON lines (gzipped or not), or
@@ -90,13 +90,17 @@ pub struct GhArchiveArgs {
 #[derive(clap::Args)]
 pub struct ArchiveArgs {
     /// From when on it was published: a time (2026-01-31T12:00:00Z), a time ago (2h), an offset in the stream (12345), or
-    /// `last` for behind the last replay to the same queue, without --types or with the same ones [the beginning when not given]
+    /// `last` for the end of the last replay to the same queue, without --types or with the same ones [the beginning when not given]
     #[arg(long, value_name = "WHEN")]
     pub since: Option<Position>,
 
     /// Until when, in the same forms; an offset is included [what is there now when not given]
     #[arg(long, value_name = "WHEN")]
     pub until: Option<Position>,
+
+    /// Read the archive of another namespace, to fill this one from it [this namespace's own when not given]
+    #[arg(long, value_name = "NAMESPACE")]
+    pub from: Option<Namespace>,
     #[command(flatten)]
     pub publish: PublishArgs,
     #[command(flatten)]
@@ -106,12 +110,12 @@ pub struct ArchiveArgs {
     #[command(flatten)]
     pub resume: ResumeArgs,
 
-    /// Exit with 0 even if retention has removed a part of what was asked for, or the archive lacks events
+    /// Exit with 0 even if retention has removed a part of the range, or the archive lacks events
     #[arg(long)]
     pub keep_going: bool,
 
-    /// Delete the archive and declare it anew, for a stream that RabbitMQ has lost; asks first. Publishes nothing
-    #[arg(long, conflicts_with_all = ["since", "until", "queue", "rate", "max_queue", "types", "limit", "dry_run", "anew", "keep_going"])]
+    /// Delete the archive and declare it again, for a stream that RabbitMQ has lost; asks first. Publishes nothing
+    #[arg(long, conflicts_with_all = ["since", "until", "from", "queue", "rate", "max_queue", "types", "limit", "dry_run", "anew", "keep_going"])]
     pub reset: bool,
 
     /// Do not ask before --reset; needed where there is no terminal
@@ -122,7 +126,7 @@ pub struct ArchiveArgs {
 /// `replay gaps`.
 #[derive(clap::Args)]
 pub struct GapsArgs {
-    /// Show the gaps and what they wait for, and fill none
+    /// Show the gaps and their state, and fill none
     #[arg(long)]
     pub list: bool,
 
@@ -130,7 +134,7 @@ pub struct GapsArgs {
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<ListFormat>,
 
-    /// Go on for ever: fill gaps as they are recorded and their hours appear
+    /// Fill gaps for ever, as they are recorded and their files appear; not with --list, --dry-run or --queue
     #[arg(long, conflicts_with_all = ["list", "dry_run", "queue"])]
     pub watch: bool,
 
@@ -186,7 +190,7 @@ impl PublishArgs {
     }
 }
 
-/// Whether the archive gets what is published.
+/// Whether the archive gets the published events.
 #[derive(clap::Args, Clone)]
 pub struct CopyArgs {
     /// Write the events into the archive stream as well, and wait for it when it is away; it holds 20 GB at most, so old
@@ -238,10 +242,10 @@ pub struct StateArgs {
     pub state_dir: PathBuf,
 }
 
-/// Whether to go on.
+/// Whether to continue an earlier run.
 #[derive(clap::Args, Clone)]
 pub struct ResumeArgs {
-    /// Begin anew, even if an earlier run of the same command was stopped or killed
+    /// Begin at the start, even if an earlier run of the same command was stopped or killed
     #[arg(long)]
     pub anew: bool,
 }

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use super::values::address;
 use super::{AmqpUrl, Environment, Namespace, RedisUrl, UsageError};
 
-/// How the program tells about itself.
+/// Log format and metrics.
 #[derive(clap::Args, Clone)]
 pub struct TelemetryArgs {
     /// Log lines on stderr as text for people or JSON for machines; RUST_LOG filters them
@@ -28,7 +28,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// Where the servers are and what our names there begin with.
+/// The addresses of the servers, and the prefix of our names there.
 #[derive(clap::Args, Clone)]
 pub struct ServerArgs {
     /// RabbitMQ; amqps:// for TLS. Prefer AMQP_URL or AMQP_URL_FILE: a command line is visible to every user

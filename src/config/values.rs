@@ -1,4 +1,4 @@
-//! Parsers of single values whose messages say what may be given. Those of the standard library say only that it may not.
+//! Parsers of single values. Their errors name the allowed values, which those of the standard library do not.
 
 use std::fmt::Display;
 use std::net::SocketAddr;

@@ -18,7 +18,7 @@ pub(super) fn ok_bytes(json: Bytes) -> Response {
     (headers, json).into_response()
 }
 
-/// An error in JSON, as a sentence for people.
+/// An error in JSON, as a sentence.
 pub(super) fn error(status: StatusCode, text: &str) -> Response {
     (status, [(header::CACHE_CONTROL, "no-store")], Json(json!({ "error": text }))).into_response()
 }

@@ -18,6 +18,7 @@ use super::looker::{DeadLetters, Gaps};
 use super::query::Query;
 use super::shared::Dated;
 use crate::event::Hour;
+use crate::store::Lookup;
 
 /// How long an answer may wait for the first data after a pause.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
@@ -49,7 +50,7 @@ pub(super) async fn leaderboard(State(app): State<Arc<AppState>>, RawQuery(query
 
 /// The newest hour that has counts, or the current one.
 async fn newest_hour(app: &AppState) -> Hour {
-    let newest = || app.shared.hours.lock().all().pop();
+    let newest = || app.shared.hours.lock().all().last().copied();
     if newest().is_none() && !app.shared.redis.is_away() {
         wait_until(|| newest().is_some()).await;
     }
@@ -134,6 +135,29 @@ pub(super) async fn workers(State(app): State<Arc<AppState>>, RawQuery(query): R
     let workers = app.shared.workers.lock();
     let as_of = workers.heard_at();
     Ok(ok(json!({ "workers": workers.list(), "as_of": as_of })))
+}
+
+/// Asks Redis for each request: the answer is about one event, and costs Redis one or two small commands.
+pub(super) async fn event_log(State(app): State<Arc<AppState>>, RawQuery(query): RawQuery) -> Answer {
+    let query = Query::parse(&query.unwrap_or_default(), &["id", "created_at"])?;
+    let id = query.text("id").ok_or_else(|| "id: it is missing; give the id of an event".to_owned())?;
+    let created_at = query.time("created_at")?;
+    let unknown = || ok(json!({ "id": id, "created_at": created_at, "loaded": null, "event_log": null }));
+    if app.shared.redis.is_away() {
+        return Ok(unknown());
+    }
+    let lookup = match app.store.look_up(id, created_at.as_deref()).await {
+        Ok(Some(lookup)) => lookup,
+        Ok(None) => {
+            return Err("created_at: it is missing; with --event-log per-second, an event is found by id and created_at"
+                .to_owned()
+                .into());
+        }
+        // The follower reports that Redis is away.
+        Err(_) => return Ok(unknown()),
+    };
+    let Lookup { event_log, loaded, created_at } = lookup;
+    Ok(ok(json!({ "id": id, "created_at": created_at, "loaded": loaded, "event_log": event_log.name() })))
 }
 
 fn parts<T: Default>(dated: Option<Dated<T>>) -> (Option<DateTime<Utc>>, T) {

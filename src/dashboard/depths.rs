@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::broker::{Broker, BrokerError, Depth, Names, Taker};
+use crate::broker::{Broker, BrokerError, Depth, DepthSession, Names};
 
 /// How long to wait before a queue that could not be counted is tried again. RabbitMQ logs each try as an error.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(30);
@@ -16,7 +16,7 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_secs(30);
 pub(super) struct Queue {
     pub(super) name: String,
     pub(super) kind: &'static str,
-    /// Messages ready for delivery, and consumers; nothing when RabbitMQ does not say.
+    /// Messages ready for delivery, and consumers. None if RabbitMQ does not say.
     pub(super) ready: Option<u32>,
     pub(super) consumers: Option<u32>,
     /// Why it does not say.
@@ -27,7 +27,7 @@ pub(super) struct Queue {
 /// Reads the lengths of queues, in one session.
 #[derive(Default)]
 pub(super) struct Depths {
-    taker: Option<Taker>,
+    session: Option<DepthSession>,
     /// Queues that could not be counted, by name: when that was, and how they are shown.
     uncounted: HashMap<String, (Instant, Option<Queue>)>,
 }
@@ -35,9 +35,9 @@ pub(super) struct Depths {
 impl Depths {
     /// Reads the lengths now. Queues that do not exist are left out, except for the load queue.
     pub(super) async fn count(&mut self, broker: &Broker, names: &Names) -> Result<Vec<Queue>, BrokerError> {
-        let mut taker = match self.taker.take() {
-            Some(taker) => taker,
-            None => broker.taker().await?,
+        let mut session = match self.session.take() {
+            Some(session) => session,
+            None => broker.depth_session().await?,
         };
         let mut queues = Vec::new();
         for (name, kind) in all(names) {
@@ -47,14 +47,14 @@ impl Depths {
                 queues.extend(shown.clone());
                 continue;
             }
-            let shown = match taker.depth(&name).await {
+            let shown = match session.depth(&name).await {
                 Ok(depth) => {
                     self.uncounted.remove(&name);
                     Some(counted(name, kind, depth))
                 }
                 Err(error) => {
                     // Fails when the connection is lost, not only the channel.
-                    taker.recover().await.map_err(|_| error.clone())?;
+                    session.recover().await.map_err(|_| error.clone())?;
                     let shown = uncounted(&name, kind, &error);
                     if let Some(Queue { problem: Some(problem), .. }) = &shown
                         && !self.uncounted.contains_key(&name)
@@ -67,14 +67,14 @@ impl Depths {
             };
             queues.extend(shown);
         }
-        self.taker = Some(taker);
+        self.session = Some(session);
         Ok(queues)
     }
 
     /// Ends the session.
     pub(super) async fn rest(&mut self) {
-        if let Some(taker) = self.taker.take() {
-            taker.close().await;
+        if let Some(session) = self.session.take() {
+            session.close().await;
         }
     }
 }

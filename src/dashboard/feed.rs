@@ -15,7 +15,7 @@ pub(super) const EVENTS_MAX: usize = 1000;
 const BYTES_MAX: usize = 8 * 1024 * 1024;
 /// A larger event is shown without its payload.
 const EVENT_BYTES_MAX: usize = 64 * 1024;
-/// Batches that may wait for a slow client. Of more, the oldest are dropped, and the client is told the number of events.
+/// Batches that may wait for a slow client. Beyond that, the oldest are dropped, and the client gets the number of missed events.
 const BATCHES_MAX: usize = 32;
 
 /// An event to show.

@@ -119,7 +119,7 @@ impl Follower {
     }
 }
 
-/// Reads the newest events, and gives the position after them.
+/// Reads the newest events, and returns the position after them.
 async fn begin(feed: &LiveEvents, store: &Store) -> Result<StreamPosition, Fault> {
     let position = store.stream_position().await?;
     let mut from = position.last_id.clone();
@@ -132,7 +132,7 @@ async fn begin(feed: &LiveEvents, store: &Store) -> Result<StreamPosition, Fault
         newest.extend(older);
     }
     newest.reverse();
-    // Clients that watched while Redis was away stay subscribed. The events' numbers tell them how many they missed.
+    // Clients that watched while Redis was away stay subscribed. The events' numbers show how many they missed.
     feed.refill(newest);
     Ok(position)
 }

@@ -43,7 +43,7 @@ impl History {
         let wanted = now.timestamp().div_euclid(STEP_S);
         let last = self.0.back().map(|step| step.at.timestamp().div_euclid(STEP_S));
         let first = match last {
-            // The clock was set back: go on in the last step.
+            // The clock was set back: continue in the last step.
             Some(last) if wanted <= last => return,
             Some(last) if wanted - last <= SILENT_STEPS_MAX => last + 1,
             _ => wanted,

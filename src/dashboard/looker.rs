@@ -76,7 +76,7 @@ impl Messages {
         self.looked.is_none_or(|looked| looked.at.elapsed() >= looked.every(ready))
     }
 
-    /// Reads the first messages of `queue`, which has `ready`; nothing while another program has them in hand.
+    /// Reads the first messages of `queue`, which has `ready`. None while another program holds them unacked.
     async fn look(
         &mut self,
         broker: &Broker,

@@ -83,7 +83,7 @@ struct AppState {
 /// The program `dashboard`.
 ///
 /// # Errors
-/// When the configuration is no good or the address cannot be had.
+/// When the configuration is invalid or the address is not free.
 pub async fn run(args: DashboardArgs, context: Context) -> anyhow::Result<()> {
     let (amqp, redis) = (args.servers.amqp()?, args.servers.redis(&context.environment)?);
     if args.tail.tail {
@@ -100,7 +100,7 @@ pub async fn run(args: DashboardArgs, context: Context) -> anyhow::Result<()> {
 /// Serves until `shutdown`.
 ///
 /// # Errors
-/// When the configuration is no good or the address cannot be had.
+/// When the configuration is invalid or the address is not free.
 pub async fn serve(settings: Settings, health: &Health, shutdown: CancellationToken) -> anyhow::Result<()> {
     let listener = http::listen(settings.listen, "the dashboard")?;
     let address = listener.local_addr()?;
@@ -114,7 +114,7 @@ pub async fn serve(settings: Settings, health: &Health, shutdown: CancellationTo
 }
 
 /// Serves on a thread of its own until `shutdown`, so that clients take no time from the pipeline. An error is logged, and the rest
-/// of the program goes on.
+/// of the program continues.
 pub fn serve_beside(settings: Settings, shutdown: CancellationToken) {
     let run = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -124,11 +124,13 @@ pub fn serve_beside(settings: Settings, shutdown: CancellationToken) {
     };
     let thread = std::thread::Builder::new().name("dashboard".into()).spawn(|| {
         if let Err(error) = run() {
-            tracing::warn!("{error:#}; going on without a dashboard (--dashboard-listen, DASHBOARD_LISTEN)");
+            tracing::warn!(
+                "{error:#}; continuing without a dashboard (--dashboard-listen, DASHBOARD_LISTEN)"
+            );
         }
     });
     if let Err(error) = thread {
-        tracing::warn!("no thread for the dashboard: {error}; going on without");
+        tracing::warn!("no thread for the dashboard: {error}; continuing without a dashboard");
     }
 }
 
@@ -148,7 +150,7 @@ fn open(settings: Settings, health: &Health) -> anyhow::Result<AppState> {
         redis: health.dependency(format!("Redis at {}", store.address())),
         rabbitmq: health.dependency(format!("RabbitMQ at {}", broker.address())),
         redis_seen_at: Default::default(),
-        workers: Default::default(),
+        workers: Mutex::new(workers::Workers::of_queue(&queue)),
         looks: Default::default(),
         hours: Default::default(),
         boards: Default::default(),
@@ -170,7 +172,7 @@ fn open(settings: Settings, health: &Health) -> anyhow::Result<AppState> {
 fn describe_metrics() {
     metrics::describe_gauge!(
         "github_etl_queue_messages_ready",
-        "Messages in a queue that nobody has in hand"
+        "Messages ready in a queue: no consumer holds them"
     );
     metrics::describe_gauge!("github_etl_queue_consumers", "Consumers of a queue");
     metrics::describe_gauge!("github_etl_dashboard_stream_clients", "Clients that watch live events");
@@ -189,6 +191,7 @@ fn router(app: Arc<AppState>) -> Router {
         .route("/api/dead-letters", get(api::dead_letters))
         .route("/api/gaps", get(api::gaps))
         .route("/api/workers", get(api::workers))
+        .route("/api/event-log", get(api::event_log))
         .route("/login", get(security::login).post(security::login))
         .route("/healthz", get(overview::healthz))
         .route("/readyz", get(overview::readyz))

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use url::form_urlencoded;
 
-use crate::event::{Filter, Hour};
+use crate::event::{Filter, Hour, normal_time};
 
 /// The longest value. A longer one is not repeated in the answer.
 const VALUE_BYTES_MAX: usize = 300;
@@ -49,6 +49,13 @@ impl Query {
     /// The conditions `type`, `repo` and `actor`.
     pub(super) fn filter(&self) -> Result<Filter, String> {
         Ok(Filter { kinds: self.value("type")?, repo: self.value("repo")?, actor: self.value("actor")? })
+    }
+
+    /// The time `name`, in the spelling that events have.
+    pub(super) fn time(&self, name: &str) -> Result<Option<String>, String> {
+        let Some(text) = self.0.get(name) else { return Ok(None) };
+        let time = normal_time(text.into()).map(|(normal, _)| Some(normal.into_owned()));
+        time.ok_or_else(|| format!("{name}: '{text}' must be a time such as 2015-01-01T12:00:01Z"))
     }
 
     /// The text `name`.

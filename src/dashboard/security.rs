@@ -22,7 +22,7 @@ use super::query::Query;
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// The cookie of a client that knew the token.
 const COOKIE: &str = "github_etl_dashboard";
-/// Paths without access control: they tell nothing about events.
+/// Paths without access control: they show nothing about events.
 const OPEN_PATHS: [&str; 3] = ["/healthz", "/readyz", "/login"];
 
 /// The headers of every answer. The page loads nothing from other hosts, runs no script from text, and cannot be framed. No referrer
@@ -141,7 +141,7 @@ fn is_same(given: &str, expected: &str) -> bool {
     given.as_bytes().ct_eq(expected.as_bytes()).into()
 }
 
-/// `/login?token=…`, or the same as a form: from then on the browser has a cookie, until the dashboard is started anew.
+/// `/login?token=…`, or the same as a form: from then on the browser has a cookie, until the dashboard restarts.
 pub(super) async fn login(State(app): State<Arc<AppState>>, request: Request) -> Response {
     const FORM_BYTES_MAX: usize = 4096;
     let (parts, body) = request.into_parts();

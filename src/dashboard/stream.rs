@@ -1,7 +1,7 @@
 //! Live events over server-sent events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
 //!
-//! A client costs a place in a channel, the event that is being sent, and some pointers. A slow client misses events and is told how
-//! many. The web server closes the connection of a client that does not read at all (`http`).
+//! A client costs a place in a channel, the event that is being sent, and some pointers. A slow client misses events and gets
+//! their number. The web server closes the connection of a client that does not read at all (`http`).
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -75,7 +75,7 @@ struct Client {
     waiting: VecDeque<Arc<LiveEvent>>,
     /// Sent first.
     greeting: std::vec::IntoIter<Event>,
-    /// Events that were not sent. The client is told their number.
+    /// Events that were not sent. The client gets their number.
     missed: u64,
     /// The number of the event that comes next, if none is missed.
     next: u64,
@@ -107,7 +107,7 @@ impl Client {
         }
     }
 
-    /// The event to send next; nothing when the connection is to end.
+    /// The event to send next. None if the connection is to end.
     async fn next(&mut self) -> Option<Event> {
         if let Some(greeting) = self.greeting.next() {
             return Some(greeting);
@@ -119,7 +119,7 @@ impl Client {
             };
             match received {
                 Ok(batch) => self.take(batch),
-                // The number of the next batch tells how many events were missed.
+                // The number of the next batch shows how many events were missed.
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return None,
             }

@@ -25,7 +25,7 @@ const COMPARE_EVERY: Duration = Duration::from_secs(2);
 /// Prints the events that the filter takes, until `shutdown` or until the reader of stdout is gone.
 ///
 /// # Errors
-/// When Redis refuses us at the start for a reason that waiting does not mend.
+/// When Redis refuses access at the start, and waiting does not help.
 pub(super) async fn run(
     args: &TailArgs,
     store: Store,
@@ -91,7 +91,7 @@ async fn print(
 
 struct Tail {
     store: Store,
-    /// The position in the stream; nothing before the first read.
+    /// The position in the stream. None before the first read.
     place: Option<StreamPosition>,
     compared_at: Instant,
 }
@@ -124,7 +124,7 @@ impl Tail {
     }
 }
 
-/// The line for an event; nothing when it is not wanted.
+/// The line for an event. None if the filter rejects it.
 fn line(format: TailFormat, filter: &Filter, entry: &StreamEntry) -> Option<String> {
     let headline = Headline::from_fields(|name| entry.fields.get(name).map(String::as_str));
     filter.takes(&headline).then(|| shown(format, &headline, entry))

@@ -24,9 +24,10 @@ const FORGET_AFTER: Duration = Duration::from_secs(120);
 /// The totals in a program's first status count as progress of this moment, if the program is not older than this.
 const YOUNG: TimeDelta = TimeDelta::seconds(10);
 
-/// The status of all programs, and what follows from them.
-#[derive(Default)]
+/// The status of all programs of the namespace. Totals, rates and lag are those of the loaders of one load queue.
 pub(super) struct Workers {
+    /// The load queue that the dashboard shows, by its name below the namespace.
+    queue: String,
     known: BTreeMap<String, Worker>,
     history: History,
     /// Programs that are not listed any more.
@@ -66,6 +67,24 @@ pub(super) struct Summary {
 }
 
 impl Workers {
+    /// No programs yet. Figures will count the loaders of the load queue `queue`.
+    pub(super) fn of_queue(queue: &str) -> Self {
+        Self {
+            queue: queue.to_owned(),
+            known: BTreeMap::new(),
+            history: History::default(),
+            past: Past::default(),
+            listening_since: None,
+            heard_at: None,
+        }
+    }
+
+    /// The loaders of a program, if they consume the dashboard's load queue. Loaders that do not say their queue (older versions)
+    /// count as such.
+    fn own<'a>(&self, status: &'a Status) -> Option<&'a LoaderStatus> {
+        status.loader.as_ref().filter(|loader| loader.queue.as_ref().is_none_or(|queue| *queue == self.queue))
+    }
+
     /// Begins to listen, also again after RabbitMQ was away. Silence before `now` does not make a program silent.
     pub(super) fn begin_to_listen(&mut self, now: Moment) {
         self.listening_since = Some(now);
@@ -86,7 +105,7 @@ impl Workers {
             return;
         }
         let rates = before.map(|before| rates(before, &status, now)).unwrap_or_default();
-        let progress = match (before, &status.loader) {
+        let progress = match (before, self.own(&status)) {
             (Some(before), Some(loader)) => since(before.status.loader.as_ref(), loader),
             (None, Some(loader)) if is_young(&status) => since(None, loader),
             _ => Progress::default(),
@@ -105,8 +124,10 @@ impl Workers {
             let silent_since = since.filter(|since| worker.heard.is_before(*since)).unwrap_or(worker.heard);
             now.since(silent_since) > FORGET_AFTER
         };
-        for (instance, worker) in self.known.extract_if(.., |_, worker| is_forgotten(worker)) {
-            self.past.keep(&instance, totals_of(&worker.status));
+        let forgotten: Vec<_> = self.known.extract_if(.., |_, worker| is_forgotten(worker)).collect();
+        for (instance, worker) in forgotten {
+            let totals = self.totals_of(&worker.status);
+            self.past.keep(&instance, totals);
         }
     }
 
@@ -137,17 +158,24 @@ impl Workers {
             Summary { totals: self.past.totals(), heard_at: self.heard_at(), ..Summary::default() };
         (summary.loaded_per_second, summary.duplicates_per_second) = self.history.rates();
         for worker in self.known.values() {
-            summary.totals += totals_of(&worker.status);
+            summary.totals += self.totals_of(&worker.status);
         }
         let mut has_loader = false;
         for Worker { status, .. } in self.known.values().filter(|worker| self.is_at_work(worker)) {
             summary.take(status);
-            has_loader |= status.loader.is_some();
+            if let Some(loader) = self.own(status) {
+                summary.take_lag(loader);
+                has_loader = true;
+            }
         }
         if !has_loader && self.has_listened_for(SILENT_MAX) {
             summary.problems.push("no loader is at work".into());
         }
         summary
+    }
+
+    fn totals_of(&self, status: &Status) -> Totals {
+        self.own(status).map(|loader| loader.totals).unwrap_or_default()
     }
 
     /// True while a program publishes its status. While the dashboard is disconnected from RabbitMQ, no program counts as silent.
@@ -178,20 +206,10 @@ fn is_young(status: &Status) -> bool {
     (TimeDelta::zero()..YOUNG).contains(&(status.sent_at - status.started_at))
 }
 
-fn totals_of(status: &Status) -> Totals {
-    status.loader.as_ref().map(|loader| loader.totals).unwrap_or_default()
-}
-
 impl Summary {
     fn take(&mut self, status: &Status) {
         let who = format!("{} on {} (process {})", status.program, status.host, status.pid);
         self.problems.extend(status.problems.iter().map(|problem| format!("{who}: {problem}")));
-        if let Some(loader) = &status.loader {
-            self.lag = (
-                worst(self.lag.0, loader.lag_p50_s, f64::max),
-                worst(self.lag.1, loader.lag_p95_s, f64::max),
-            );
-        }
         if let Some(fetcher) = &status.fetcher {
             self.coverage = worst(self.coverage, fetcher.coverage, f64::min);
             let left = |fetcher: &FetcherStatus| fetcher.quota_remaining.unwrap_or(u64::MAX);
@@ -199,6 +217,11 @@ impl Summary {
                 self.quota = Some(fetcher.clone());
             }
         }
+    }
+
+    fn take_lag(&mut self, loader: &LoaderStatus) {
+        self.lag =
+            (worst(self.lag.0, loader.lag_p50_s, f64::max), worst(self.lag.1, loader.lag_p95_s, f64::max));
     }
 }
 
@@ -250,8 +273,9 @@ fn cut(status: &mut Status) {
         }
     };
     status.problems.truncate(PROBLEMS_MAX);
+    let queue = status.loader.as_mut().and_then(|loader| loader.queue.as_mut());
     let texts = [&mut status.program, &mut status.instance, &mut status.host, &mut status.version];
-    texts.into_iter().chain(&mut status.problems).chain(&mut status.last_error).for_each(cut);
+    texts.into_iter().chain(queue).chain(&mut status.problems).chain(&mut status.last_error).for_each(cut);
 }
 
 #[cfg(test)]

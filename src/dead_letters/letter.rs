@@ -20,7 +20,7 @@ pub(crate) fn reason(letter: &Taken) -> String {
     letter.envelope.reason().unwrap_or_else(|| "(no reason given)".into())
 }
 
-/// The id of its event, else its own; nothing when it has none.
+/// The id of its event, else its own message id. None if it has neither.
 pub(crate) fn id(letter: &Taken) -> Option<String> {
     let of_message = letter.envelope.message_id();
     event::id_in(&letter.body)

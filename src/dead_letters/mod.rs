@@ -1,4 +1,4 @@
-//! Dead letters: what a message says about its failure, where it belongs, and many of them grouped by reason. `replay` and the
+//! Dead letters: the failure that a message records, its own queue, and groups of letters by reason. `replay` and the
 //! dashboard use it. Pure.
 
 mod groups;

@@ -29,7 +29,7 @@ impl Headline {
         }
     }
 
-    /// The hour that the event is counted in; nothing if `created_at` is no time.
+    /// The hour that the event is counted in. None if `created_at` is no time.
     pub fn hour(&self) -> Option<Hour> {
         DateTime::parse_from_rfc3339(&self.created_at).ok().map(|time| Hour::of(time.to_utc()))
     }

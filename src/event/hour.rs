@@ -13,12 +13,12 @@ use serde::{Serialize, Serializer};
 pub struct Hour(DateTime<Utc>);
 
 impl Hour {
-    /// The hour that `time` lies in.
+    /// The hour that contains `time`.
     pub fn of(time: DateTime<Utc>) -> Self {
         Self::on(time.date_naive(), time.hour()).unwrap_or(Self(time))
     }
 
-    /// Hour `hour` of `day`; nothing if `hour` is above 23.
+    /// Hour `hour` of `day`. None if `hour` is above 23.
     pub fn on(day: NaiveDate, hour: u32) -> Option<Self> {
         Some(Self(day.and_hms_opt(hour, 0, 0)?.and_utc()))
     }

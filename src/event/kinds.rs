@@ -22,7 +22,7 @@ pub const KINDS: [&str; 18] = [
     "WatchEvent",
 ];
 
-/// The place of a type in [`KINDS`]; nothing for one that is made up, or newer than this program.
+/// The place of a type in [`KINDS`]. None for a type that GitHub does not document, or that is newer than this program.
 pub fn place_of_kind(kind: &str) -> Option<usize> {
     KINDS.binary_search(&kind).ok()
 }

@@ -4,7 +4,7 @@
 //! `id`, `type`, `created_at`, `actor`, `repo`, `payload` and more. We ask only for the first three; everything else
 //! passes through untouched, so a new payload format needs no change here.
 //!
-//! A [`Filter`] says which events somebody wants to see. An [`Hour`] is what counts, scores and GH Archive's files are cut by.
+//! A [`Filter`] selects events to show. An [`Hour`] is the unit of counts, scores and GH Archive's files.
 
 mod fields;
 mod filter;
@@ -172,14 +172,20 @@ fn parse_created_at(text: &str) -> Result<(Cow<'_, str>, DateTime<Utc>), NotAnEv
         "must be an RFC 3339 time from 1970 to a day from now, by the clock of this machine",
     );
     let sent = fields::unquote(text).ok_or(EXPECTED)?;
-    let time = DateTime::parse_from_rfc3339(&sent).map_err(|_| EXPECTED)?.to_utc();
+    let (normal, time) = normal_time(sent).ok_or(EXPECTED)?;
     if time < DateTime::UNIX_EPOCH || time > Utc::now() + AHEAD_MAX {
         return Err(EXPECTED);
     }
-    // GitHub's own form needs no rewriting; any other is brought to it, so that the same instant has one spelling.
-    let is_normal = sent.len() == 20 && sent.as_bytes()[10] == b'T' && sent.ends_with('Z');
-    let normal = if is_normal { sent } else { time.to_rfc3339_opts(SecondsFormat::AutoSi, true).into() };
     Ok((normal, time))
+}
+
+/// The one spelling of a time that events have, such as `2015-01-01T12:00:01Z`, and the time; nothing if the text is no RFC 3339
+/// time. GitHub's own form needs no rewriting.
+pub fn normal_time(text: Cow<'_, str>) -> Option<(Cow<'_, str>, DateTime<Utc>)> {
+    let time = DateTime::parse_from_rfc3339(&text).ok()?.to_utc();
+    let is_normal = text.len() == 20 && text.as_bytes()[10] == b'T' && text.ends_with('Z');
+    let normal = if is_normal { text } else { time.to_rfc3339_opts(SecondsFormat::AutoSi, true).into() };
+    Some((normal, time))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub struct NotAPage(#[from] serde_json::Error);
 /// The elements of a page, each as the exact bytes GitHub sent.
 ///
 /// # Errors
-/// [`NotAPage`] when the body is not a whole JSON array, or too long a one. Elements that are not
+/// [`NotAPage`] when the body is not a complete JSON array, or has too many elements. Elements that are not
 /// events are no error.
 pub fn split_page(body: &[u8]) -> Result<Vec<&[u8]>, NotAPage> {
     let Elements(elements) = serde_json::from_slice(body)?;

@@ -15,8 +15,9 @@ const LARGEST: &str = "payload";
 
 /// Serialises as the event that its flattened fields came from, in one line.
 ///
-/// A flattened string that is itself the JSON of an object, an array, true, false or null comes out as that: the fields do
-/// not tell them apart, and GitHub has none. Numbers come out as strings, because a browser's would be rounded.
+/// A flattened string may itself be the JSON of an object, an array, true, false or null. The event then has that value, because the
+/// fields do not distinguish the two. GitHub's events have no such strings. Numbers become strings, because a browser would round
+/// them.
 pub struct Rebuilt<'a> {
     fields: &'a HashMap<String, String>,
     is_cut: bool,

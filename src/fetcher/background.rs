@@ -24,11 +24,11 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 /// The extra that messages go to.
 pub(super) struct ExtraDestination {
     pub(super) parts: &'static [Part],
-    /// For people: what it is and where.
+    /// Its name in logs: kind and address.
     pub(super) name: String,
     /// A metric's label.
     pub(super) label: &'static str,
-    /// What to do when it stays away.
+    /// The remedy if it stays away.
     pub(super) remedy: &'static str,
     /// The record of dropped messages that takes their place.
     pub(super) record: Option<fn(&Lack, &Broker) -> Outgoing>,
@@ -99,7 +99,7 @@ impl BackgroundPublisher {
                 }
             }
         };
-        // What is left is in `lack`.
+        // `lack` counts the messages that are left.
         let _ = tokio::time::timeout(limit, done).await;
     }
 
@@ -108,7 +108,7 @@ impl BackgroundPublisher {
         self.shared.backlog.lock().lack()
     }
 
-    /// What the destination has got; for the fetcher's memory.
+    /// A record of the messages that the destination has confirmed, for the fetcher's memory.
     pub(super) fn confirmed(&self) -> Option<Lack> {
         self.shared.backlog.lock().confirmed()
     }
@@ -118,7 +118,7 @@ impl BackgroundPublisher {
         self.shared.backlog.lock().bodies()
     }
 
-    /// Ends it. What waits is not published.
+    /// Ends it. Waiting messages are not published.
     pub(super) fn stop(self) {
         self.task.abort();
     }
@@ -135,7 +135,7 @@ struct BackgroundTask {
 impl BackgroundTask {
     async fn work(mut self) {
         let mut backoff = Backoff::between(RETRY_MIN, RETRY_MAX);
-        // The first attempt has no messages: it declares the destination, and tells whether it is there.
+        // The first attempt has no messages: it declares the destination, and shows whether it exists.
         loop {
             let (record, batch) = self.shared.backlog.lock().take(AT_ONCE);
             if self.attempt(record, batch).await {

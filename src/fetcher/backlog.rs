@@ -17,14 +17,14 @@ pub(super) struct Backlog {
     messages_max: usize,
     dropped: Option<Lack>,
     in_flight: InFlight,
-    /// What the destination has got, as if it lacked that.
+    /// The messages that the destination has confirmed, in the form of a record of lacking ones.
     confirmed: Option<Lack>,
 }
 
 /// A message, and the time at which it was published to where it must be.
 type Waiting = (Outgoing, DateTime<Utc>);
 
-/// What was taken, and is neither published nor put back.
+/// Messages that were taken, and are neither published nor put back.
 #[derive(Default)]
 struct InFlight {
     dropped: Option<Lack>,
@@ -32,7 +32,7 @@ struct InFlight {
 }
 
 impl Backlog {
-    /// Nothing waits yet; `dropped` is what an earlier process could not publish, `confirmed` what it has published.
+    /// An empty backlog. `dropped` are the messages that an earlier process could not publish, `confirmed` those that it published.
     pub(super) fn new(messages_max: usize, dropped: Option<Lack>, confirmed: Option<Lack>) -> Self {
         let in_flight = InFlight::default();
         Self { waiting: VecDeque::new(), bytes: 0, messages_max, dropped, in_flight, confirmed }
@@ -45,12 +45,12 @@ impl Backlog {
         self.drop_excess();
     }
 
-    /// Takes over a record of messages that somebody else dropped.
+    /// Adds a record of messages that were dropped elsewhere.
     pub(super) fn note(&mut self, dropped: Option<Lack>) {
         self.dropped = join(self.dropped.take(), dropped);
     }
 
-    /// The record of what was dropped, and the next messages. They are in flight until [`Self::published`] or
+    /// The record of dropped messages, and the next messages. They are in flight until [`Self::published`] or
     /// [`Self::put_back`].
     pub(super) fn take(&mut self, messages_max: usize) -> (Option<Lack>, Vec<Outgoing>) {
         self.put_back();
@@ -62,25 +62,25 @@ impl Backlog {
         (self.in_flight.dropped.clone(), copies.collect())
     }
 
-    /// What was taken is confirmed at its destination.
+    /// The taken messages are confirmed at their destination.
     pub(super) fn published(&mut self) {
         let published = std::mem::take(&mut self.in_flight).messages;
         let confirmed = published.into_iter().map(|(_, published)| Lack::of_one(published));
         self.confirmed = confirmed.fold(self.confirmed.take(), |confirmed, one| join(confirmed, Some(one)));
     }
 
-    /// The destination has lost all that it had, of which it would still keep what was published after `kept_from`.
+    /// The destination has lost its messages. Those published after `kept_from` would still be there, so they are lacking now.
     pub(super) fn lost(&mut self, kept_from: DateTime<Utc>) {
         let lost = self.confirmed.take().and_then(|confirmed| confirmed.since(kept_from));
         self.note(lost);
     }
 
-    /// What the destination has got, as if it lacked that; for the fetcher's memory.
+    /// The messages that the destination has confirmed, in the form of a record of lacking ones, for the fetcher's memory.
     pub(super) fn confirmed(&self) -> Option<Lack> {
         self.confirmed.clone()
     }
 
-    /// What was taken is not, or not surely, confirmed: it is the oldest that waits.
+    /// Puts the taken messages back at the front: they may not be confirmed.
     pub(super) fn put_back(&mut self) {
         let InFlight { dropped, messages } = std::mem::take(&mut self.in_flight);
         self.dropped = join(dropped, self.dropped.take());
@@ -89,14 +89,14 @@ impl Backlog {
         self.drop_excess();
     }
 
-    /// All that is not published: what waits, what is in flight and what was dropped.
+    /// A record of all unpublished messages: waiting, in flight and dropped ones.
     pub(super) fn lack(&self) -> Option<Lack> {
         let dropped = join(self.dropped.clone(), self.in_flight.dropped.clone());
         let messages = self.in_flight.messages.iter().chain(&self.waiting);
         messages.fold(dropped, |lack, (_, published)| join(lack, Some(Lack::of_one(*published))))
     }
 
-    /// The bodies that are not published, oldest first, but for what was dropped.
+    /// The unpublished bodies, oldest first, without dropped ones.
     pub(super) fn bodies(&self) -> Vec<Vec<u8>> {
         let messages = self.in_flight.messages.iter().chain(&self.waiting);
         messages.map(|(message, _)| message.body.clone()).collect()

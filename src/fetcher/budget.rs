@@ -27,7 +27,7 @@ const REFUSED_AT_FIRST_MAX: usize = 10;
 /// How soon a refused token is tried again. Many refusals in a row make GitHub refuse everything for a while.
 const DENIED_WAIT: Duration = Duration::from_secs(300);
 
-/// What GitHub lets us do, by its last answer.
+/// GitHub's limits, by its last answer.
 #[derive(Default)]
 pub(super) struct Budget {
     quota: Option<(Quota, Instant)>,
@@ -59,7 +59,7 @@ impl Budget {
         }
     }
 
-    /// Closes for what GitHub asks for; else for a minute, twice that the next time, and so on.
+    /// Closes for the time that GitHub asks for. If it asks for none: a minute, and twice as long each further time.
     fn close_for_limit(&mut self, asked: Option<Duration>, now: Instant) {
         self.limited_in_a_row = self.limited_in_a_row.saturating_add(1);
         let growing = || doubled(LIMITED_WAIT_FIRST, self.limited_in_a_row, LIMITED_WAIT_MAX);
@@ -104,35 +104,35 @@ impl Budget {
         );
     }
 
-    /// How long no source may be asked at all; nothing when any may.
+    /// How long no source may be polled. None if sources may be polled.
     pub(super) fn closed_for(&self, now: Instant) -> Option<Duration> {
         self.closed_until.map(|until| until.saturating_duration_since(now)).filter(|wait| !wait.is_zero())
     }
 
     /// How far apart a source's polls must be, so that the quota lasts until its reset when one round over all sources
-    /// takes `round_requests`. Zero when GitHub tells no quota.
+    /// takes `round_requests`. Zero if GitHub sends no quota.
     pub(super) fn pace(&self, round_requests: u32, now: Instant) -> Duration {
         let Some((quota, told)) = self.quota else { return Duration::ZERO };
         let resets_in = (told + quota.resets_in).saturating_duration_since(now);
         spread(quota.remaining, resets_in, round_requests)
     }
 
-    /// More than half of the quota is left, or GitHub tells none: there are requests for what is not urgent.
+    /// True if more than half of the quota is left, or GitHub sends none: there are requests for less urgent work.
     pub(super) fn is_ample(&self) -> bool {
         self.quota.is_none_or(|(quota, _)| quota.limit.is_some_and(|limit| quota.remaining > limit / 2))
     }
 
-    /// Requests left of the quota, if GitHub tells.
+    /// Requests left of the quota, if GitHub sends it.
     pub(super) fn remaining(&self) -> Option<u64> {
         self.quota.map(|(quota, _)| quota.remaining)
     }
 
-    /// Requests that the quota has in all, if GitHub tells.
+    /// Requests that the quota has in all, if GitHub sends it.
     pub(super) fn limit(&self) -> Option<u64> {
         self.quota.and_then(|(quota, _)| quota.limit)
     }
 
-    /// How long until the quota starts afresh, if GitHub tells.
+    /// How long until the quota starts afresh, if GitHub sends it.
     pub(super) fn resets_in(&self, now: Instant) -> Option<Duration> {
         self.quota.map(|(quota, told)| (told + quota.resets_in).saturating_duration_since(now))
     }

@@ -48,7 +48,7 @@ pub(super) struct Coverage {
 }
 
 impl Coverage {
-    /// Counts a whole poll and what was missed before and in it.
+    /// Counts a complete poll and the gaps before and in it.
     pub(super) fn add(&mut self, now: DateTime<Utc>, gaps: &[FeedGap]) {
         if self.since.is_some_and(|since| since > now) {
             // The clock was set back, so the elapsed time is unknown.
@@ -59,7 +59,7 @@ impl Coverage {
         self.missed_s = self.missed_s.saturating_add(missed_s);
     }
 
-    /// True before the first whole poll.
+    /// True before the first complete poll.
     pub(super) fn is_empty(&self) -> bool {
         self.since.is_none()
     }
@@ -75,7 +75,7 @@ impl Coverage {
         for one in all {
             let elapsed = one.since.map_or(0.0, |since| (now - since).as_seconds_f64().max(0.0));
             elapsed_s += elapsed;
-            // Gaps are told by events' clocks: recorded events can have gaps longer than we run.
+            // Gaps are measured by events' times: recorded events can have gaps longer than this process runs.
             #[expect(clippy::cast_precision_loss, reason = "seconds of a feed are far below 2^52")]
             let missed = (one.missed_s as f64).min(elapsed);
             missed_s += missed;

@@ -23,7 +23,7 @@ pub(super) struct Duty {
     was_open: bool,
 }
 
-/// What came of waiting for the right to poll.
+/// The result of waiting for the right to poll.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Turn<T> {
     /// This fetcher has the right to poll.
@@ -40,11 +40,11 @@ impl Duty {
         Self { broker: broker.clone(), dependency, queue: None, was_open: false }
     }
 
-    /// Waits until this fetcher is on duty, and gives the memories in the queue: one, or more when a fetcher died while it saved.
-    /// Where there is none, `ours` is put there. With `limit`, it waits no longer for another fetcher.
+    /// Waits until this fetcher is on duty, and returns the memories in the queue: one, or more if a fetcher died while it saved.
+    /// If there is none, publishes `ours`. With `limit`, it waits no longer for another fetcher.
     ///
     /// # Errors
-    /// [`PublishError`] when the program is to stop, or when the very first session is refused for good.
+    /// [`PublishError`] when the program is to stop, or when the first session is refused and waiting does not help.
     pub(super) async fn begin(
         &mut self,
         ours: &[u8],
@@ -133,7 +133,7 @@ impl Duty {
     }
 }
 
-/// Waits for the memory; nothing when another fetcher keeps it for longer than `limit`.
+/// Waits for the memory. None if another fetcher keeps it for longer than `limit`.
 async fn wait(
     queue: &mut MemoryQueue,
     ours: &[u8],

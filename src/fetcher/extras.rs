@@ -15,8 +15,8 @@ use crate::lack::{self, Lack};
 /// Copies and records that may wait.
 const COPIES_MAX: usize = 10_000;
 const RECORDS_MAX: usize = 1000;
-/// How long a poll waits for the confirms of its copies and records. After that it goes on, and the fetcher's memory says which
-/// are missing.
+/// How long a poll waits for the confirms of its copies and records. After that the poll continues, and the fetcher's memory has the
+/// missing ones.
 pub(super) const SETTLE_MAX: Duration = Duration::from_secs(2);
 
 /// The background publishers of one fetcher.
@@ -27,7 +27,7 @@ pub(super) struct Extras {
 }
 
 impl Extras {
-    /// Goes on with what an earlier fetcher could not publish.
+    /// Starts with the messages that an earlier fetcher could not publish.
     pub(super) fn start(broker: &Broker, health: &Health, before: &mut Remembered) -> Self {
         let start = |destination, lack, confirmed| {
             BackgroundPublisher::start(destination, broker, health, lack, confirmed)
@@ -65,7 +65,7 @@ impl Extras {
         tokio::join!(self.archive.settle(limit), self.gaps.settle(limit));
     }
 
-    /// Writes into `memory` what is not confirmed.
+    /// Writes unconfirmed messages into `memory`.
     pub(super) fn remember(&self, memory: &mut Remembered) {
         memory.archive_lack = self.archive.lack();
         memory.archived = self.archive.confirmed();
@@ -85,7 +85,7 @@ fn archive(broker: &Broker) -> ExtraDestination {
         parts: &[Part::Archive],
         name: format!("the archive {} in RabbitMQ at {}", broker.names().archive(), broker.address()),
         label: "archive",
-        remedy: "if RabbitMQ is well and this lasts, `replay archive --reset` makes the stream anew",
+        remedy: "if RabbitMQ is up and this lasts, `replay archive --reset` declares the stream again",
         record: Some(record_of_lack),
         messages_max: COPIES_MAX,
     }

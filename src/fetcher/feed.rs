@@ -19,7 +19,7 @@ use crate::retry::{Backoff, Interrupted, doubled};
 
 /// GitHub's usual interval. Used until GitHub says another one.
 const POLL_INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
-/// Between attempts at a feed that fails, before jitter: GitHub's 502s pass in seconds, its bad days in hours.
+/// Between attempts at a feed that fails, before jitter: GitHub's 502s last for seconds, its outages for hours.
 const FAILED_WAIT_MIN: Duration = Duration::from_secs(2);
 const FAILED_WAIT_MAX: Duration = Duration::from_secs(120);
 /// How soon a feed that GitHub refuses, or does not have, is asked for again; twice that each further time, up to an hour.
@@ -55,7 +55,7 @@ pub(super) struct Feed {
     pub coverage: Coverage,
     /// When to poll next.
     pub due: Instant,
-    /// What GitHub asks for between two polls.
+    /// The pause that GitHub asks for between two polls.
     pub interval: Duration,
     pub trouble: Trouble,
     first_page: Url,
@@ -67,7 +67,7 @@ pub(super) struct Feed {
     swept: Instant,
     /// When the last poll's first answer came: intervals count from here.
     answered: Instant,
-    /// The same by the clock, which goes on while no process runs.
+    /// The same as wall-clock time, which also passes while no process runs.
     answered_at: DateTime<Utc>,
     backoff: Backoff,
     /// How often in a row GitHub refused the feed, or did not have it.
@@ -114,10 +114,10 @@ impl Feed {
         }
     }
 
-    /// Goes on from the snapshot of another process.
+    /// Continues from the snapshot of another process.
     ///
     /// # Errors
-    /// Why that makes no sense; then the feed is as it was.
+    /// The reason if the snapshot is invalid. The feed then stays as it was.
     pub(super) fn resume(&mut self, snapshot: FeedSnapshot) -> Result<(), String> {
         let snapshot = snapshot.checked(Utc::now())?;
         self.memory.adopt(&snapshot.marks, snapshot.newest);
@@ -132,7 +132,7 @@ impl Feed {
         self.requests
     }
 
-    /// Walks the feed's pages, one request after the other. What was found so far is given however the walk ended.
+    /// Walks the feed's pages, one request after the other. Returns the events found so far, however the walk ended.
     pub(super) async fn walk(
         &mut self,
         client: &Client,
@@ -178,7 +178,7 @@ impl Feed {
         Walk::sweep()
     }
 
-    /// How a walk ends. A sweep that breaks off below what was seen before has all that a plain walk would have.
+    /// The end of a walk. A sweep that breaks off below known events has found all that a plain walk would find.
     fn end_walk(&mut self, walk: &Walk, end: PollEnd, now: Instant) -> PollEnd {
         let end = match end.fault() {
             Some(fault) if walk.meets_before() => {
@@ -201,8 +201,8 @@ impl Feed {
         }
     }
 
-    /// Remembers a poll, all of which must be published and confirmed: otherwise the next poll would answer 304, or meet
-    /// what it takes for an overlap, and events would be lost.
+    /// Remembers a poll. All its events must be published and confirmed. Otherwise the next poll would get 304 or stop at these
+    /// events, and they would be lost.
     pub(super) fn remember(&mut self, found: Found, end: &PollEnd, gaps: &[FeedGap]) {
         match end {
             PollEnd::Whole => {
@@ -231,7 +231,7 @@ impl Feed {
                 self.slow_failures = self.slow_failures.saturating_add(1);
                 now + doubled(2 * (now - self.asked), self.slow_failures, TURNED_AWAY_WAIT_MAX)
             }
-            // A walk that broke off has asked for the first page all the same.
+            // A walk that broke off has fetched the first page nevertheless.
             PollEnd::Failed { .. } if self.requests > 1 => {
                 (now + self.backoff.next_delay()).max(self.answered + interval)
             }
@@ -239,7 +239,7 @@ impl Feed {
         };
     }
 
-    /// When to ask again what was not for us: later each time, and never sooner than what gives events.
+    /// The time of the next poll of a refused feed: later each time, and never sooner than that of other feeds.
     fn turned_away(&mut self, first: Duration, interval: Duration, now: Instant) -> Instant {
         self.turned_away = self.turned_away.saturating_add(1);
         let wait = doubled(first, self.turned_away, TURNED_AWAY_WAIT_MAX);
@@ -274,7 +274,7 @@ impl PollEnd {
         }
     }
 
-    /// Why the poll was no good, with what to do about it; nothing when it was good.
+    /// Why the poll failed, with the remedy. None if it did not fail.
     pub(super) fn fault(&self) -> Option<String> {
         match self {
             Self::Whole | Self::NotModified => None,

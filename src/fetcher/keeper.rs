@@ -28,9 +28,9 @@ pub(super) struct Keeper {
     figures: std::sync::Arc<FetcherFigures>,
     duty: Duty,
     extras: Option<Extras>,
-    /// As it was read or saved last. Its sources are those of all fetchers before.
+    /// The memory as it was last read or saved. It has the sources of all earlier fetchers, too.
     remembered: Remembered,
-    /// It was read once: from then on, what this process knows is newer than what it reads, unless another fetcher saved.
+    /// True once the memory was read. From then on this process has newer knowledge than the queue, unless another fetcher saved.
     has_begun: bool,
     saved_at: Instant,
     /// When to save next.
@@ -53,7 +53,7 @@ impl Keeper {
         }
     }
 
-    /// Waits until this fetcher is on duty, no longer than `limit`, and gives the feeds what the fetcher before it knew.
+    /// Waits until this fetcher is on duty, no longer than `limit`, and restores the feeds from the memory of the fetcher before it.
     ///
     /// # Errors
     /// As [`Duty::begin`].
@@ -104,7 +104,7 @@ impl Keeper {
         self.duty.end(error);
     }
 
-    /// Waits until `end` and saves meanwhile what has to be saved.
+    /// Waits until `end`. Saves the memory meanwhile when that is due.
     ///
     /// # Errors
     /// [`BrokerError`] when this fetcher is not on duty any more.

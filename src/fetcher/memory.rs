@@ -1,8 +1,8 @@
 //! The memory of a feed: which events it has shown before. Bounded, and in two parts.
 //!
-//! - *Walked*: the events of complete polls. If a poll meets one of them again, nothing was missed in between.
+//! - *Walked*: the events of complete polls. If a poll reaches one of them again, nothing was missed in between.
 //! - *Ahead*: events that were published by polls that broke off after some pages. They need not be published again. If a poll
-//!   meets one of them, that proves nothing, because the pages behind it were never read.
+//!   reaches one of them, that proves nothing, because the pages behind it were never read.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -13,14 +13,14 @@ use crate::event::Event;
 
 /// The newest this many are remembered, in each part: 33 full polls. GitHub shows 300.
 pub(super) const REMEMBERED_MAX: usize = 10_000;
-/// Of the last whole poll the newest this many are known to be its top: all that GitHub shows.
+/// This many of the newest events of the last complete poll are its top: as many as GitHub shows.
 const TOP_MAX: usize = 300;
 
 /// A short stand-in for an event. Two events share one by chance once in 10^15 polls. Saved memories hold marks, so the same
 /// event has the same mark in every build. GitHub chooses ids and times, so nobody can make events share one on purpose.
 pub(super) type Mark = u64;
 
-/// Keeps the marks of what is no event apart from those of events.
+/// Separates the marks of other elements from those of events.
 const OTHER_SEED: u64 = 1;
 
 /// The mark of an event. An id alone does not do: GitHub's ids have started afresh before.
@@ -42,14 +42,14 @@ pub(super) fn mark_of_other(body: &[u8]) -> Mark {
 pub(super) struct Memory {
     walked: Ring,
     ahead: Ring,
-    /// When the newest event of the last whole poll that had any was created.
+    /// The creation time of the newest event of the last complete poll that had events.
     newest: Option<DateTime<Utc>>,
     /// The marks at the top of the feed at that poll, oldest first: those that GitHub shows longest.
     top: Vec<Mark>,
 }
 
 impl Memory {
-    /// It came in a whole poll.
+    /// True for an event of a complete poll.
     pub(super) fn is_walked(&self, mark: Mark) -> bool {
         self.walked.marks.contains(&mark)
     }
@@ -59,7 +59,7 @@ impl Memory {
         self.is_walked(mark) || self.ahead.marks.contains(&mark)
     }
 
-    /// Up to when the feed is known; nothing before the first whole poll with events.
+    /// The time up to which the feed is known. None before the first complete poll with events.
     pub(super) fn newest(&self) -> Option<DateTime<Utc>> {
         self.newest
     }
@@ -87,7 +87,7 @@ impl Memory {
         self.newest = self.newest.max(newest);
     }
 
-    /// Remembers the marks, oldest first, of a whole poll that is published and confirmed.
+    /// Remembers the marks, oldest first, of a complete poll that is published and confirmed.
     pub(super) fn remember_walked(&mut self, marks: &[Mark], newest: Option<DateTime<Utc>>) {
         let ahead = std::mem::take(&mut self.ahead);
         ahead.order.iter().for_each(|mark| self.walked.insert(*mark));
@@ -180,7 +180,7 @@ mod tests {
     fn the_newest_marks_are_the_top_of_the_feed_although_others_came_later_into_the_memory() {
         let mut memory = Memory::default();
         memory.remember_walked(&[1, 2, 5, 6], None);
-        // 3 and 4 were shown late, below what was known.
+        // GitHub showed 3 and 4 late, below known events.
         memory.remember_walked(&[3, 4, 5, 6], None);
         assert_eq!(memory.newest_marks(2), [5, 6]);
         assert_eq!(memory.newest_marks(4), [3, 4, 5, 6]);

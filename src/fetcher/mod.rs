@@ -5,7 +5,7 @@
 //! - A poll reads pages until an event that was seen before (`walk`). Its events are published. The feed remembers them only
 //!   after RabbitMQ has confirmed all of them.
 //! - One fetcher of a namespace polls: the one on `duty`. It saves the memory of all feeds in a queue, so that the next process
-//!   goes on from there (`keeper`, `remembered`, `snapshot`).
+//!   continues from there (`keeper`, `remembered`, `snapshot`).
 //! - Copies for the archive and records of gaps are published in the background and stop nothing (`extras`, `background`,
 //!   `backlog`).
 //!
@@ -42,10 +42,10 @@ use poller::Poller;
 /// How long closing the connections to RabbitMQ may take.
 const GOODBYE: Duration = Duration::from_secs(3);
 
-/// Polls every source of `args` and publishes what is new, until `shutdown`; with `once`, each source a single time.
+/// Polls every source of `args` and publishes new events, until `shutdown`; with `once`, each source a single time.
 ///
 /// # Errors
-/// When the configuration is no good, when RabbitMQ refuses us for good at the start, and with `once` when a source could not
+/// When the configuration is invalid, when RabbitMQ refuses access at the start, and with `once` when a source could not
 /// be polled, by name.
 pub async fn run(
     args: &FetchArgs,

@@ -29,7 +29,7 @@ const PARTS: &[Part] = &[Part::Exchange, Part::LoadQueue];
 /// How long a fetcher that polls once waits for another one to end.
 const ONCE_WAIT: Duration = Duration::from_secs(3);
 
-/// What the fetcher works with.
+/// The resources and the state of the fetcher.
 pub(super) struct Poller {
     client: Client,
     broker: Broker,
@@ -101,8 +101,8 @@ impl Poller {
         }
     }
 
-    /// Polls each source once; gives the faults of those that could not be polled whole, by name. Nothing when another fetcher is
-    /// at work.
+    /// Polls each source once; returns the faults of those that could not be polled completely, by name. None if another fetcher
+    /// polls.
     pub(super) async fn poll_each_once(&mut self) -> Result<Option<Vec<String>>, PublishError> {
         self.publisher.open(&self.shutdown).await?;
         if self.keeper.begin(&mut self.feeds, Some(ONCE_WAIT), &self.shutdown).await? == Turn::Others {
@@ -132,7 +132,7 @@ impl Poller {
         self.publisher.close().await;
     }
 
-    /// Polls one source: walks its pages, publishes what is new, and then, all of it confirmed, remembers it.
+    /// Polls one source: reads its pages and publishes new events. Remembers them after all are confirmed.
     async fn poll(&mut self, index: usize) -> Result<PollEnd, PublishError> {
         // No poll while RabbitMQ cannot take its events.
         self.publisher.look_for_load_queue(&self.shutdown).await?;
@@ -209,7 +209,7 @@ impl Poller {
         self.feeds[index].schedule(end, interval, others_answer, now);
     }
 
-    /// How long until `feed` is polled, as far as can be told now.
+    /// How long until `feed` is polled, by the current limits.
     fn until_polled(&self, feed: &Feed, now: Instant) -> Duration {
         let closed = self.budget.closed_for(now).unwrap_or_default();
         feed.due.saturating_duration_since(now).max(closed)

@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 use crate::gap::GapRecord;
 use crate::lack::Lack;
 
-/// Marks of events kept over all sources, to recognise them after a restart. With those of one source, a page is recognised
-/// whole; with thousands, each keeps a few, and more events are published twice, which is harmless.
+/// Marks of events kept over all sources, to recognise them after a restart. With one source, all events of a
+/// page are recognised. With thousands, each keeps a few marks, and more events are published twice, which is harmless.
 const MARKS_MAX: usize = 30_000;
 const MARKS_OF_SOURCE_MAX: usize = 300;
 const MARKS_OF_SOURCE_MIN: usize = 4;
@@ -18,7 +18,7 @@ const REVISION_MAX: u64 = 1 << 52;
 /// Sources that are kept though this fetcher does not poll them: they may come back.
 const OTHERS_MAX: usize = 1000;
 
-/// What a fetcher must know to go on where another one stopped. Members are only ever added.
+/// The memory that a fetcher continues from. Members are only ever added.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Remembered {
     /// Grows with each save.
@@ -29,7 +29,7 @@ pub(super) struct Remembered {
     /// Events that the archive lacks and does not have on record yet.
     #[serde(default)]
     pub(super) archive_lack: Option<Lack>,
-    /// Events that the archive has got, in the same form: if somebody deletes it, it lacks them.
+    /// Events that the archive has confirmed, in the same form. If the archive is deleted, it lacks them.
     #[serde(default)]
     pub(super) archived: Option<Lack>,
     /// Gaps that are not recorded in their queue yet.

@@ -26,7 +26,7 @@ pub(super) struct Report<'a> {
     pub next_poll_in: Duration,
 }
 
-/// What is known of GitHub's quota of requests.
+/// GitHub's quota of requests, as far as GitHub sends it.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Quota {
     pub left: Option<u64>,
@@ -34,7 +34,7 @@ pub(super) struct Quota {
     pub resets_at: Option<DateTime<Utc>>,
 }
 
-/// What a poll met.
+/// The counts of a poll.
 #[derive(Clone, Copy)]
 pub(super) struct Counts {
     pub published: usize,
@@ -74,7 +74,7 @@ impl Report<'_> {
             let why = self.end.fault().unwrap_or_default();
             tracing::warn!(source = %self.source, wait_s, "{why}: no source is polled for {}", Rounded(Duration::from_secs_f64(wait_s)));
         }
-        // Polls that brought nothing but trouble are told by the feed's `Trouble`: once, and once when it is over.
+        // The feed's `Trouble` logs polls that failed at once: when the trouble begins, and when it is over.
         if self.counts.pages > 0 || *self.end == PollEnd::NotModified {
             self.summarise();
         }

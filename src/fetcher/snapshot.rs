@@ -15,7 +15,7 @@ const AHEAD_MAX: TimeDelta = TimeDelta::days(1);
 /// GitHub opened in 2008. With an earlier newest event, the gap would span centuries.
 const GITHUB_OPENED_S: i64 = 1_199_145_600;
 
-/// What one feed knows. Thousands are saved together, so names are short and what is not known is left out. Members are only
+/// The memory of one feed. Thousands are saved together, so names are short and unknown values are left out. Members are only
 /// ever added.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -30,7 +30,7 @@ pub(super) struct FeedSnapshot {
     pub marks: Vec<Mark>,
     #[serde(rename = "c", skip_serializing_if = "Coverage::is_empty")]
     pub coverage: Coverage,
-    /// What GitHub asks for between two polls, where it is not the usual.
+    /// The pause that GitHub asks for between two polls, if it is not the usual one.
     #[serde(rename = "i", skip_serializing_if = "Option::is_none")]
     pub interval_s: Option<u64>,
 }

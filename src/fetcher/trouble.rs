@@ -1,7 +1,7 @@
 //! The log lines about a source that gives no events: one when the trouble begins, one when it changes, one when it is over.
 //! Pure.
 //!
-//! This does not affect the program's readiness: a restart would not help, and the other sources go on.
+//! This does not affect the program's readiness: a restart would not help, and the other sources are polled as before.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::duration::Rounded;
 
 /// One source's trouble.
 pub(super) struct Trouble {
-    /// The source and the server, for people.
+    /// The source and the server, as logs name them.
     name: String,
     logged: Option<Logged>,
 }
@@ -43,7 +43,7 @@ impl Trouble {
         self.logged.is_none()
     }
 
-    /// Takes note of how a poll ended and says what is news. `again_in` is when the source is asked again.
+    /// Notes the end of a poll and logs changes. `again_in` is the time until the next poll of the source.
     pub(super) fn note(&mut self, end: &PollEnd, again_in: Duration, now: Instant) -> Option<News> {
         match end {
             PollEnd::Whole | PollEnd::NotModified => self.over(now),

@@ -20,20 +20,20 @@ const PAGES_MAX: u32 = 3;
 /// others on its channel.
 const ELEMENT_BYTES_MAX: usize = 15 * 1024 * 1024;
 
-/// The events that a poll has met so far.
+/// The events of a poll so far.
 #[derive(Default)]
 pub(super) struct Walk {
     /// Elements to publish, newest first.
     fresh: Vec<Element>,
-    /// Marks of everything met, newest first.
+    /// Marks of all elements so far, newest first.
     marks: Vec<Mark>,
     met: HashSet<Mark>,
-    /// When each event met was created.
+    /// The creation time of each event so far.
     times: Vec<DateTime<Utc>>,
     meets_before: bool,
-    /// It reads all pages.
+    /// It reads all pages, also below known events.
     sweeps: bool,
-    /// The page that is taken shows something that an earlier page of this walk has shown.
+    /// The current page repeats an event of an earlier page of this walk.
     repeats: bool,
     /// Gaps between two requests of this walk.
     holes: Vec<FeedGap>,
@@ -41,7 +41,7 @@ pub(super) struct Walk {
     pub(super) already_seen: usize,
     pub(super) too_large: usize,
     pub(super) not_events: usize,
-    /// Of the first page.
+    /// The ETag of the first page.
     etag: Option<String>,
 }
 
@@ -50,21 +50,21 @@ pub(super) struct Walk {
 pub(super) struct Element {
     /// Exactly as GitHub sent it.
     pub body: Vec<u8>,
-    /// What names it; nothing for what is not an event, which is published all the same, so that the loader keeps it with
-    /// the dead letters and nothing is lost.
+    /// Id, type and time. None if the element is not an event. Such elements are published too: the loader moves them to the dead
+    /// letters.
     pub event: Option<EventName>,
 }
 
-/// Where the walk goes after a page.
+/// The next step of the walk after a page.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// To the next older page.
+    /// Fetch the next older page.
     Next(Url),
-    /// Nowhere: it is whole.
+    /// The walk is complete.
     Whole,
 }
 
-/// What a walk found, in the order of publishing: oldest first.
+/// The result of a walk, in the order of publishing: oldest first.
 pub(super) struct Found {
     pub elements: Vec<Element>,
     pub marks: Vec<Mark>,
@@ -78,17 +78,17 @@ impl Walk {
         Self { sweeps: true, ..Self::default() }
     }
 
-    /// It goes on below what was seen before.
+    /// True if it reads all pages, also below known events.
     pub(super) fn sweeps(&self) -> bool {
         self.sweeps
     }
 
-    /// It has met an event that was seen before, so all newer events are found.
+    /// True if the walk has reached an event of an earlier poll. Then all newer events are found.
     pub(super) fn meets_before(&self) -> bool {
         self.meets_before
     }
 
-    /// Takes the next page and says where to go from there.
+    /// Adds a page and returns the next step.
     pub(super) fn take(&mut self, page: Page, memory: &Memory) -> Step {
         if self.meets_before && self.has_moved_on(&page, memory) {
             return Step::Whole;
@@ -102,7 +102,7 @@ impl Walk {
         for body in page.elements {
             self.meet(body, memory);
         }
-        // The oldest of the page: one straggler in its middle says nothing of what lies around it.
+        // Only the oldest event of the page: a late event in the middle does not show that its neighbours are known.
         let oldest = self.times[times_before..].last();
         self.meets_before |= oldest.is_some_and(|oldest| memory.reaches_back_to(*oldest));
         if let Some(newest) = newest_before.filter(|_| !self.repeats) {
@@ -114,8 +114,9 @@ impl Walk {
         }
     }
 
-    /// A page below what was seen before shows something new on top: so much has happened since the first request that what lies
-    /// between is not known. The next poll takes it in its order; remembered now, it would hide what lies between.
+    /// True if a page below known events begins with a new event. Since the first request, more than a page of new events has
+    /// arrived, and some were not read. Stop here: the next poll reads them. Remembering this page would make that poll stop too
+    /// early.
     fn has_moved_on(&self, page: &Page, memory: &Memory) -> bool {
         let newest = self.times.iter().max();
         let is_new = |event: &Event| {
@@ -138,10 +139,10 @@ impl Walk {
                 (mark_of_other(&body), None)
             }
         };
-        // Garbage that comes with every page must not pass for an overlap.
+        // An invalid element that every page repeats does not count as overlap.
         self.meets_before |= event.is_some() && memory.is_walked(mark);
         if !self.met.insert(mark) {
-            // The feed moved on while we walked, and what was on one page is on the next as well.
+            // New events arrived between two requests, and pushed events from one page to the next.
             self.repeats = true;
             return;
         }
@@ -161,7 +162,7 @@ impl Walk {
         self.fresh.len()
     }
 
-    /// What this poll, which must be whole, and the last have missed: nothing where polls overlap and no page slipped by.
+    /// Gaps between the last complete poll and this one, which must be complete, and between this poll's pages.
     pub(super) fn gaps(&self, memory: &Memory) -> Vec<FeedGap> {
         let mut gaps = self.holes.clone();
         gaps.extend(self.gap_before(memory));
@@ -174,7 +175,7 @@ impl Walk {
         if self.meets_before || self.times.is_empty() {
             return None;
         }
-        // A straggler that is older than what we know already says nothing about where the missing stretch ends.
+        // Events older than the newest known event came late. They do not show where the gap ends.
         let to = self.times.iter().copied().filter(|time| *time >= from).min().unwrap_or(from);
         Some(FeedGap { from, to, events_in_poll: 0 })
     }
@@ -184,14 +185,15 @@ impl Walk {
         self.fresh.reverse();
         self.marks.reverse();
         let newest = self.times.iter().max().copied();
-        // An empty answer may be a hiccup under the full page's ETag: keeping that would hide the events behind 304s.
+        // An empty answer may be a fault of GitHub. If its ETag were kept, later polls would get 304 and no events.
         let etag = self.etag.filter(|_| newest.is_some());
         Found { elements: self.fresh, marks: self.marks, newest, etag }
     }
 }
 
-/// Between two requests more than a page's worth may happen: then the next "older" page is newer than the one before it, and
-/// between them lies what neither showed. `newest` is of the pages before, `times` of a page that repeats nothing of them.
+/// The gap between two pages of one walk. If more than a page of events arrives between two requests, the next "older" page is newer
+/// than the page before it. The events between the two pages were on neither. `newest` is the newest event of the pages before.
+/// `times` are those of a page that repeats none of their events.
 fn hole(newest: DateTime<Utc>, times: &[DateTime<Utc>]) -> Option<FeedGap> {
     times.iter().max().filter(|time| **time > newest)?;
     let to = times.iter().copied().filter(|time| *time >= newest).min()?;

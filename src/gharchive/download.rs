@@ -43,14 +43,12 @@ pub(super) struct Downloader {
     server: Dependency,
 }
 
-/// The outcome of one request.
-enum Attempt {
-    Done(Fetched),
+/// Why a request has no outcome.
+enum Setback {
     /// The request may be repeated, not before `after`.
-    Again {
-        reason: String,
-        after: Duration,
-    },
+    Again { reason: String, after: Duration },
+    /// No request is made any more.
+    Final(FetchError),
 }
 
 /// A file that is being downloaded.
@@ -98,7 +96,7 @@ impl Downloader {
         let mut part = Part { path: path.with_extension("gz.part"), etag: None };
         let mut backoff = retrying();
         let fetched = loop {
-            let attempted = unless_stopped(shutdown, self.try_fetch(hour, &mut part)).await??;
+            let attempted = unless_stopped(shutdown, self.try_fetch(hour, &mut part)).await;
             if let Some(fetched) = self.settle(attempted, &mut backoff, shutdown).await? {
                 break fetched;
             }
@@ -118,7 +116,7 @@ impl Downloader {
     pub(super) async fn has(&self, hour: Hour, shutdown: &CancellationToken) -> Result<bool, FetchError> {
         let mut backoff = retrying();
         loop {
-            let attempted = unless_stopped(shutdown, self.look(hour)).await?;
+            let attempted = unless_stopped(shutdown, self.look(hour)).await;
             if let Some(fetched) = self.settle(attempted, &mut backoff, shutdown).await? {
                 if let Fetched::Refused { reason } = &fetched {
                     let hour = HourName(hour);
@@ -129,27 +127,28 @@ impl Downloader {
         }
     }
 
-    /// Gives the outcome of an attempt that is done. Otherwise waits until the next attempt is due, and gives nothing.
+    /// Gives the outcome of a request that has one. After a setback, waits until the next request is due, and gives nothing.
     async fn settle(
         &self,
-        attempted: Attempt,
+        attempted: Result<Fetched, Setback>,
         backoff: &mut Backoff,
         shutdown: &CancellationToken,
-    ) -> Result<Option<Fetched>, Interrupted> {
+    ) -> Result<Option<Fetched>, FetchError> {
         match attempted {
-            Attempt::Done(fetched) => {
+            Ok(fetched) => {
                 self.server.up();
                 Ok(Some(fetched))
             }
-            Attempt::Again { reason, after } => {
+            Err(Setback::Again { reason, after }) => {
                 self.server.away(reason);
                 retry::sleep(backoff.next_delay().max(after), shutdown).await?;
                 Ok(None)
             }
+            Err(Setback::Final(error)) => Err(error),
         }
     }
 
-    async fn look(&self, hour: Hour) -> Attempt {
+    async fn look(&self, hour: Hour) -> Result<Fetched, Setback> {
         let url = self.url(hour);
         let ask = async |method| self.http.request(method, url.clone()).timeout(SILENCE_MAX).send().await;
         let mut answered = ask(Method::HEAD).await;
@@ -159,26 +158,21 @@ impl Downloader {
         if answered.as_ref().is_ok_and(|answer| knows_no_head(answer.status())) {
             answered = ask(Method::GET).await;
         }
-        match answered {
-            Ok(response) if response.status().is_success() => {
-                Attempt::Done(Fetched::File { path: PathBuf::new(), is_ours: false })
-            }
-            Ok(response) => refusal(&url, response.status(), response.headers()),
-            Err(error) => again(explain(error)),
+        let response = answered.map_err(Setback::of_request)?;
+        if response.status().is_success() {
+            return Ok(Fetched::File { path: PathBuf::new(), is_ours: false });
         }
+        refusal(&url, response.status(), response.headers())
     }
 
-    async fn try_fetch(&self, hour: Hour, part: &mut Part) -> Result<Attempt, FetchError> {
+    async fn try_fetch(&self, hour: Hour, part: &mut Part) -> Result<Fetched, Setback> {
         let url = self.url(hour);
         let have = part.bytes().await;
         let mut request = self.http.get(url.clone());
         if let (Some(etag), 1..) = (&part.etag, have) {
             request = request.header(RANGE, format!("bytes={have}-")).header(IF_RANGE, etag.clone());
         }
-        let response = match request.send().await {
-            Ok(response) => response,
-            Err(error) => return Ok(again(explain(error))),
-        };
+        let response = request.send().await.map_err(Setback::of_request)?;
         match response.status() {
             StatusCode::OK => part.receive(response, 0).await,
             StatusCode::PARTIAL_CONTENT if begins_at(response.headers(), have) => {
@@ -186,9 +180,9 @@ impl Downloader {
             }
             StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
                 part.etag = None;
-                Ok(again("it does not continue where it broke off".into()))
+                Err(Setback::again("it does not continue where it broke off".into()))
             }
-            status => Ok(refusal(&url, status, response.headers())),
+            status => refusal(&url, status, response.headers()),
         }
     }
 }
@@ -199,10 +193,10 @@ impl Part {
     }
 
     /// Writes the answer's body behind the first `from` bytes.
-    async fn receive(&mut self, mut response: Response, from: u64) -> Result<Attempt, FetchError> {
+    async fn receive(&mut self, mut response: Response, from: u64) -> Result<Fetched, Setback> {
         // A weak one does not promise the same bytes (RFC 9110, 13.1.5).
         self.etag = response.headers().get(ETAG).filter(|etag| !etag.as_bytes().starts_with(b"W/")).cloned();
-        let disk = |error| FetchError::Disk { path: self.path.clone(), error };
+        let disk = |error| Setback::Final(FetchError::Disk { path: self.path.clone(), error });
         let mut file =
             File::options().create(true).write(true).truncate(false).open(&self.path).await.map_err(disk)?;
         file.set_len(from).await.map_err(disk)?;
@@ -215,19 +209,17 @@ impl Part {
                 Err(error) => {
                     // The next attempt goes on from these bytes.
                     file.flush().await.map_err(disk)?;
-                    return Ok(again(explain(error)));
+                    return Err(Setback::of_request(error));
                 }
             };
             bytes += chunk.len() as u64;
             if bytes > FILE_BYTES_MAX {
-                return Ok(Attempt::Done(Fetched::Refused {
-                    reason: format!("it is larger than {FILE_BYTES_MAX} bytes"),
-                }));
+                return Ok(Fetched::Refused { reason: format!("it is larger than {FILE_BYTES_MAX} bytes") });
             }
             file.write_all(&chunk).await.map_err(disk)?;
         }
         file.flush().await.map_err(disk)?;
-        Ok(Attempt::Done(Fetched::File { path: self.path.clone(), is_ours: true }))
+        Ok(Fetched::File { path: self.path.clone(), is_ours: true })
     }
 }
 
@@ -236,13 +228,13 @@ fn retrying() -> Backoff {
     Backoff::between(Duration::from_millis(500), Duration::from_secs(60))
 }
 
-async fn unless_stopped<T>(
+async fn unless_stopped(
     shutdown: &CancellationToken,
-    work: impl Future<Output = T>,
-) -> Result<T, Interrupted> {
+    work: impl Future<Output = Result<Fetched, Setback>>,
+) -> Result<Fetched, Setback> {
     tokio::select! {
-        done = work => Ok(done),
-        () = shutdown.cancelled() => Err(Interrupted),
+        done = work => done,
+        () = shutdown.cancelled() => Err(Setback::Final(Interrupted.into())),
     }
 }
 
@@ -252,16 +244,16 @@ fn begins_at(headers: &HeaderMap, byte: u64) -> bool {
 }
 
 /// The meaning of an answer without a file.
-fn refusal(url: &Url, status: StatusCode, headers: &HeaderMap) -> Attempt {
+fn refusal(url: &Url, status: StatusCode, headers: &HeaderMap) -> Result<Fetched, Setback> {
     match status {
-        StatusCode::NOT_FOUND | StatusCode::GONE => Attempt::Done(Fetched::Missing { place: shown(url) }),
+        StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Fetched::Missing { place: shown(url) }),
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
-            Attempt::Again { reason: format!("it answered {status}"), after: retry_after(headers) }
+            Err(Setback::Again { reason: format!("it answered {status}"), after: retry_after(headers) })
         }
         status if status.is_server_error() => {
-            Attempt::Again { reason: format!("it answered {status}"), after: retry_after(headers) }
+            Err(Setback::Again { reason: format!("it answered {status}"), after: retry_after(headers) })
         }
-        status => Attempt::Done(Fetched::Refused { reason: format!("{} answered {status}", shown(url)) }),
+        status => Ok(Fetched::Refused { reason: format!("{} answered {status}", shown(url)) }),
     }
 }
 
@@ -277,8 +269,14 @@ fn retry_after(headers: &HeaderMap) -> Duration {
     Duration::from_secs(seconds.unwrap_or(0)).min(RETRY_AFTER_MAX)
 }
 
-fn again(reason: String) -> Attempt {
-    Attempt::Again { reason, after: Duration::ZERO }
+impl Setback {
+    fn again(reason: String) -> Self {
+        Self::Again { reason, after: Duration::ZERO }
+    }
+
+    fn of_request(error: reqwest::Error) -> Self {
+        Self::again(explain(error))
+    }
 }
 
 /// The error with its causes, in words for the log.

@@ -22,7 +22,7 @@ impl Line<'_> {
     }
 }
 
-/// The longest line that is kept whole: one event of the largest size, and some room.
+/// The longest line that is kept: one event of the largest size, and some room.
 const LINE_BYTES_MAX: usize = BODY_BYTES_MAX + 64 * 1024;
 
 /// Hands out lines, one at a time.

@@ -43,11 +43,11 @@ impl Mirror {
         }))
     }
 
-    /// Makes the hour's file available on this machine; a download goes into `folder`. A web server that does not answer is asked
-    /// again without end. A download that breaks off goes on where it stopped.
+    /// Makes the hour's file available on this machine; a download goes into `folder`. A request to a web server that does
+    /// not answer is repeated without end. A download that breaks off continues where it stopped.
     ///
     /// # Errors
-    /// [`FetchError`] when the program is to stop, or the disk does not take the file.
+    /// [`FetchError`] when the program is to stop, or the file cannot be written.
     pub async fn fetch(
         &self,
         hour: Hour,

@@ -1,4 +1,4 @@
-//! Opens the text of a file. Its first bytes, not its name, tell whether it is compressed.
+//! Opens the text of a file. Its first bytes, not its name, show whether it is compressed.
 
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use flate2::bufread::MultiGzDecoder;
 
 /// Bytes that are read and decompressed at once.
 const BUFFER_BYTES: usize = 256 * 1024;
-/// Bytes that are enough to tell what a file is.
+/// Bytes that are enough to recognise the format of a file.
 const HEAD_BYTES: usize = 512;
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const BOM: &[u8] = b"\xef\xbb\xbf";

@@ -14,7 +14,7 @@ use crate::event::{BODY_BYTES_MAX, Event};
 const BATCH_EVENTS: usize = 1024;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
-/// Bytes that are kept of a reject that is too long to be kept whole.
+/// Bytes that are kept of a reject that is too long.
 const SCRAP_BYTES_MAX: usize = 1024;
 
 /// Rejects of one line that are listed; more are counted together.
@@ -61,8 +61,8 @@ pub struct Batch {
     event_bytes: usize,
 }
 
-/// Reads a file, or another stream of the same form. Blocking. The iteration ends with the file, or where it cannot be read further;
-/// then the last reject of the last batch says why.
+/// Reads a file, or another stream of the same form. Blocking. Iteration ends at the end of the file, or at an unreadable place. In
+/// the second case the last reject has the reason.
 pub struct Reader<F> {
     state: State,
     meter: Meter,
@@ -156,7 +156,7 @@ impl<F: Fn(&Event) -> bool> Iterator for Reader<F> {
 }
 
 impl Reject {
-    /// A whole file that cannot be had or read.
+    /// The reject for a file that is missing or unreadable.
     pub fn of_file(reason: String) -> Self {
         Self { line: 0, reason, scrap: Vec::new(), bytes: 0 }
     }

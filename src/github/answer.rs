@@ -1,4 +1,4 @@
-//! What one request came to.
+//! The outcome of one request to GitHub.
 
 use std::time::Duration;
 
@@ -7,32 +7,31 @@ use url::Url;
 
 use super::headers::Hints;
 
-/// One request's outcome, with what the headers said besides.
+/// The outcome of one request to GitHub, with the hints of its headers.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// What came.
+    /// The outcome.
     pub outcome: Outcome,
-    /// When GitHub wants to be asked again, as far as it said so; nothing when there was no response.
+    /// When GitHub wants the next request, and the quota. Empty if there was no response.
     pub hints: Hints,
 }
 
-/// What a request came to.
+/// The outcome of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// 304: nothing has changed since the ETag we sent.
     NotModified,
     /// 200 with a page of events.
     Page(Page),
-    /// 429, or a 403 that says for how long or with no quota left: too many requests. `wait` is what GitHub asks for; nothing
-    /// when it did not say.
+    /// Too many requests: 429, or a 403 that has a waiting time or no quota left. `wait` is the time that GitHub asks for, if it does.
     Limited { status: u16, wait: Option<Duration> },
-    /// A 403 that does not speak of a limit: this feed is not for us. GitHub's secondary limit may look the same.
+    /// A 403 without a limit: GitHub refuses this feed. GitHub's secondary limit may look the same.
     Refused { status: u16 },
-    /// 401: GitHub does not take the token, or wants one.
+    /// 401: GitHub refuses the token, or needs one.
     Denied,
-    /// 404, 410, 451: no such feed, or not for us.
+    /// 404, 410, 451: there is no such feed, or we may not read it.
     Missing { status: u16 },
-    /// Anything else: 5xx, no answer in time, not JSON, too large, a redirect to another server. Heals by itself, mostly.
+    /// Anything else: 5xx, no answer in time, not JSON, too large, a redirect to another server. Usually temporary.
     Failed { reason: String },
 }
 
@@ -41,7 +40,7 @@ pub enum Outcome {
 pub struct Page {
     /// Each element as the exact bytes GitHub sent.
     pub elements: Vec<Vec<u8>>,
-    /// With its quotes and `W/`; only if it is fit to be sent back.
+    /// The ETag, with its quotes and `W/`. None if it is not a valid header value.
     pub etag: Option<String>,
     /// The next older page, always at the same server.
     pub next: Option<Url>,

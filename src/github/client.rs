@@ -52,7 +52,7 @@ impl Client {
         Ok(Self { http, api })
     }
 
-    /// `host` or `host:port`, for people.
+    /// `host` or `host:port`, as logs name it.
     pub fn server(&self) -> String {
         let host = self.api.host_str().unwrap_or_default();
         self.api.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
@@ -68,7 +68,7 @@ impl Client {
         url
     }
 
-    /// Makes one request, with `etag` as what we have already. Takes 30 s at most; safe to drop.
+    /// Makes one request. `etag` is that of the page that we have already. Takes 30 s at most; safe to drop.
     pub async fn get(&self, url: &Url, etag: Option<&str>) -> Answer {
         let mut request = self.http.get(url.clone());
         if let Some(etag) = etag {

@@ -1,4 +1,4 @@
-//! What GitHub says in headers about when to ask again. Pure; every value is bounded, whatever the server sends.
+//! GitHub's headers about the time of the next request. Pure. Every value is bounded, whatever the server sends.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const WAIT_MAX: Duration = Duration::from_secs(3600);
 /// An ETag longer than this is not kept: it would only be a way to make us send junk.
 const ETAG_BYTES_MAX: usize = 256;
 
-/// What the headers of one response said; nothing where a header is missing or makes no sense.
+/// The values of the headers of one response. A value is None if its header is missing or invalid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hints {
     /// `X-RateLimit-Remaining` and `-Reset`.
@@ -36,8 +36,8 @@ pub struct Quota {
 }
 
 impl Hints {
-    /// Reads `headers`. `now` is our clock, used only when the response has no `Date` of its own: what GitHub means by a
-    /// time is best told by GitHub's clock.
+    /// Reads `headers`. `now` is our clock, used only when the response has no `Date` of its own: times in GitHub's headers
+    /// are by GitHub's clock.
     pub(super) fn read(headers: &HeaderMap, now: DateTime<Utc>) -> Self {
         let server_now = text(headers, DATE.as_str()).and_then(http_date).unwrap_or(now);
         Self {

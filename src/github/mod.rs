@@ -1,8 +1,8 @@
 //! GitHub's Events API, one request at a time. With GH Archive, the only place that names `reqwest`.
 //!
-//! [`Client::get`] makes one request and gives one [`Answer`]: there is no error to forget, because everything that GitHub,
-//! a proxy or the network may do to us is an outcome that the caller schedules by. When to ask, what is new and what was
-//! missed is not known here.
+//! [`Client::get`] makes one request and returns one [`Answer`]. It has no error: every failure of GitHub, a proxy or the network is
+//! an outcome, by which the caller schedules the next request. This module does not know when to ask, which events are new, or
+//! which were missed.
 
 mod answer;
 mod client;

@@ -1,4 +1,4 @@
-//! The accept loop. `axum::serve` is not enough among bad clients: it installs no timer, so hyper's timeout for headers never
+//! The accept loop. `axum::serve` is not enough for hostile clients: it installs no timer, so hyper's timeout for headers never
 //! fires, and it does not limit connections.
 
 use std::net::SocketAddr;
@@ -18,20 +18,21 @@ use tokio_io_timeout::TimeoutWriter;
 
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 512;
-/// A request's headers must have come by then, also on a connection that has had one before.
+/// Time limit for the headers of each request on a connection.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 const HEADERS_MAX: usize = 64;
-/// Of a request's head, and of what is written and not sent yet.
+/// Most bytes of a request's headers, and of output not sent yet.
 const BUFFER_BYTES: usize = 32 * 1024;
-/// How long a client may not read while there is something for it.
+/// How long a client may leave data unread.
 const STALL_MAX: Duration = Duration::from_secs(15);
-/// What the system keeps for a client that does not read, and how many connections may wait to be accepted.
+/// The size of the system's send buffer for a client.
 const SEND_BUFFER_BYTES: u32 = 128 * 1024;
+/// Connections that may wait to be accepted.
 const BACKLOG: u32 = 256;
-/// When the system has no more file descriptors, some may be free a moment later.
+/// The pause after a failed accept. If file descriptors ran out, some may be free afterwards.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Listens at `address` for `whom`, which an error names.
+/// Listens at `address`. Errors name `whom`.
 pub(crate) fn listen(address: SocketAddr, whom: &str) -> anyhow::Result<TcpListener> {
     let bind = || {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
@@ -71,8 +72,8 @@ pub(crate) async fn serve(listener: TcpListener, app: Router) {
     }
 }
 
-/// A connection whose write fails when it waits longer than `patience`. Timeouts inside an answer cannot see a client that does not
-/// read: an answer is asked for more only while the socket takes more.
+/// A connection whose write fails when it waits longer than `patience`. A timeout inside an answer cannot notice a client that does
+/// not read: hyper polls an answer only while the socket accepts data.
 fn impatient<T: AsyncWrite>(connection: T, patience: Duration) -> Pin<Box<TimeoutWriter<T>>> {
     let mut connection = TimeoutWriter::new(connection);
     connection.set_timeout(Some(patience));
@@ -80,7 +81,7 @@ fn impatient<T: AsyncWrite>(connection: T, patience: Duration) -> Pin<Box<Timeou
 }
 
 async fn serve_one(http: &http1::Builder, stream: TcpStream, app: Router) {
-    // Events are to be seen when they come, not when a packet is full.
+    // Send small packets at once (TCP_NODELAY).
     let _ = stream.set_nodelay(true);
     let io = TokioIo::new(impatient(stream, STALL_MAX));
     if let Err(error) = http.serve_connection(io, TowerToHyperService::new(app)).await {

@@ -22,7 +22,7 @@ pub(super) struct Call<'a> {
     pub(super) is_new: bool,
 }
 
-/// Runs the calls and gives the decision about each, by the delivery's place.
+/// Runs the calls and returns the decision about each, by the delivery's place.
 ///
 /// If Redis is away, that does not count as an attempt of any event: the calls are repeated with backoff while `patience` lasts.
 /// Calls that are unanswered then are left out.
@@ -86,11 +86,7 @@ impl Loader {
     /// Whose fault it is if some of these calls were refused with an unknown error. `verdicts` are those on the first of `calls`.
     /// If Redis served another call at the same time, the message is at fault.
     fn blame(&self, verdicts: &[Verdict], calls: &[Call<'_>], is_old_news: bool) -> Blame {
-        use Verdict::{Duplicate, Failed, Loaded};
-        if verdicts
-            .iter()
-            .any(|verdict| matches!(verdict, Loaded | Duplicate | Failed(Fault::ThisMessage(_))))
-        {
+        if verdicts.iter().any(shows_that_redis_serves) {
             self.refusals.served();
             return Blame::Messages;
         }
@@ -98,9 +94,25 @@ impl Loader {
             return Blame::Redis;
         }
         let is_new_refusal = |(verdict, call): &(&Verdict, &Call<'_>)| {
-            matches!(verdict, Failed(Fault::Unknown(_))) && call.is_new
+            matches!(verdict, Verdict::Failed(Fault::Unknown(_))) && call.is_new
         };
         self.refusals.refused(verdicts.iter().zip(calls).filter(is_new_refusal).count())
+    }
+}
+
+/// True if this verdict shows that Redis ran the script. Each new verdict and each new fault must decide here.
+fn shows_that_redis_serves(verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Loaded | Verdict::Duplicate | Verdict::Failed(Fault::ThisMessage(_)) => true,
+        Verdict::Failed(
+            Fault::ServerAway(_)
+            | Fault::NoAnswer
+            | Fault::Unusable(_)
+            | Fault::OtherEventLog(_)
+            | Fault::Misconfigured(_)
+            | Fault::ScriptMissing
+            | Fault::Unknown(_),
+        ) => false,
     }
 }
 
@@ -122,7 +134,7 @@ impl<'a> Open<'a> {
         self.calls.iter().take(self.at_once).map(|call| call.load.event.size())
     }
 
-    /// Takes the verdicts on the first calls. Keeps those that Redis could not serve, and gives the reason if there are any.
+    /// Takes the verdicts on the first calls. Keeps the calls that Redis could not serve, and returns the reason if there are any.
     fn settle(&mut self, verdicts: Vec<Verdict>, blame: Blame) -> Option<Fault> {
         let count = verdicts.len();
         let rest = self.calls.split_off(count);

@@ -1,4 +1,4 @@
-//! Loading a batch: parses its deliveries, runs the script for the events, and decides what happens to each delivery.
+//! Loading a batch: parses its deliveries, runs the script for the events, and decides about each delivery.
 
 use super::Loader;
 use super::attempts;

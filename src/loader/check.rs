@@ -11,7 +11,7 @@ use crate::broker::{BrokerError, Consumer};
 /// How long one unsettled delivery may hold up the acks of those behind it. After that they are acked one by one.
 const HOLE_MAX: Duration = Duration::from_secs(1);
 
-/// What a session remembers from check to check.
+/// The state that a session keeps between checks.
 pub(super) struct Checks<'a> {
     history: &'a History,
     since: Instant,

@@ -70,7 +70,7 @@ impl Session<'_> {
 
     /// Cancels the consumer and gathers what RabbitMQ has sent.
     ///
-    /// RabbitMQ answers a cancel before it tells the queue, so the queue may send deliveries after the answer. They are dropped
+    /// RabbitMQ answers a cancel before it informs the queue, so the queue may send deliveries after the answer. They are dropped
     /// and count as redelivered. To prevent this, no ack goes out first: when the prefetch is full, the queue sends nothing
     /// more.
     async fn stop_deliveries(&mut self) -> Result<(), BrokerError> {

@@ -7,15 +7,18 @@
 //!   limits how much goes to Redis at once. `refusals` decides whose fault an unknown error is. `suspect` loads crash suspects
 //!   alone.
 //! - `republish` publishes copies: to the retry queues, the dead letters, or back to the load queue.
-//! - `readiness` waits for Redis and watches it. `rules` are the user's choices. `ledger` counts, `progress` logs.
+//! - `readiness` waits for Redis and watches it. `event_log` watches the layout of the event log, `memory`
+//!   how long Redis's memory will last. `rules` are the user's choices. `ledger` counts, `progress` logs.
 
 mod acks;
 mod attempts;
 mod batch;
 mod check;
 mod ending;
+mod event_log;
 mod history;
 mod ledger;
+mod memory;
 mod pace;
 mod patience;
 mod progress;
@@ -78,7 +81,8 @@ struct Loader {
 /// Loads events until `shutdown` or, with `drain`, until the queue is empty and everything is acked.
 ///
 /// # Errors
-/// When RabbitMQ refuses the first session for a reason that waiting cannot change. Every other error is retried.
+/// When RabbitMQ or Redis refuses the first session for a reason that waiting cannot change, or when the namespace's event log has
+/// the other layout. Every other error is retried.
 pub async fn run(
     args: &LoadArgs,
     drain: bool,
@@ -97,7 +101,7 @@ pub async fn run(
         policy: LoadPolicy { stream_maxlen: args.stream_maxlen, retention: args.retention },
         pace: Pace::default(),
         refusals: Refusals::default(),
-        ledger: Ledger::new(board.loader()),
+        ledger: Ledger::new(board.loader(&args.queue)),
         prefetch: args.prefetch,
         batch_size: usize::from(args.batch_size),
         concurrency: usize::from(args.concurrency),
@@ -105,17 +109,27 @@ pub async fn run(
         noted: Mutex::const_new(None),
         drain,
         broker,
-        store: store.with_connections(usize::from(args.concurrency).div_ceil(BATCHES_PER_CONNECTION)),
+        store: store
+            .with_event_log(args.event_log)
+            .with_connections(usize::from(args.concurrency).div_ceil(BATCHES_PER_CONNECTION)),
     });
     let republisher = Republisher::start(publisher, Arc::clone(&loader), args.max_attempts);
     let reporter = tokio::spawn(progress::report_regularly(Arc::clone(&loader)));
     let watcher = tokio::spawn(readiness::watch_redis(Arc::clone(&loader)));
+    let forecaster = tokio::spawn(memory::watch(Arc::clone(&loader)));
+    let shutdown = shutdown.child_token();
+    let layout = tokio::spawn(event_log::watch(Arc::clone(&loader), shutdown.clone()));
     let result = consume_until_done(&loader, &republisher, &shutdown).await;
     reporter.abort();
     watcher.abort();
+    forecaster.abort();
     let ((), ()) = tokio::join!(republisher.finish(), suspect::retract_soon(&loader));
     progress::report(&loader.ledger, "done");
-    result
+    layout.abort();
+    match layout.await {
+        Ok(fault) => Err(anyhow::anyhow!("Redis at {}: {fault}", loader.store.address())),
+        Err(_aborted) => result,
+    }
 }
 
 /// Opens one session after another. Only a refusal of the first session is final.

@@ -11,8 +11,8 @@ use crate::config::Retention;
 use crate::retry::{Backoff, Interrupted};
 use crate::store::Fault;
 
-/// The first contact with Redis. A fault that only a person can mend ends the program now. Settings that put loaded events at
-/// risk are logged once, and loading goes on.
+/// The first contact with Redis. A fault that waiting cannot remove ends the program now. Settings that put loaded events at
+/// risk are logged once, and loading continues.
 pub(super) async fn meet_redis(loader: &Loader, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let address = loader.store.address();
     match ask_until_well(loader, shutdown, || loader.store.ping(), Fault::waiting_cannot_help).await {

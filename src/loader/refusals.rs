@@ -37,8 +37,8 @@ impl Refusals {
         self.served_at.lock().is_some_and(|served| served > time)
     }
 
-    /// Redis has refused all calls of a request. `anew` of these messages had not failed before: a message that comes again and
-    /// again counts once.
+    /// Redis has refused all calls of a request. `anew` of these messages had not failed before: a message that
+    /// comes again counts once.
     pub(super) fn refused(&self, anew: usize) -> Blame {
         let in_a_row = self.in_a_row.fetch_add(anew, Ordering::Relaxed).saturating_add(anew);
         if in_a_row >= MANY { Blame::Redis } else { Blame::Messages }

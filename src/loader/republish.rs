@@ -67,7 +67,7 @@ impl Republisher {
         self.incoming.try_reserve().ok()
     }
 
-    /// Ends the task after it has published what it holds, or after [`FINISH_TIMEOUT`].
+    /// Ends the task after it has published its messages, or after [`FINISH_TIMEOUT`].
     pub(super) async fn finish(self) {
         let Self { incoming, task } = self;
         drop(incoming);
@@ -140,7 +140,7 @@ async fn report(results: &mpsc::Sender<Republished>, result: Republished) {
     let _ = results.send(result).await;
 }
 
-/// The message to publish; nothing if there is no room for our headers.
+/// The message to publish. None if there is no room for our headers.
 fn address(names: &Names, delivery: Delivery, republish: Republish, max_attempts: u32) -> Option<Outgoing> {
     match republish {
         Republish::Retry(reason) => Some(failed(names, delivery, reason, max_attempts)),

@@ -6,7 +6,7 @@ use crate::config::{Bots, LoadArgs, undocumented};
 use crate::event::{Event, is_bot};
 use crate::store::Score;
 
-/// What the user chose with `--types`, `--score` and `--bots`.
+/// The values of `--types`, `--score` and `--bots`.
 pub(super) struct Rules {
     /// Empty means all.
     types: HashSet<String>,

@@ -85,7 +85,7 @@ pub(super) async fn retract_soon(loader: &Loader) {
     }
 }
 
-/// Repeats `call` until Redis takes it. If the key of the note belongs to something else, there is no note, and loading goes on.
+/// Repeats `call` until Redis takes it. If the key of the note belongs to something else, there is no note, and loading continues.
 async fn repeat_until_taken<T: Default, F: Future<Output = Result<T, Fault>>>(
     loader: &Loader,
     patience: &Patience,
@@ -102,7 +102,7 @@ async fn repeat_until_taken<T: Default, F: Future<Output = Result<T, Fault>>>(
                 return Ok(value);
             }
             Err(Fault::ThisMessage(reason)) => {
-                tracing::warn!("noting a crash suspect: {reason}; loading goes on without the note");
+                tracing::warn!("noting a crash suspect: {reason}; loading continues without the note");
                 return Ok(T::default());
             }
             Err(fault) => loader.redis.away(fault),

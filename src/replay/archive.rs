@@ -53,7 +53,9 @@ pub(super) async fn run(
         return archive_reset::run(args, broker, health, shutdown).await;
     }
     stream_range::check(args)?;
-    let Some(mut job) = Job::begin(args, broker, health, shutdown).await? else {
+    let source =
+        args.from.as_ref().map_or_else(|| broker.clone(), |namespace| broker.of_namespace(namespace));
+    let Some(mut job) = Job::begin(args, broker, &source, health, shutdown).await? else {
         say("the archive is empty\n");
         return Ok(());
     };
@@ -62,13 +64,24 @@ pub(super) async fn run(
     job.end(ended)
 }
 
-fn open_folder(args: &ArchiveArgs, broker: &Broker) -> anyhow::Result<StateFolder> {
+fn open_folder(args: &ArchiveArgs, broker: &Broker, source: &Broker) -> anyhow::Result<StateFolder> {
     let identity = (
         broker.names().load(),
         (args.since.map(|at| at.to_string()), args.until.map(|at| at.to_string())),
         (&args.select.types, args.select.limit, args.select.dry_run),
     );
-    StateFolder::open(&args.state.state_dir, &archive_reset::name("archive", broker), &identity)
+    StateFolder::open(&args.state.state_dir, &archive_reset::name("archive", source), &identity)
+}
+
+/// Looks for the archive of another namespace. Reading it would declare it.
+///
+/// # Errors
+/// When there is none.
+async fn check_source(archive: &mut ArchiveAccess<'_>, source: &Broker) -> anyhow::Result<()> {
+    if archive.ask(async |source| source.archive_size().await).await?.is_none() {
+        bail!("--from: there is no stream {} at {}", source.names().archive(), source.address());
+    }
+    Ok(())
 }
 
 /// The position of an earlier run of this command, if there was one.
@@ -82,31 +95,35 @@ async fn resume(
     let StreamRange { next, end, ref tally, .. } = position;
     if !position.is_there(archive).await? {
         bail!(
-            "an earlier run of this command stopped at offset {next} of {end}, and the archive ends before that: it is another one now, or RabbitMQ has lost its end; --anew begins anew"
+            "an earlier run of this command stopped at offset {next} of {end}, and the archive ends before that: the archive was declared again, or RabbitMQ has lost its end; --anew begins at the start"
         )
     }
     tracing::info!(
-        "going on at offset {next} up to {end}, where the archive ended when an earlier run of this command began; {} events are published (--anew begins anew)",
+        "continuing at offset {next} up to {end}, where the archive ended when an earlier run of this command began; {} events are published (--anew begins at the start)",
         HumanCount(tally.events)
     );
     Ok(Some(position))
 }
 
 impl<'a> Job<'a> {
-    /// Connects and resolves the range to publish; nothing when the archive is empty.
+    /// Connects and resolves the range to publish. None if the archive is empty.
     async fn begin(
         args: &'a ArchiveArgs,
         broker: &'a Broker,
+        source: &'a Broker,
         health: &Health,
         shutdown: CancellationToken,
     ) -> anyhow::Result<Option<Self>> {
-        let folder = open_folder(args, broker)?;
-        let last_replay = LastReplay::of(args, broker);
+        let folder = open_folder(args, broker, source)?;
+        let last_replay = LastReplay::of(args, source, broker);
         let (pace, is_dry_run) = (&args.publish.pace, args.select.dry_run);
         let mut feeder = Feeder::new(broker, Target::LoadQueue, pace, is_dry_run, health, shutdown.clone());
         // First, also in a dry run: only the first session reports faults that waiting cannot help.
         feeder.open().await?;
-        let mut archive = ArchiveAccess::new(broker, health, shutdown.clone());
+        let mut archive = ArchiveAccess::new(source, health, shutdown.clone());
+        if args.from.is_some() {
+            check_source(&mut archive, source).await?;
+        }
         let position = match resume(args, &folder, &mut archive).await? {
             Some(position) => Some(position),
             None => stream_range::find(args, &mut archive, &last_replay).await?,
@@ -237,13 +254,13 @@ impl Job<'_> {
         match Ended::of(&ended) {
             Ended::Failed => return ended,
             Ended::Stopped => {
-                say(if is_dry { "stopped\n" } else { "stopped: the same command goes on from here\n" });
+                say(if is_dry { "stopped\n" } else { "stopped: the same command continues from here\n" });
                 return ended;
             }
             Ended::Whole if is_dry => {}
             Ended::Whole => {
                 self.last_replay.save(self.position.next);
-                say(&format!("replay archive {} goes on behind this\n", self.last_replay.flags()));
+                say(&format!("replay archive {} continues after this\n", self.last_replay.flags()));
             }
         }
         self.folder.forget();

@@ -72,7 +72,7 @@ impl<'a> ArchiveAccess<'a> {
         }
     }
 
-    /// The offset of the first message at or behind `start`; nothing when there is none.
+    /// The offset of the first message at or behind `start`. None if there is none.
     ///
     /// # Errors
     /// As [`Self::ask`].
@@ -80,7 +80,7 @@ impl<'a> ArchiveAccess<'a> {
         self.ask(async |broker| broker.archive_offset(start).await).await
     }
 
-    /// The offset of the last message; nothing when the archive is empty.
+    /// The offset of the last message. None if the archive is empty.
     ///
     /// # Errors
     /// As [`Self::ask`].

@@ -15,13 +15,18 @@ pub(super) struct LastReplay {
     own: PathBuf,
     /// Of replays of all types.
     of_all: PathBuf,
-    /// The flag with the types, as a person writes it; empty for all.
+    /// The flag with the types, as a user writes it. Empty for all types.
     flag: String,
 }
 
 impl LastReplay {
-    pub(super) fn of(args: &ArchiveArgs, broker: &Broker) -> Self {
-        let queue = format!("{}-{}", archive_reset::name("archive-last", broker), args.publish.load_queue());
+    /// The position of replays of the archive at `source` to the load queue of `broker`.
+    pub(super) fn of(args: &ArchiveArgs, source: &Broker, broker: &Broker) -> Self {
+        let mut queue =
+            format!("{}-{}", archive_reset::name("archive-last", source), args.publish.load_queue());
+        if args.from.is_some() {
+            queue = state::name(&queue, &broker.names().load());
+        }
         let mut types = args.select.types.clone();
         types.sort();
         types.dedup();
@@ -44,7 +49,7 @@ impl LastReplay {
         next.ok_or_else(|| self.nothing())
     }
 
-    /// The flags that go on after this replay.
+    /// The flags that continue after this replay.
     pub(super) fn flags(&self) -> String {
         format!("--since last{}", self.flag)
     }

@@ -13,7 +13,7 @@ use crate::config::ArchiveArgs;
 use crate::health::Health;
 use crate::retry::Interrupted;
 
-/// Deletes the archive and declares it anew, after asking unless `--yes`.
+/// Deletes the archive and declares it again, after asking unless `--yes`.
 ///
 /// The fetcher needs no restart: for a moment its copies are returned or refused, then they go to the new stream. The new stream has
 /// no record of the events of the old one, because their number is not known once a stream is lost.
@@ -38,7 +38,7 @@ pub(super) async fn run(
         None => format!("{archive} does not exist, or RabbitMQ has lost it"),
     };
     if args.yes {
-        tracing::info!("{holds}; it is deleted and declared anew");
+        tracing::info!("{holds}; it is deleted and declared again");
     } else if !is_wanted(&holds, &shutdown).await? {
         say("nothing is changed\n");
         return Ok(());
@@ -46,13 +46,13 @@ pub(super) async fn run(
     let reset = access.ask(async |broker| broker.reset_archive().await).await;
     reset.map_err(|error| if error.is::<ArchiveLost>() { refused(error, broker) } else { error })?;
     forget_positions(&args.state.state_dir, broker)?;
-    say(&format!("{archive} is new: replay archive begins with what is published from now on\n"));
+    say(&format!("{archive} is new: replay archive begins with events published from now on\n"));
     Ok(())
 }
 
 async fn is_wanted(holds: &str, shutdown: &CancellationToken) -> Result<bool, Interrupted> {
     let question = format!(
-        "{holds}. Only GH Archive has deleted events again (replay gharchive). Delete it and declare it anew?"
+        "{holds}. Only GH Archive has deleted events again (replay gharchive). Delete it and declare it again?"
     );
     ask::confirm(&question, shutdown).await
 }

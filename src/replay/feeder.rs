@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::tally::Tally;
-use crate::broker::{Broker, Depth, EventName, Outgoing, Part, PublishError, Publisher, Route, Taker};
+use crate::broker::{Broker, Depth, DepthSession, EventName, Outgoing, Part, PublishError, Publisher, Route};
 use crate::config::PaceArgs;
 use crate::gharchive::RawEvent;
 use crate::health::Health;
@@ -26,10 +26,10 @@ pub(super) enum Target {
 
 /// The objects in RabbitMQ that replayed events need, for either target.
 const PARTS: &[Part] = &[Part::Exchange, Part::LoadQueue, Part::Replay];
-/// A dry run declares nothing: a mistyped name would make a queue.
+/// A dry run declares nothing: a mistyped name would create a queue.
 const DRY_RUN_PARTS: &[Part] = &[];
 
-/// A message that RabbitMQ does not take.
+/// A message that RabbitMQ refuses.
 pub(super) struct Refused {
     /// Its place among the messages that were given.
     pub(super) place: usize,
@@ -73,7 +73,7 @@ impl Feeder {
             archive: None,
             target,
             pace: Pace::new(pace.rate.map(u32::from)),
-            gate: Gate { broker: broker.clone(), ready_max: pace.max_queue, taker: None, looked_at: None },
+            gate: Gate { broker: broker.clone(), ready_max: pace.max_queue, session: None, looked_at: None },
             is_dry_run,
             shutdown,
         }
@@ -106,7 +106,7 @@ impl Feeder {
         Outgoing::event(&self.gate.broker, |kind| self.target.route(kind), Some(name), body)
     }
 
-    /// Publishes `messages`, except in a dry run, and counts them in `tally`. Gives those that RabbitMQ refuses as too large; they
+    /// Publishes `messages`, except in a dry run, and counts them in `tally`. Returns those that RabbitMQ refuses as too large; they
     /// count as rejected.
     pub(super) async fn publish_and_count(
         &mut self,
@@ -123,7 +123,7 @@ impl Feeder {
     }
 
     /// Publishes `messages`. When this returns, each message and its copy in the archive are confirmed, except those that RabbitMQ
-    /// refuses as too large, which it gives.
+    /// refuses as too large, which it returns.
     pub(super) async fn publish(&mut self, messages: &[Outgoing]) -> Result<Vec<Refused>, PublishError> {
         let mut refused = Vec::new();
         let mut before = 0;
@@ -174,8 +174,8 @@ impl Feeder {
 
     /// Closes the connections.
     pub(super) async fn close(&mut self) {
-        if let Some(taker) = self.gate.taker.take() {
-            taker.close().await;
+        if let Some(session) = self.gate.session.take() {
+            session.close().await;
         }
         self.publisher.close().await;
         if let Some(archive) = &mut self.archive {
@@ -193,7 +193,7 @@ fn kind_of(message: &Outgoing) -> &str {
     }
 }
 
-/// The rate of `--rate`, spread evenly: a pause is made up for by one second's worth of events, no more.
+/// The rate of `--rate`, spread evenly. After a pause, at most one second's events leave at once.
 struct Pace {
     /// Nothing without a limit.
     bucket: Option<TokenBucket>,
@@ -224,7 +224,7 @@ struct Gate {
     broker: Broker,
     /// The longest queue; 0 for no limit.
     ready_max: u32,
-    taker: Option<Taker>,
+    session: Option<DepthSession>,
     looked_at: Option<Instant>,
 }
 
@@ -260,14 +260,14 @@ impl Gate {
         Ok(())
     }
 
-    /// The length of the load queue; nothing if RabbitMQ does not answer, which the publisher deals with.
+    /// The length of the load queue. None if RabbitMQ does not answer; the publisher handles that.
     async fn look(&mut self) -> Option<Depth> {
-        let taker = match self.taker.take() {
-            Some(taker) => taker,
-            None => self.broker.taker().await.ok()?,
+        let session = match self.session.take() {
+            Some(session) => session,
+            None => self.broker.depth_session().await.ok()?,
         };
-        let depth = taker.depth(self.broker.names().load()).await.ok()?;
-        self.taker = Some(taker);
+        let depth = session.depth(self.broker.names().load()).await.ok()?;
+        self.session = Some(session);
         Some(depth)
     }
 }

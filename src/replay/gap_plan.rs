@@ -75,10 +75,7 @@ impl Gap {
         }
         let own: Vec<Hour> = self.own_hours().collect();
         match missing.as_slice() {
-            [] if self.source.has_hidden_events() => {
-                GapState::InPart("forks' events cannot be told from others".into())
-            }
-            [] => GapState::Whole,
+            [] => self.source.unrecognised().map_or(GapState::Whole, |why| GapState::InPart(why.into())),
             missing if own.iter().all(|hour| missing.contains(hour)) => GapState::Impossible(list(&own)),
             missing => GapState::InPart(format!("GH Archive has no file for {}", list(missing))),
         }
@@ -112,7 +109,7 @@ pub(super) fn may_still_come(hour: Hour, patience: Duration, now: DateTime<Utc>)
 pub(super) enum GapState {
     /// It can be filled: every file exists.
     Whole,
-    /// It can be filled in part; the text says why not whole.
+    /// It can be filled in part, for the reason in the text.
     InPart(String),
     /// It waits for this file, which does not exist yet.
     Waits(Hour),

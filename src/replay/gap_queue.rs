@@ -143,7 +143,7 @@ impl GapQueue {
         Ok(())
     }
 
-    /// Publishes copies, and gives the tags of the originals whose copies are confirmed. A crash before they are acked leaves two
+    /// Publishes copies, and returns the tags of the originals whose copies are confirmed. A crash before they are acked leaves two
     /// records of a gap, which is harmless.
     async fn copy_to_tail(&mut self, records: Vec<Taken>) -> Result<Vec<u64>, PublishError> {
         let (tags, copies): (Vec<u64>, Vec<Outgoing>) = records

@@ -71,8 +71,8 @@ struct GapCounts {
 /// Fills or lists gaps, as `args` says.
 ///
 /// # Errors
-/// For bad usage, a local disk that refuses, a RabbitMQ that refuses us for good at the start; and when a gap could not be
-/// filled whole and no waiting will help.
+/// For bad usage, for a local disk that cannot be written, when RabbitMQ refuses access at the start, and when a gap could not be
+/// filled completely and waiting does not help.
 pub(super) async fn run(
     args: &GapsArgs,
     broker: &Broker,
@@ -163,7 +163,7 @@ impl Filler<'_> {
         Ok(counts)
     }
 
-    /// Fills the gaps that can be filled, and gives the ids of the records that are done.
+    /// Fills the gaps that can be filled, and returns the ids of the finished records.
     async fn fill_part(&mut self, gaps: Vec<Gap>, counts: &mut GapCounts) -> anyhow::Result<HashSet<String>> {
         let planned = self.plan(gaps).await?;
         self.say_what_stays(&planned, counts);
@@ -237,7 +237,8 @@ impl Filler<'_> {
             );
         }
     }
-    /// Publishes the events that `gaps` missed, from every file that may hold some. Gives the hours whose files were not read whole.
+    /// Publishes the events that `gaps` missed, from every file that may hold some. Returns the hours whose files were not read
+    /// to their end.
     async fn fill(&mut self, gaps: &[Gap]) -> anyhow::Result<BTreeSet<Hour>> {
         let mut damaged = BTreeSet::new();
         let by_hour = by_hour(gaps);

@@ -112,7 +112,7 @@ impl<'a> Job<'a> {
             Some(position) => {
                 let (events, input) = (HumanCount(position.tally.events), &inputs[position.input]);
                 tracing::info!(
-                    "going on behind line {} of {input}, where an earlier run of this command stopped; {events} events are published (--anew begins anew)",
+                    "continuing after line {} of {input}, where an earlier run of this command stopped; {events} events are published (--anew begins at the start)",
                     position.done.line
                 );
                 position
@@ -295,7 +295,7 @@ impl<'a> Job<'a> {
             Ended::Whole => self.folder.forget(),
             Ended::Stopped => {
                 say(if self.remembers {
-                    "stopped: the same command goes on from here\n"
+                    "stopped: the same command continues from here\n"
                 } else {
                     "stopped\n"
                 });

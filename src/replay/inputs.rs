@@ -85,7 +85,7 @@ pub(super) struct Ready {
     pub(super) fetched: Fetched,
 }
 
-/// Makes `inputs` ready in order, some ahead: downloads go on while the one before is published.
+/// Makes `inputs` ready in order, some ahead: downloads run while the one before is published.
 pub(super) fn make_ready(
     inputs: Vec<Input>,
     mirror: &Mirror,

@@ -67,7 +67,7 @@ pub async fn run(
 /// How a replay ended.
 enum Ended {
     Whole,
-    /// The program was told to stop.
+    /// The program got a signal to stop.
     Stopped,
     Failed,
 }

@@ -76,7 +76,7 @@ impl Progress {
         Duration::try_from_secs_f64(left.round()).ok()
     }
 
-    /// Takes the bar away, and gives the time since the start.
+    /// Removes the bar, and returns the time since the start.
     pub(super) fn finish(&self) -> Duration {
         self.bar.finish_and_clear();
         Duration::from_millis(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))

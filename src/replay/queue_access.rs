@@ -20,7 +20,7 @@ pub(super) struct QueueAccess {
     queue: String,
     server: Dependency,
     shutdown: CancellationToken,
-    /// How long to wait for messages of an empty queue. Another program may have them unacked, which AMQP does not tell.
+    /// How long to wait for messages of an empty queue. Another program may hold them unacked, which AMQP does not show.
     looks_again_for: Duration,
     /// True after the first answer of RabbitMQ. From then on no fault is final.
     was_reached: bool,
@@ -87,10 +87,10 @@ impl QueueAccess {
         self.server.away(error);
     }
 
-    /// Opens a session, however long RabbitMQ takes to be there.
+    /// Opens a session. Waits for RabbitMQ without limit.
     ///
     /// # Errors
-    /// When another program goes on taking from the queue, RabbitMQ refuses us for good at the start, or the program is to stop.
+    /// When another program keeps taking from the queue, when RabbitMQ refuses access at the start, or when the program is to stop.
     pub(super) async fn open(&mut self) -> anyhow::Result<Found> {
         let (mut backoff, started) = (Backoff::for_server(), Instant::now());
         let mut has_told = false;
@@ -107,12 +107,15 @@ impl QueueAccess {
                 }
                 Err(BrokerError::InUse { .. }) if started.elapsed() < IN_USE_MAX => {
                     if !std::mem::replace(&mut has_told, true) {
-                        tracing::info!("waiting: another program has the messages of {} in hand", self.queue);
+                        tracing::info!(
+                            "waiting: another program holds the messages of {} unacked",
+                            self.queue
+                        );
                     }
                     sleep(GLANCE, &self.shutdown).await?;
                 }
                 Err(BrokerError::InUse { .. }) => bail!(
-                    "another program, a dashboard or another replay, has had the messages of {} in hand for {} s: run this again when it has ended",
+                    "another program, a dashboard or another replay, has held the messages of {} unacked for {} s: run this again when it has ended",
                     self.queue,
                     IN_USE_MAX.as_secs()
                 ),

@@ -1,4 +1,4 @@
-//! The position of a replay on disk. A rerun of the same command goes on after the last confirm.
+//! The position of a replay on disk. A rerun of the same command continues after the last confirm.
 
 use std::fs::{self, File, TryLockError};
 use std::hash::{Hash, Hasher as _};
@@ -26,7 +26,7 @@ pub(super) struct StateFolder {
 }
 
 impl StateFolder {
-    /// Opens the folder of a command, below `root`. `identity` tells the command from all others; `name` is for people.
+    /// Opens the folder of a command, below `root`. `identity` distinguishes the command from all others. `name` is the readable part.
     ///
     /// # Errors
     /// When it cannot be written, or the same command is running.
@@ -61,7 +61,7 @@ impl StateFolder {
         let text = fs::read(&path).ok()?;
         serde_json::from_slice(&text)
             .inspect_err(|error| {
-                tracing::warn!("{} cannot be used ({error}): beginning anew", path.display())
+                tracing::warn!("{} cannot be used ({error}): beginning at the start", path.display())
             })
             .ok()
     }
@@ -81,7 +81,7 @@ impl StateFolder {
             Err(error) if !self.has_complained => {
                 self.has_complained = true;
                 tracing::warn!(
-                    "remember the position in {}: {error:#}; going on without",
+                    "saving the position in {}: {error:#}; continuing without it",
                     self.path.display()
                 );
             }
@@ -109,8 +109,8 @@ impl Drop for StateFolder {
     }
 }
 
-/// `name` with a hash that tells `identity` from all others. XXH3 without a seed, because names outlive a build: what the standard
-/// library's hasher gives may differ from one version of Rust to the next.
+/// `name` with a hash of `identity`. XXH3 without a seed, because names outlive a build: the standard library's hasher may differ from
+/// one version of Rust to the next.
 pub(super) fn name(name: &str, identity: &impl Hash) -> String {
     let mut hasher = Xxh3::new();
     identity.hash(&mut hasher);

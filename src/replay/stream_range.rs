@@ -62,8 +62,8 @@ pub(super) fn check(args: &ArchiveArgs) -> Result<(), UsageError> {
 }
 
 impl StreamRange {
-    /// False when the archive ends before the range does. Then RabbitMQ has lost the end of the stream, or somebody has deleted the
-    /// stream, and its offsets belong to other messages now.
+    /// False when the archive ends before the range does. Then RabbitMQ has lost the end of the stream, or the stream was deleted,
+    /// and its offsets belong to other messages now.
     ///
     /// # Errors
     /// As [`ArchiveAccess::ask`].
@@ -73,7 +73,7 @@ impl StreamRange {
     }
 }
 
-/// Resolves `--since` and `--until` to offsets; nothing when the archive is empty.
+/// Resolves `--since` and `--until` to offsets. None if the archive is empty.
 ///
 /// # Errors
 /// When `--since` names an offset that is not there, and as [`ArchiveAccess::ask`].
@@ -91,7 +91,7 @@ pub(super) async fn find(
     Ok(Some(StreamRange { next, end, removed: removed.count(), lack: None, tally: Tally::default() }))
 }
 
-/// Resolves `--until` to the offset behind the last message; nothing if that is the archive's end.
+/// Resolves `--until` to the offset behind the last message. None if that is the archive's end.
 async fn end(until: Option<Position>, archive: &mut ArchiveAccess<'_>) -> anyhow::Result<Option<u64>> {
     let time = match until {
         // `check` has refused `last`.
@@ -105,7 +105,7 @@ async fn end(until: Option<Position>, archive: &mut ArchiveAccess<'_>) -> anyhow
 }
 
 impl Bounds {
-    /// Asks RabbitMQ; nothing when the archive is empty.
+    /// Asks RabbitMQ. None if the archive is empty.
     async fn ask(archive: &mut ArchiveAccess<'_>) -> anyhow::Result<Option<Self>> {
         let Some(first) = archive.offset(ArchiveStart::First).await? else { return Ok(None) };
         Ok(archive.end().await?.map(|last| Self { first, last }))
@@ -133,7 +133,7 @@ impl Bounds {
         let last = self.last;
         if offset > last {
             bail!(
-                "--since {offset}: the archive ends at offset {last}, there is nothing at or behind {offset}"
+                "--since {offset}: the archive ends at offset {last}, there is nothing at or after {offset}"
             )
         }
         Ok(offset)

@@ -6,7 +6,7 @@ use std::fmt;
 use indicatif::HumanCount;
 use serde::{Deserialize, Serialize};
 
-/// Events by type, and everything else that was met.
+/// Counts of events by type, and of everything else that was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Tally {
     /// Events published, or in a dry run events that would be.

@@ -11,6 +11,7 @@ use super::{Counters, FetcherStatus, LoaderStatus, TYPE_OTHER, TYPES_MAX, Totals
 /// The figures of all loaders of a process.
 #[derive(Default)]
 pub struct LoaderFigures {
+    queue: String,
     outcomes: Counters,
     // Locked once a batch, never across an await.
     events: Mutex<Events>,
@@ -23,6 +24,11 @@ struct Events {
 }
 
 impl LoaderFigures {
+    /// Figures of loaders that consume the load queue `queue`.
+    pub(super) fn of_queue(queue: &str) -> Self {
+        Self { queue: queue.to_owned(), ..Self::default() }
+    }
+
     /// Adds the outcomes of deliveries that were settled just now.
     pub fn settled(&self, outcomes: &Totals) {
         self.outcomes.add(outcomes);
@@ -43,6 +49,7 @@ impl LoaderFigures {
         let mut events = self.events.lock();
         events.lag.close_part();
         LoaderStatus {
+            queue: Some(self.queue.clone()),
             totals: self.outcomes.totals(),
             types: events.types.clone(),
             lag_p50_s: events.lag.percentile(0.5),

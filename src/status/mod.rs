@@ -1,4 +1,4 @@
-//! The status of a long-running program: what it is, whether it is well, and its figures. It is published on the status
+//! The status of a long-running program: its name, its problems and its figures. It is published on the status
 //! exchange every two seconds, so a program needs neither Redis nor a port of its own to be seen.
 //!
 //! The stages of a process write their figures to a [`Board`], and [`tell`] publishes them. Publishing never delays the
@@ -41,7 +41,7 @@ pub struct Status {
     pub sequence: u64,
     /// As `/readyz` says.
     pub ready: bool,
-    /// What the program waits for, or does without, and why.
+    /// The servers and extras that the program waits for or works without, with reasons.
     pub problems: Vec<String>,
     /// The last error of a server, whether over or not, and when it began.
     pub last_error: Option<String>,
@@ -55,12 +55,15 @@ pub struct Status {
 /// The loaders of one process. Numbers are totals since its start.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LoaderStatus {
+    /// The load queue, by its name below the namespace. None from versions that do not send it.
+    #[serde(default)]
+    pub queue: Option<String>,
     /// A field per outcome: `loaded`, `duplicates`, …
     #[serde(flatten)]
     pub totals: Totals,
     /// Events loaded, by type: at most [`TYPES_MAX`], the rest under [`TYPE_OTHER`].
     pub types: BTreeMap<String, u64>,
-    /// Seconds from an event's creation to its load, over the last ten seconds; nothing when none was loaded then.
+    /// Seconds from an event's creation to its load, over the last ten seconds. None if none was loaded then.
     pub lag_p50_s: Option<f64>,
     pub lag_p95_s: Option<f64>,
 }
@@ -76,9 +79,9 @@ pub struct FetcherStatus {
     pub events_new: u64,
     pub gaps: u64,
     pub gap_seconds: u64,
-    /// Seconds of all feeds seen / elapsed; nothing before the first whole poll.
+    /// Seconds of all feeds seen / elapsed. None before the first complete poll.
     pub coverage: Option<f64>,
-    /// Requests that GitHub still takes from us, of how many, and until when; nothing where it does not say.
+    /// Remaining requests, the whole quota, and its reset time. None if GitHub does not send them.
     pub quota_remaining: Option<u64>,
     pub quota_limit: Option<u64>,
     pub quota_resets_at: Option<DateTime<Utc>>,
@@ -124,9 +127,9 @@ impl Board {
         &self.0.health
     }
 
-    /// The figures of this process's loaders, one for all of them.
-    pub fn loader(&self) -> Arc<LoaderFigures> {
-        Arc::clone(self.0.loader.get_or_init(Arc::default))
+    /// The figures of this process's loaders, which all consume the load queue `queue`.
+    pub fn loader(&self, queue: &str) -> Arc<LoaderFigures> {
+        Arc::clone(self.0.loader.get_or_init(|| Arc::new(LoaderFigures::of_queue(queue))))
     }
 
     /// The figures of this process's fetcher.
@@ -161,7 +164,7 @@ impl Board {
 }
 
 fn host() -> String {
-    // Linux tells it here; elsewhere shells do.
+    // Linux has it here. Elsewhere shells set the variable.
     let name =
         std::fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| std::env::var("HOSTNAME").ok());
     name.map(|name| name.trim().to_owned())
@@ -178,20 +181,21 @@ mod tests {
         let board = Board::new(Health::default());
         let redis = board.health().dependency("Redis at h:1");
         redis.away("refused");
-        board.loader().settled(&Totals { loaded: 2, duplicates: 1, ..Totals::default() });
+        board.loader("load").settled(&Totals { loaded: 2, duplicates: 1, ..Totals::default() });
         board.fetcher();
         let status = board.status("standalone");
         assert!(!status.ready);
         assert_eq!((status.sequence, board.status("standalone").sequence), (1, 2));
         assert_eq!(status.problems, ["Redis at h:1: refused"]);
         assert_eq!(status.last_error.as_deref(), Some("Redis at h:1: refused"));
-        assert_eq!(
-            status.loader.as_ref().map(|loader| loader.totals.to_string()).as_deref(),
-            Some("loaded 2, duplicates 1, unwanted 0, retried 0, dead 0")
-        );
+        let loader = status.loader.as_ref().unwrap();
+        assert_eq!(loader.queue.as_deref(), Some("load"));
+        assert_eq!(loader.totals.to_string(), "loaded 2, duplicates 1, unwanted 0, retried 0, dead 0");
         let json = serde_json::to_string(&status).unwrap();
         let later = json.replacen('{', "{\"later\":1,", 1);
         assert_eq!(serde_json::from_str::<Status>(&later).unwrap(), status);
+        let older = json.replace(r#""queue":"load","#, "");
+        assert_eq!(serde_json::from_str::<Status>(&older).unwrap().loader.unwrap().queue, None);
     }
 
     #[test]

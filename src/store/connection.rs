@@ -7,9 +7,11 @@ use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{AsyncConnectionConfig, IntoConnectionInfo};
 
+use super::event_log::agree;
 use super::fault::Fault;
+use super::keys::Keys;
 use super::script::SCRIPT;
-use crate::config::RedisUrl;
+use crate::config::{EventLog, RedisUrl};
 
 /// How long connecting and logging in may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -35,7 +37,13 @@ pub(super) fn client(url: &RedisUrl) -> Result<redis::Client, String> {
 }
 
 impl Connection {
-    pub(super) async fn open(client: &redis::Client, slot: usize) -> Result<Self, Fault> {
+    /// Opens one. With `event_log`, the namespace must have that layout, or none yet: this Redis may be another than before.
+    pub(super) async fn open(
+        client: &redis::Client,
+        slot: usize,
+        keys: &Keys,
+        event_log: Option<EventLog>,
+    ) -> Result<Self, Fault> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
@@ -45,6 +53,9 @@ impl Connection {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let mut connection = Self { multiplexed, script_sha: String::new(), number, slot };
         connection.load_script().await.map_err(Fault::of_server)?;
+        if let Some(event_log) = event_log {
+            agree(&mut connection, keys, event_log).await?;
+        }
         Ok(connection)
     }
 

@@ -2,7 +2,7 @@
 
 use redis::{ErrorKind, RedisError};
 
-/// An error of Redis, in the classes that the loader tells apart.
+/// An error of Redis, in the classes that the loader distinguishes.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Fault {
     /// The server is away, or cannot serve anyone now. It is not the message's fault. Wait and retry.
@@ -11,10 +11,13 @@ pub enum Fault {
     /// No answer in time. The request may have been too large for that time.
     #[error("no answer in time")]
     NoAnswer,
-    /// The server refuses our login, is too old, or is not Redis. A person must change something.
+    /// The server refuses our login, is too old, or is not Redis. Waiting does not help.
     #[error("{0}")]
     Unusable(String),
-    /// The script or the configuration is wrong: it would fail for every message. Stop loading until somebody mends it.
+    /// The namespace's event log has the other layout: loading would count events twice. The loader ends.
+    #[error("{0}")]
+    OtherEventLog(String),
+    /// The script or the configuration is wrong: it would fail for every message. Stop loading until it is repaired.
     #[error("the script or Redis's configuration is wrong: {0}")]
     Misconfigured(String),
     /// Redis does not know the script (any more): load it again.
@@ -31,12 +34,12 @@ pub enum Fault {
 impl Fault {
     /// True when the connection must be dropped.
     pub fn is_server_away(&self) -> bool {
-        matches!(self, Self::ServerAway(_) | Self::NoAnswer | Self::Unusable(_))
+        matches!(self, Self::ServerAway(_) | Self::NoAnswer | Self::Unusable(_) | Self::OtherEventLog(_))
     }
 
-    /// True for faults that only a person can mend. At the start they end the program; later they are retried like the others.
+    /// True for faults that waiting does not remove. At the start they end the program. Later they are retried like the others.
     pub fn waiting_cannot_help(&self) -> bool {
-        matches!(self, Self::Unusable(_))
+        matches!(self, Self::Unusable(_) | Self::OtherEventLog(_))
     }
 
     /// The same fault for a call without a message: then the server is at fault.
@@ -56,7 +59,7 @@ impl Fault {
             None => match error.kind() {
                 ErrorKind::AuthenticationFailed => Self::Unusable(text),
                 ErrorKind::Parse => Self::Unusable(format!(
-                    "what answers there is not Redis: check host and port in --redis-url (REDIS_URL): {text}"
+                    "the server there is not Redis: check host and port in --redis-url (REDIS_URL): {text}"
                 )),
                 _ => Self::ServerAway(text),
             },

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::config::Namespace;
-use crate::event::{Event, Hour};
+use crate::event::Hour;
 
 /// The names of our keys below one namespace.
 ///
@@ -42,6 +42,16 @@ impl Keys {
         format!("{}:first-inserted-at", self.0)
     }
 
+    /// The hours that have counts, each with the time when its keys expire.
+    pub fn hours(&self) -> String {
+        format!("{}:hours", self.0)
+    }
+
+    /// Which layout the event log has.
+    pub fn event_log_layout(&self) -> String {
+        format!("{}:event-log-layout", self.0)
+    }
+
     /// The loaders that noted a crash suspect and have not cleared it.
     pub fn crash_suspect(&self, suspect: &str) -> String {
         format!("{}:crash-suspect:{suspect}", self.0)
@@ -52,14 +62,19 @@ impl Keys {
         format!("{}:probe:{:016x}", self.0, rand::random::<u64>())
     }
 
-    /// The mark that an event is loaded.
-    pub fn mark(&self, event: &Event<'_>) -> String {
-        format!("{}:event-log:{}", self.0, escaped(&event.id))
+    /// With a key for each event: the mark that the event `id` is loaded.
+    pub fn mark(&self, id: &str) -> String {
+        format!("{}:event-log:{}", self.0, escaped(id))
     }
 
-    /// The mark of an event whose id another event had before it.
-    pub fn own_mark(&self, event: &Event<'_>) -> String {
-        format!("{}:event-log:{}@{}", self.0, escaped(&event.id), event.created_at)
+    /// With a key for each event: the mark of an event whose id another event had before it.
+    pub fn own_mark(&self, id: &str, created_at: &str) -> String {
+        format!("{}:event-log:{}@{created_at}", self.0, escaped(id))
+    }
+
+    /// With a set for each second: the ids of the events created at `created_at`.
+    pub fn second(&self, created_at: &str) -> String {
+        format!("{}:event-log:{created_at}", self.0)
     }
 }
 
@@ -76,11 +91,8 @@ mod tests {
     fn an_id_that_looks_like_a_mark_has_a_mark_of_its_own() {
         let keys = Keys::new(&"ns".parse().unwrap());
         let time = "2015-01-01T12:00:00Z";
-        let body = |id: &str| format!(r#"{{"id":"{id}","type":"X","created_at":"{time}"}}"#);
-        let (plain, odd) = (body("44"), body(&format!("44@{time}")));
-        let (plain, odd) = (Event::parse(plain.as_bytes()).unwrap(), Event::parse(odd.as_bytes()).unwrap());
-        assert_eq!(keys.mark(&plain), "ns:event-log:44");
-        assert_eq!(keys.own_mark(&plain), format!("ns:event-log:44@{time}"));
-        assert_eq!(keys.mark(&odd), format!("ns:event-log:44@@{time}"));
+        assert_eq!(keys.mark("44"), "ns:event-log:44");
+        assert_eq!(keys.own_mark("44", time), format!("ns:event-log:44@{time}"));
+        assert_eq!(keys.mark(&format!("44@{time}")), format!("ns:event-log:44@@{time}"));
     }
 }

@@ -1,11 +1,15 @@
 //! Redis: keys, the script that loads an event, and reads. The only module that names `redis`.
 //!
-//! All effects of an event go through `lua/load_event.lua`. After any failure of the server or the network a connection is
-//! dropped, and the next call opens a new one. So a half-dead socket or a demoted node is not used twice.
+//! All effects of an event go through `lua/load_event.lua`. After any failure of the server or the network, the connections
+//! that were open then are not used again; the next calls open new ones. So one outage is noticed once, and a half-dead socket or a
+//! demoted node is not used twice.
 
 mod connection;
+mod event_log;
 mod fault;
+mod hours;
 mod keys;
+mod memory;
 mod overview;
 mod probe;
 mod read;
@@ -14,18 +18,21 @@ mod settings;
 mod suspects;
 
 pub use connection::ANSWER_TIMEOUT;
+pub use event_log::{Layout, Lookup};
 pub use fault::Fault;
+pub use hours::HoursFound;
 pub use keys::Keys;
-pub use overview::{HoursFound, StreamPosition};
+pub use memory::MemoryUse;
+pub use overview::StreamPosition;
 pub use read::{DeveloperScore, StreamEntry};
 pub use script::{LoadCall, LoadPolicy, Score, Verdict};
 pub use suspects::Suspect;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::Mutex;
 
-use crate::config::{Namespace, RedisUrl, UsageError};
+use crate::config::{EventLog, Namespace, RedisUrl, UsageError};
 use connection::Connection;
 
 /// Redis for one program. Calls may run at the same time; they use the connections in turn.
@@ -33,9 +40,17 @@ pub struct Store {
     client: redis::Client,
     address: String,
     keys: Keys,
+    /// The layout that a loader loads in; nothing for readers, who take what they find.
+    event_log: Option<EventLog>,
     /// The open connections. A slot is locked only while connecting, so that its callers wait for one attempt together.
     slots: Vec<Mutex<Option<Connection>>>,
     turn: AtomicUsize,
+    /// The number of the newest connection.
+    newest: AtomicU64,
+    /// Connections with lower numbers are not used: Redis has failed since they were opened.
+    usable_from: AtomicU64,
+    /// Connecting has failed, and no connection was opened since.
+    cannot_connect: AtomicBool,
 }
 
 impl Store {
@@ -53,8 +68,12 @@ impl Store {
             client,
             address: url.to_string(),
             keys,
+            event_log: None,
             slots: vec![Mutex::default()],
             turn: AtomicUsize::new(0),
+            newest: AtomicU64::new(0),
+            usable_from: AtomicU64::new(0),
+            cannot_connect: AtomicBool::new(false),
         })
     }
 
@@ -108,21 +127,43 @@ impl Store {
     async fn connection(&self) -> Result<Connection, Fault> {
         let slot = self.turn.fetch_add(1, Ordering::Relaxed) % self.slots.len();
         let mut place = self.slots[slot].lock().await;
-        if let Some(connection) = place.as_ref() {
+        if let Some(connection) = place.as_ref().filter(|connection| self.is_usable(connection)) {
             return Ok(connection.clone());
         }
-        let connection = Connection::open(&self.client, slot).await?;
+        *place = None;
+        let connection = self.open(slot).await?;
         *place = Some(connection.clone());
         Ok(connection)
     }
 
-    /// Throws `used` away if `fault` says that the server or the network failed, unless somebody has replaced it already.
+    async fn open(&self, slot: usize) -> Result<Connection, Fault> {
+        let opened = Connection::open(&self.client, slot, &self.keys, self.event_log).await;
+        let failed_before = self.cannot_connect.swap(opened.is_err(), Ordering::Relaxed);
+        let connection = opened?;
+        self.newest.fetch_max(connection.number, Ordering::Relaxed);
+        // Not when connecting fails: a Redis that has no place for another client still serves those that it has.
+        if failed_before {
+            self.usable_from.fetch_max(connection.number, Ordering::Relaxed);
+        }
+        Ok(connection)
+    }
+
+    fn is_usable(&self, connection: &Connection) -> bool {
+        connection.number >= self.usable_from.load(Ordering::Relaxed)
+    }
+
+    /// If `fault` says that the server or the network failed, throws away all connections that are open now. A connection that was
+    /// thrown away before costs no other one.
     async fn forget_after(&self, fault: &Fault, used: &Connection) {
-        if fault.is_server_away() {
-            let mut place = self.slots[used.slot].lock().await;
-            if place.as_ref().is_some_and(|current| current.number == used.number) {
-                *place = None;
-            }
+        if !fault.is_server_away() {
+            return;
+        }
+        if self.is_usable(used) {
+            self.usable_from.fetch_max(self.newest.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        }
+        let mut place = self.slots[used.slot].lock().await;
+        if place.as_ref().is_some_and(|current| current.number == used.number) {
+            *place = None;
         }
     }
 }

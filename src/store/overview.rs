@@ -1,4 +1,4 @@
-//! Reads for the dashboard: an hour's counts, which hours exist, and the position of the stream.
+//! Reads for the dashboard: an hour's counts, and the position of the stream.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,17 +16,6 @@ pub struct StreamPosition {
     pub last_id: String,
 }
 
-/// One step of looking through all keys for hours.
-pub struct HoursFound {
-    /// Hours that have counts, perhaps repeated.
-    pub hours: Vec<Hour>,
-    /// Where to go on; 0 when all keys have been seen.
-    pub cursor: u64,
-}
-
-/// Keys that Redis looks at in one step: about a millisecond of its time.
-const SCAN_COUNT: usize = 1000;
-
 impl Store {
     /// The number of events loaded in `hour`, by type; nothing when the hour is not there.
     ///
@@ -36,35 +25,6 @@ impl Store {
         let mut all = redis::cmd("HGETALL");
         all.arg(self.keys.counts(hour));
         self.ask(&all).await
-    }
-
-    /// Those of `hours` that have counts, in the same order.
-    ///
-    /// # Errors
-    /// [`Fault`] when Redis does not answer.
-    pub async fn hours_among(&self, hours: &[Hour]) -> Result<Vec<Hour>, Fault> {
-        let mut connection = self.connection().await?;
-        let mut ask = redis::pipe();
-        for hour in hours {
-            ask.cmd("EXISTS").arg(self.keys.counts(*hour));
-        }
-        let answer: redis::RedisResult<Vec<bool>> = ask.query_async(&mut connection.multiplexed).await;
-        let exist = self.look_at(answer, &connection).await?;
-        Ok(hours.iter().zip(exist).filter(|(_, exists)| *exists).map(|(hour, _)| *hour).collect())
-    }
-
-    /// Looks at some more keys, from `cursor` on (0 at first), for hours that have counts.
-    ///
-    /// # Errors
-    /// [`Fault`] when Redis does not answer.
-    pub async fn scan_hours(&self, cursor: u64) -> Result<HoursFound, Fault> {
-        let prefix = self.keys.counts_prefix();
-        let mut scan = redis::cmd("SCAN");
-        // A namespace has no character that means something in a pattern.
-        scan.arg(cursor).arg("MATCH").arg(format!("{prefix}*")).arg("COUNT").arg(SCAN_COUNT);
-        let (cursor, keys): (u64, Vec<String>) = self.ask(&scan).await?;
-        let hours = keys.iter().filter_map(|key| key.strip_prefix(&prefix)?.parse().ok());
-        Ok(HoursFound { hours: hours.collect(), cursor })
     }
 
     /// The position of the stream.

@@ -6,10 +6,11 @@ use super::connection::Connection;
 use super::{Fault, Store};
 
 /// Every key of the call is the probe's own, so that it changes no counts.
-const KEYS_OF_A_CALL: usize = 6;
-/// Time, kind, now, maxlen, retention, login, weight.
+const KEYS_OF_A_CALL: usize = 7;
+/// Member, kind, now, maxlen, retention, login, weight.
 const ARGUMENTS: [&str; 7] = ["probe", "probe", "", "0", "0", "", "0"];
-/// A mark that makes the script return 0: the event is loaded already.
+/// A mark that makes the script return 0: the event is loaded already. It is of the layout with a key for each event, which a
+/// call has in any namespace.
 const MARK: &str = r#"{"created_at":"probe"}"#;
 /// Lifetime of the key, if the `DEL` does not run.
 const LIFETIME_MS: u32 = 5000;

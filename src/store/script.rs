@@ -7,7 +7,7 @@ use redis::{Cmd, Pipeline, RedisResult, Value};
 
 use super::connection::{ANSWER_TIMEOUT, Connection};
 use super::{Fault, Keys, Store};
-use crate::config::Retention;
+use crate::config::{EventLog, Retention};
 use crate::event::Event;
 
 /// The script. It is embedded, so that binary and script have the same version.
@@ -77,7 +77,7 @@ impl Store {
             Err(fault) => return vec![Verdict::Failed(fault); calls.len()],
         };
         connection.multiplexed.set_response_timeout(time);
-        let mut verdicts = run(&mut connection, &self.keys, policy, calls).await;
+        let mut verdicts = run(&mut connection, &self.keys, self.event_log(), policy, calls).await;
         if verdicts.iter().any(is_missing) {
             let ready = connection.load_script().await.map_err(Fault::of_server);
             self.repeat(ready, &mut connection, policy, calls, &mut verdicts, is_missing).await;
@@ -112,7 +112,7 @@ impl Store {
             return;
         }
         let again: Vec<_> = places.iter().map(|place| calls[*place]).collect();
-        let repeated = run(connection, &self.keys, policy, &again).await;
+        let repeated = run(connection, &self.keys, self.event_log(), policy, &again).await;
         for (place, verdict) in places.into_iter().zip(repeated) {
             verdicts[place] = verdict;
         }
@@ -130,13 +130,14 @@ fn is_unknown(verdict: &Verdict) -> bool {
 async fn run(
     connection: &mut Connection,
     keys: &Keys,
+    event_log: EventLog,
     policy: LoadPolicy,
     calls: &[&LoadCall<'_>],
 ) -> Vec<Verdict> {
     let now = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
     let mut pipeline = Pipeline::with_capacity(calls.len());
     for call in calls {
-        add_call(&mut pipeline, &connection.script_sha, keys, policy, &now, call);
+        add_call(&mut pipeline, &connection.script_sha, keys, event_log, policy, &now, call);
     }
     // Each call gets its own verdict. Without this, one error would hide all other answers.
     pipeline.ignore_errors();
@@ -157,6 +158,7 @@ fn add_call(
     pipeline: &mut Pipeline,
     script_sha: &str,
     keys: &Keys,
+    event_log: EventLog,
     policy: LoadPolicy,
     now: &str,
     call: &LoadCall<'_>,
@@ -168,24 +170,24 @@ fn add_call(
         Retention::Forever => 0,
         Retention::For(duration) => u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
     };
-    let names = [
-        keys.mark(event),
-        keys.own_mark(event),
-        keys.stream(),
-        keys.scores(hour),
-        keys.counts(hour),
-        keys.first_inserted_at(),
-    ];
+    let (log, member, own_mark) = match event_log {
+        EventLog::PerEvent => {
+            (keys.mark(&event.id), &event.created_at, Some(keys.own_mark(&event.id, &event.created_at)))
+        }
+        EventLog::PerSecond => (keys.second(&event.created_at), &event.id, None),
+    };
+    let names =
+        [log, keys.stream(), keys.scores(hour), keys.counts(hour), keys.first_inserted_at(), keys.hours()];
     let fields = event.flattened();
     // Sized at once: growing from nothing to an event's size costs eight reallocations, for every event.
-    let names_bytes: usize = names.iter().map(String::len).sum();
+    let names_bytes: usize = names.iter().chain(&own_mark).map(String::len).sum();
     let fixed_bytes = names_bytes + script_sha.len() + login.len() + now.len() + FIXED_ARGS_BYTES;
     let mut command = Cmd::with_capacity(2 * fields.len() + FIXED_ARGS, event.size() + fixed_bytes);
-    command.arg("EVALSHA").arg(script_sha).arg(names.len());
-    for name in &names {
+    command.arg("EVALSHA").arg(script_sha).arg(names.len() + usize::from(own_mark.is_some()));
+    for name in names.iter().chain(&own_mark) {
         command.arg(name);
     }
-    command.arg(event.created_at.as_ref()).arg(event.kind.as_ref()).arg(now);
+    command.arg(member.as_ref()).arg(event.kind.as_ref()).arg(now);
     command.arg(policy.stream_maxlen).arg(retention_ms).arg(login).arg(weight);
     for (name, value) in fields {
         command.arg(name).arg(value.as_ref());

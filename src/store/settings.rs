@@ -23,7 +23,7 @@ impl Store {
 /// The first with PEXPIRETIME. Valkey, which began at 7.2, tells its Redis-compatible version in the same field.
 const VERSION_MIN: u32 = 7;
 
-fn value<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+pub(super) fn value<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
 

@@ -10,8 +10,8 @@ const REMEMBERED_S: i64 = 24 * 3600;
 
 /// The name of a crash suspect in its notes. It is made of the body's bytes, because the body may have no readable id.
 ///
-/// XXH3 gives the same name in every version of this program. Notes of versions before it, which named by Rust's own hasher,
-/// are not found: they expire after a day, and count no death.
+/// XXH3 gives the same name in every version of this program. Older versions hashed with Rust's hasher. Their notes are not found,
+/// and expire after a day.
 #[derive(Clone, Debug)]
 pub struct Suspect(String);
 
@@ -23,11 +23,11 @@ impl Suspect {
 }
 
 impl Store {
-    /// Notes that the loader `loader` is about to load `suspect`, and tells how many loaders, this one included, have noted it
-    /// and not lived to call [`Self::cleared`]. Noting twice counts once, so a note may be repeated.
+    /// Notes that the loader `loader` is about to load `suspect`. Returns how many loaders have a note that is not cleared, this one
+    /// included. Noting twice counts once, so a note may be repeated.
     ///
     /// # Errors
-    /// [`Fault`] when Redis does not take the note. It may have taken it nevertheless.
+    /// [`Fault`] when Redis does not confirm the note. It may be stored nevertheless.
     pub async fn suspected(&self, suspect: &Suspect, loader: &str) -> Result<u32, Fault> {
         let key = self.keys.crash_suspect(&suspect.0);
         self.ask::<()>(redis::cmd("SADD").arg(&key).arg(loader)).await?;
@@ -35,19 +35,19 @@ impl Store {
         self.ask(redis::cmd("SCARD").arg(&key)).await
     }
 
-    /// Takes back what `loader` noted: it lives, and has stopped loading `suspect` for another reason. Notes of others stand.
+    /// Removes the note of `loader`, which is alive and stopped loading `suspect`. Notes of other loaders stay.
     ///
     /// # Errors
-    /// [`Fault`] when Redis does not take it.
+    /// [`Fault`] when Redis does not confirm it.
     pub async fn retracted(&self, suspect: &Suspect, loader: &str) -> Result<(), Fault> {
         let key = self.keys.crash_suspect(&suspect.0);
         self.ask(redis::cmd("SREM").arg(key).arg(loader)).await
     }
 
-    /// Forgets `suspect`: its loader lived, or it is on its way to the dead letters.
+    /// Removes all notes about `suspect`: its loader survived, or the message goes to the dead letters.
     ///
     /// # Errors
-    /// [`Fault`] when Redis does not take it.
+    /// [`Fault`] when Redis does not confirm it.
     pub async fn cleared(&self, suspect: &Suspect) -> Result<(), Fault> {
         self.ask(redis::cmd("DEL").arg(self.keys.crash_suspect(&suspect.0))).await
     }

@@ -35,8 +35,8 @@ impl Exporting {
     }
 }
 
-/// Begins to export the spans of `program`, if the environment says where to. Nothing is connected to before there are spans.
-/// `health` is told when they are not taken.
+/// Begins to export the spans of `program`, if the environment has an address. The first span opens the connection.
+/// If the collector does not accept spans, `health` gets the failure.
 ///
 /// # Errors
 /// [`UsageError`] when the address is none.
@@ -60,7 +60,7 @@ pub fn export_spans(program: &str, environment: &Environment, health: &Health) -
     tracing::info!("exporting spans to {server}");
     let collector = health.extra(format!("the collector of spans at {server}"));
     let provider = SdkTracerProvider::builder()
-        .with_batch_exporter(Telling { exporter, collector, endpoint })
+        .with_batch_exporter(ReportingExporter { exporter, collector, endpoint })
         .with_resource(resource.build())
         .build();
     traces::begin(provider.tracer(env!("CARGO_PKG_NAME")));
@@ -97,13 +97,13 @@ fn server(url: &Url) -> String {
 
 /// Says once when the collector takes no spans, and once when it takes them again.
 #[derive(Debug)]
-struct Telling<E> {
+struct ReportingExporter<E> {
     exporter: E,
     collector: Dependency,
     endpoint: Url,
 }
 
-impl<E: SpanExporter> SpanExporter for Telling<E> {
+impl<E: SpanExporter> SpanExporter for ReportingExporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let result = self.exporter.export(batch).await;
         match &result {

@@ -29,13 +29,13 @@ use crate::health::Health;
 use crate::http;
 use crate::terminal::Escaped;
 
-/// What is logged when `RUST_LOG` says nothing: our own lines; of libraries only warnings, of the AMQP client nothing,
-/// because we report the end of a session ourselves.
+/// The filter if `RUST_LOG` is not set: our own lines, and warnings of libraries. The AMQP client has none, because we log the end of
+/// a session ourselves.
 const FILTER_DEFAULT: &str = "warn,github_event_etl=info";
 /// Libraries that would show a password, whatever `RUST_LOG` asks for: at trace they log the bytes of the login.
 const SILENT: [&str; 2] = ["lapin", "amq_protocol"];
-/// Bounds of the buckets of what is a histogram; other distributions are summaries. A loader lags by seconds behind its queue, by
-/// minutes behind GitHub, which shows events late, and by anything behind what is replayed.
+/// The metric that is a histogram, and the bounds of its buckets. Other distributions are summaries. A loader lags by seconds behind
+/// its queue and by minutes behind GitHub, which shows events late. Replayed events may have any age.
 const BUCKETS: (&str, [f64; 18]) = (
     "github_etl_loader_lag_seconds",
     [
@@ -43,13 +43,13 @@ const BUCKETS: (&str, [f64; 18]) = (
         21600.0, 86400.0,
     ],
 );
-/// How often recorded histograms are folded, so that they do not grow until somebody scrapes.
+/// How often recorded histograms are folded, so that they do not grow until the next scrape.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 const BUILD_INFO: &str = "github_etl_build_info";
 const READY: &str = "github_etl_ready";
 
-/// Lines that may wait for whoever reads stderr. When nobody does, later ones are dropped: a log must not hold up events.
+/// Lines that may wait for the reader of stderr. Further lines are dropped: a log must not delay events.
 const LINES_WAITING_MAX: usize = 4096;
 
 /// Sends log lines to stderr, from a thread of their own; stdout is for data. The lines that wait are written when the guard
@@ -64,13 +64,13 @@ pub fn install_log(format: LogFormat, environment: &Environment) -> anyhow::Resu
         })?,
         None => EnvFilter::new(FILTER_DEFAULT),
     };
-    // Not a directive of the filter: one of the user's for a part of the library would be more specific.
+    // This is not a directive of the user's filter. A directive of the user for a part of the library would be more specific.
     let discreet = filter_fn(|metadata| !SILENT.iter().any(|library| metadata.target().starts_with(library)));
     let (writer, guard) =
         NonBlockingBuilder::default().buffered_lines_limit(LINES_WAITING_MAX).finish(std::io::stderr());
     let dropped = writer.error_counter();
     let lines_to = move || one_line::OneLine(writer.clone());
-    // Telling that stderr is closed would need stderr; the attempt panics.
+    // If stderr is closed, tracing-subscriber would report that on stderr, and panic.
     let lines =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines_to).log_internal_errors(false);
     match format {
@@ -83,7 +83,8 @@ pub fn install_log(format: LogFormat, environment: &Environment) -> anyhow::Resu
     Ok(LogGuard { worker: Some(guard), dropped })
 }
 
-/// Writes the sentence of an event, with control characters escaped, and leaves its fields to the other format: the sentence says all that a person needs.
+/// Writes the sentence of a log event, with control characters escaped. The fields are for the JSON format: the sentence has their
+/// values.
 fn sentence_alone() -> impl for<'writer> FormatFields<'writer> + 'static {
     format::debug_fn(|line, field, value| {
         if field.name() == "message" { write!(line, "{}", Escaped(&format!("{value:?}"))) } else { Ok(()) }
@@ -128,7 +129,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// True when somebody has asked for them in so long: what costs something to measure need not be measured otherwise.
+    /// True if they were scraped within `lately`. Otherwise, metrics that are expensive to measure need not be measured.
     pub fn are_wanted(&self, lately: Duration) -> bool {
         self.rendered_at.lock().is_some_and(|at| at.elapsed() < lately)
     }
@@ -141,7 +142,7 @@ impl Metrics {
     }
 }
 
-/// Begins to record metrics, once for the whole process, which is `program`, and gives what renders them.
+/// Begins to record metrics, once for the process of `program`, and returns the renderer.
 ///
 /// # Errors
 /// When something else records already.
@@ -184,7 +185,7 @@ async fn readyz(State(health): State<Health>) -> (StatusCode, Json<serde_json::V
     (status, Json(answer))
 }
 
-/// What `/readyz` answers: 200, or 503 with what the program waits for; extras that are away are named beside either.
+/// The answer of `/readyz`: 200, or 503 with the servers that the program waits for. Both name the extras that are away.
 pub fn readiness(health: &Health) -> (StatusCode, serde_json::Value) {
     let waiting = health.not_ready();
     let is_ready = waiting.is_empty();

@@ -11,7 +11,7 @@ const ESCAPE: char = '\u{1b}';
 pub(super) struct OneLine<W>(pub(super) W);
 
 impl<W: Write> Write for OneLine<W> {
-    /// `event` is a whole one: the formatter writes each at once.
+    /// `event` is a complete event: the formatter writes each at once.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
         let line = text.strip_suffix('\n').unwrap_or(&text);

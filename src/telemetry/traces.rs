@@ -1,6 +1,6 @@
 //! Traces: which poll an event came from, and how long publishing, processing and the script took.
 //!
-//! Nothing here happens, and no message gets a header, unless `OTEL_EXPORTER_OTLP_ENDPOINT` says where spans go (`export`).
+//! Without `OTEL_EXPORTER_OTLP_ENDPOINT` (`export`) nothing is recorded, and messages get no header.
 //!
 //! At tens of thousands of events a second a span for each would cost more than loading it. So spans are of batches: one for
 //! each poll, with what it fetched and published; one for each batch that a loader works on and each publish that its events
@@ -17,7 +17,7 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::SdkTracer;
 
-/// Set once, when the program starts, where spans are wanted.
+/// The tracer. It is set once, at the start of a program that exports spans.
 static TRACER: OnceLock<SdkTracer> = OnceLock::new();
 
 /// Publishes that get a span of their own in one batch of a loader; the others are links of the first one's.
@@ -25,7 +25,7 @@ const PARENTS_MAX: usize = 8;
 /// Publishes that a span links to at most.
 const LINKS_MAX: usize = 64;
 
-/// The last one to set it would be the only one: there is one.
+/// Sets the tracer. The provider is global and set once.
 pub(super) fn begin(tracer: SdkTracer) {
     let _ = TRACER.set(tracer);
 }
@@ -47,7 +47,7 @@ pub struct TraceParent {
 }
 
 impl TraceParent {
-    /// Reads one; nothing where it is not one: whoever published the message wrote it.
+    /// Reads a `traceparent`. None if it is not valid: anyone who publishes messages can write one.
     pub fn parse(text: &str) -> Option<Self> {
         let is_hex = |part: &str| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         let mut parts = text.split('-');
@@ -77,23 +77,23 @@ impl fmt::Display for TraceParent {
     }
 }
 
-/// What a span is, seen from the other end.
+/// The span's kind.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
     Internal,
-    /// Asks another program and waits for its answer.
+    /// Sends a request to another program and waits for the answer.
     Client,
     /// Sends messages.
     Producer,
-    /// Works on messages.
+    /// Processes messages.
     Consumer,
 }
 
-/// A span, which ends when it is dropped; nothing at all where spans are not wanted.
+/// A span, which ends when it is dropped. It is disabled if the program exports no spans.
 pub struct Span(Option<Box<opentelemetry_sdk::trace::Span>>);
 
 impl Span {
-    /// A span that is none.
+    /// A disabled span.
     pub fn none() -> Self {
         Self(None)
     }
@@ -103,7 +103,7 @@ impl Span {
         if are_on() { Self::start(name.into(), kind, &Context::new()) } else { Self(None) }
     }
 
-    /// A span of what another program began; of a new trace where there is no telling.
+    /// A span in the trace of `parent`, or the first of a new trace if the parent is unknown.
     fn after(parent: Option<&TraceParent>, name: String, kind: Kind) -> Self {
         let context = Context::new();
         let parent = parent.map(|parent| context.with_remote_span_context(parent.context()));
@@ -129,28 +129,28 @@ impl Span {
         Self(Some(Box::new(tracer.build_with_context(builder, parent))))
     }
 
-    /// Says that it is about so many of these.
+    /// Sets an attribute with a count.
     pub fn count(&mut self, key: &'static str, count: usize) {
         if let Some(span) = &mut self.0 {
             span.set_attribute(KeyValue::new(key, i64::try_from(count).unwrap_or(i64::MAX)));
         }
     }
 
-    /// Says something else about it.
+    /// Sets an attribute with a text.
     pub fn say(&mut self, key: &'static str, value: impl fmt::Display) {
         if let Some(span) = &mut self.0 {
             span.set_attribute(KeyValue::new(key, value.to_string()));
         }
     }
 
-    /// Says that it came to nothing, and why.
+    /// Marks the span as failed, with the reason.
     pub fn fail(&mut self, why: impl fmt::Display) {
         if let Some(span) = &mut self.0 {
             span.set_status(Status::error(why.to_string()));
         }
     }
 
-    /// Says that it has to do with other spans, not as their part. More than a bounded number are left out.
+    /// Links the span to other spans, at most `LINKS_MAX`. The others are left out.
     pub fn link(&mut self, others: impl IntoIterator<Item = TraceParent>) {
         let Some(span) = &mut self.0 else { return };
         let mut linked: Vec<TraceParent> = Vec::new();
@@ -173,7 +173,7 @@ impl Span {
 pub struct Processing(Vec<Span>);
 
 impl Processing {
-    /// Begins with what each message of `queue` carries as `traceparent`, which is not looked at unless spans are wanted.
+    /// Begins the spans of a batch of `queue`. `carried` are the `traceparent`s of its messages. They are read only if spans are exported.
     pub fn begin<'a>(queue: &str, carried: impl IntoIterator<Item = Option<&'a str>>) -> Self {
         if !are_on() {
             return Self(Vec::new());

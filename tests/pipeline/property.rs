@@ -5,11 +5,13 @@ use std::cell::RefCell;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
+use redis::Commands as _;
 
+use github_event_etl::config::EventLog;
 use github_event_etl::event::Event;
 use github_event_etl::store::{LoadCall, Score, Verdict};
 
-use crate::script::Bench;
+use crate::script::{Bench, LAYOUTS};
 use crate::support::dump::{assert_same, keys};
 use crate::support::events::event;
 use crate::support::oracle::Oracle;
@@ -52,8 +54,8 @@ fn load(bench: &Bench, batch: &[String]) -> Vec<Verdict> {
 }
 
 thread_local! {
-    /// One Redis for all cases.
-    static BENCH: RefCell<Bench> = RefCell::new(Bench::new());
+    /// One Redis for all cases of a layout.
+    static BENCHES: [RefCell<Bench>; 2] = LAYOUTS.map(|layout| RefCell::new(Bench::new(layout)));
 }
 
 proptest! {
@@ -63,7 +65,8 @@ proptest! {
     fn any_sequence_of_events_in_any_batches_is_loaded_as_the_model_says(
         batches in vec(vec(an_event(), 1..20), 1..8),
     ) {
-        BENCH.with_borrow_mut(|bench| {
+        BENCHES.with(|benches| benches.iter().try_for_each(|bench| {
+            let bench = &mut *bench.borrow_mut();
             bench.run::<String>("FLUSHALL");
             let mut oracle = Oracle::new().with_weights(&WEIGHTS).without_bots();
             for batch in &batches {
@@ -78,9 +81,14 @@ proptest! {
             let replayed = load(bench, &batches.concat());
             prop_assert!(replayed.iter().all(|verdict| *verdict == Verdict::Duplicate), "{:?}", replayed);
             assert_same("Redis after a replay", &bench.dump(), &oracle.lines());
-            let marks = keys(&mut bench.redis, "ns").iter().filter(|key| key.contains(":event-log:")).count();
-            prop_assert_eq!(marks, oracle.distinct());
+            let keys = keys(&mut bench.redis, "ns");
+            let logs = keys.iter().filter(|key| key.contains(":event-log:"));
+            let entered: usize = match bench.event_log {
+                EventLog::PerEvent => logs.count(),
+                EventLog::PerSecond => logs.map(|key| bench.redis.scard::<_, usize>(key).unwrap()).sum(),
+            };
+            prop_assert_eq!(entered, oracle.distinct());
             Ok(())
-        })?;
+        }))?;
     }
 }

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::corner::{Corner, amqp_url};
+use crate::support::event_log;
 use crate::support::process::{cpu_seconds, signal};
 use crate::support::redis_server::RedisServer;
 use crate::support::run::Run;
@@ -45,6 +46,7 @@ fn a_log_that_nobody_reads_does_not_hold_up_loading() {
         .env("AMQP_URL", &run.corner.amqp_url)
         .env("REDIS_URL", &run.corner.redis_url)
         .env("ETL_NAMESPACE", &run.corner.namespace)
+        .env("LOADER_EVENT_LOG", event_log::of(&run.corner.namespace))
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
@@ -75,6 +77,7 @@ fn a_loader_with_its_output_closed_loads_and_stops_when_asked() {
         .env("AMQP_URL", &run.corner.amqp_url)
         .env("REDIS_URL", &run.corner.redis_url)
         .env("ETL_NAMESPACE", &run.corner.namespace)
+        .env("LOADER_EVENT_LOG", event_log::of(&run.corner.namespace))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

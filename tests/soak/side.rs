@@ -1,5 +1,6 @@
 //! A second pipeline beside the first one, under names of its own, which is deleted and brought up again under the same names.
 
+use github_event_etl::broker::Names;
 use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
 use rand::RngExt as _;
 use rand::rngs::Xoshiro256PlusPlus as Rng;
@@ -35,15 +36,15 @@ pub fn renew(world: &mut World, rng: &mut Rng) {
 }
 
 fn delete_names(world: &World) {
-    let retries = ["1s", "3s", "9s", "27s", "81s"].map(|delay| format!(".load.retry.{delay}"));
-    let queues = [".load", ".load.dead", ".archive", ".gaps", ".unrouted", ".fetcher"];
-    for queue in queues.into_iter().chain(retries.iter().map(String::as_str)) {
+    let names = Names::new(&NAMES.parse().unwrap(), "load");
+    let archive = names.archive();
+    let others = [names.load().to_owned(), names.dead(), names.gaps(), names.unrouted(), names.memory()];
+    for name in others.into_iter().chain([archive.clone()]).chain(names.retries().map(|(name, _)| name)) {
         // RabbitMQ 3.10 refuses to delete a stream that it has lost, and closes the connection's channel.
         let amqp = Amqp::connect(&world.rabbitmq.url());
-        let name = format!("{NAMES}{queue}");
         let deleted =
             block_on(amqp.channel.queue_delete(name.as_str().into(), QueueDeleteOptions::default()));
-        assert!(deleted.is_ok() || queue == ".archive", "delete {name}: {deleted:?}");
+        assert!(deleted.is_ok() || name == archive, "delete {name}: {deleted:?}");
     }
     let amqp = Amqp::connect(&world.rabbitmq.url());
     for exchange in ["", ".unrouted", ".status"] {

@@ -12,6 +12,7 @@ use crate::faults::Fault;
 use crate::interrupt;
 use crate::load::{EventName, Load, Model, outgoing, publisher};
 use crate::support::dump::{assert_same, dump};
+use crate::support::event_log;
 use crate::support::events::event;
 use crate::support::github::GitHub;
 use crate::support::process::peak_memory_mib;
@@ -37,6 +38,8 @@ pub struct World {
     fetcher: Option<Program>,
     pub github: GitHub,
     pub recording: Vec<Vec<u8>>,
+    /// The layout of the event log: an odd seed has sets.
+    event_log: &'static str,
 }
 
 /// What is known of programs that may be gone.
@@ -60,8 +63,10 @@ impl World {
         let recording: Vec<_> = (0..count).map(|_| generator.next_event(hours_ago).into_bytes()).collect();
         let github = GitHub::recorded(&recording, &["--per-poll", "10"]);
         let tally = Tally::default();
+        let event_log = event_log::LAYOUTS[(seed % 2) as usize];
+        println!("seed {seed}: the event log is {event_log}");
         let mut world =
-            Self { rabbitmq, redis, tally, loaders: Vec::new(), fetcher: None, github, recording };
+            Self { rabbitmq, redis, tally, loaders: Vec::new(), fetcher: None, github, recording, event_log };
         world.loaders = (0..LOADERS).map(|_| world.spawn("loader", &["--stream-maxlen", "0"])).collect();
         world.fetcher = Some(world.spawn("fetcher", &FETCHER_FLAGS));
         world
@@ -79,6 +84,7 @@ impl World {
             ("REDIS_URL", &redis_url),
             ("ETL_NAMESPACE", namespace),
             ("GITHUB_API_URL", &github.url),
+            ("LOADER_EVENT_LOG", self.event_log),
         ];
         Program::start(program, &variables, arguments)
     }
@@ -141,8 +147,12 @@ impl World {
         self.ask_redis(&["XLEN", &format!("{NAMESPACE}:event-stream")])
     }
 
-    /// Its mark stands, under its id or, where another event had that first, under its id and time.
+    /// It is in the event log: in the set of its second, or by a mark under its id or, where another event had that first, under
+    /// its id and time.
     fn has_loaded(&self, EventName { id, created_at }: &EventName) -> bool {
+        if self.event_log == "per-second" {
+            return self.ask_redis(&["SISMEMBER", &format!("{NAMESPACE}:event-log:{created_at}"), id]);
+        }
         let key = format!("{NAMESPACE}:event-log:{id}");
         let marks: Vec<Option<String>> = self.ask_redis(&["MGET", &key, &format!("{key}@{created_at}")]);
         marks.iter().flatten().any(|mark| mark.contains(created_at))

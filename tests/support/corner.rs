@@ -130,6 +130,13 @@ impl Corner {
         format!("{}.{name}", self.namespace)
     }
 
+    /// The retry queues of a load queue, by their names below the namespace.
+    pub fn retries(&self, load: &str) -> Vec<String> {
+        let names = Names::new(&self.namespace.parse().unwrap(), load);
+        let prefix = format!("{}.", self.namespace);
+        names.retries().map(|(name, _)| name.strip_prefix(&prefix).unwrap().to_owned()).collect()
+    }
+
     /// Removes, when the test ends, what belongs to a load queue that a program has declared.
     pub fn forget(&mut self, queue: &str) {
         self.queues.push(queue.to_owned());
@@ -290,10 +297,9 @@ pub fn properties(message_id: &str) -> BasicProperties {
 impl Drop for Corner {
     fn drop(&mut self) {
         // Best effort: a test that failed may have broken the channel.
-        let ttls = ["1s", "3s", "9s", "27s", "81s"].map(|delay| format!(".retry.{delay}"));
-        let suffixes: Vec<&str> = ["", ".dead"].into_iter().chain(ttls.iter().map(String::as_str)).collect();
-        let own =
-            self.queues.iter().flat_map(|queue| suffixes.iter().map(move |end| format!("{queue}{end}")));
+        let own = self.queues.iter().flat_map(|queue| {
+            [queue.clone(), format!("{queue}.dead")].into_iter().chain(self.retries(queue))
+        });
         let names: Vec<String> =
             own.chain(["archive", "fetcher", "gaps", "unrouted"].map(str::to_owned)).collect();
         let Ok(amqp) = Amqp::try_connect(&self.amqp_url) else { return };

@@ -1,7 +1,7 @@
 //! All that Redis holds below a namespace, as sorted lines that are the same for the same effects.
 //!
 //! Left out is what differs from run to run: the stream's own ids, the order of loading, the time in first-inserted-at,
-//! and which of two events with one id was first.
+//! when hours expire, the layout of the event log, and which of two events with one id was first.
 
 use std::collections::HashSet;
 
@@ -74,17 +74,40 @@ fn contents(redis: &mut Connection, key: &str, name: &str) -> Vec<String> {
     let kind: String = redis::cmd("TYPE").arg(key).query(redis).unwrap();
     match kind.as_str() {
         "string" if name == "first-inserted-at" => vec![name.into()],
+        "string" if name == "event-log-layout" => vec![],
         "string" => {
             let value: String = redis.get(key).unwrap();
             vec![mark(name, &value).unwrap_or_else(|| format!("{name} = {value}"))]
         }
         "stream" => entries(redis, key).into_iter().map(entry_line).collect(),
         "hash" => pairs(redis.hgetall(key).unwrap(), name),
+        "zset" if name == "hours" => {
+            let indexed = redis.zrange_withscores(key, 0, -1).unwrap();
+            hours(redis, key.strip_suffix("hours").unwrap(), indexed)
+        }
+        "set" if name.starts_with("event-log:") => {
+            let ids: Vec<String> = redis.smembers(key).unwrap();
+            ids.iter().map(|id| mark_line(id, &name["event-log:".len()..])).collect()
+        }
         "zset" => pairs(redis.zrange_withscores(key, 0, -1).unwrap(), name),
         other => {
             vec![format!("{name} is a {other}: {:?}", redis::cmd("DUMP").arg(key).query::<Value>(redis))]
         }
     }
+}
+
+/// A line for each hour in the index: it is there until its counts expire.
+fn hours(redis: &mut Connection, prefix: &str, hours: Vec<(String, f64)>) -> Vec<String> {
+    let line = |(hour, until): (String, f64)| {
+        let counts = format!("{prefix}event-count:{hour}");
+        let expires_at: i64 = redis::cmd("PEXPIRETIME").arg(counts).query(redis).unwrap();
+        match expires_at {
+            -1 if until == f64::INFINITY => format!("hours {hour}"),
+            0.. if until == expires_at as f64 => format!("hours {hour} (expires)"),
+            _ => format!("hours {hour} until {until}, and its counts until {expires_at}"),
+        }
+    };
+    hours.into_iter().map(line).collect()
 }
 
 fn pairs(pairs: Vec<(String, String)>, name: &str) -> Vec<String> {

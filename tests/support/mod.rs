@@ -11,6 +11,7 @@ pub mod canary;
 pub mod corner;
 pub mod dashboard;
 pub mod dump;
+pub mod event_log;
 pub mod events;
 pub mod github;
 pub mod letters;

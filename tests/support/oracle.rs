@@ -110,9 +110,16 @@ impl Oracle {
             .scores
             .iter()
             .map(|((hour, login), score)| format!("dev-score:{hour} {login} = {score}{expires}"));
+        let hours: BTreeSet<&String> = self.counts.keys().map(|(hour, _)| hour).collect();
+        let hours = hours.into_iter().map(|hour| format!("hours {hour}{expires}"));
         let first = (!self.marks.is_empty()).then(|| "first-inserted-at".to_owned());
-        let mut lines: Vec<String> =
-            marks.chain(counts).chain(scores).chain(self.entries.iter().cloned()).chain(first).collect();
+        let mut lines: Vec<String> = marks
+            .chain(counts)
+            .chain(scores)
+            .chain(hours)
+            .chain(self.entries.iter().cloned())
+            .chain(first)
+            .collect();
         lines.sort();
         lines
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::event_log;
 use super::process::signal;
 use super::wait::DEADLINE;
 
@@ -18,8 +19,9 @@ pub struct Program {
     child: Child,
     log: Arc<Log>,
     reader: Option<std::thread::JoinHandle<()>>,
-    /// Reads what it writes to stdout, and what that was so far.
+    /// Reads its stdout.
     stdout: Option<std::thread::JoinHandle<()>>,
+    /// Its stdout so far.
     written: Arc<Mutex<Vec<u8>>>,
     /// Its working directory.
     _dir: TempDir,
@@ -36,7 +38,7 @@ struct Log {
 pub struct Launch<'a> {
     pub name: &'a str,
     pub arguments: &'a [&'a str],
-    /// All the variables of ours that it sees.
+    /// Our variables in its environment.
     pub variables: &'a [(&'a str, &'a str)],
     pub stdin: Stdio,
     /// Its `.env`, if it has one.
@@ -71,11 +73,19 @@ impl Program {
             std::fs::write(dir.path().join(".env"), text).unwrap();
         }
         let name = launch.name;
+        let given = |name: &str| launch.variables.iter().find(|(is, _)| *is == name).map(|(_, value)| *value);
+        let event_log = match (given("LOADER_EVENT_LOG"), given("ETL_NAMESPACE")) {
+            (None, Some(namespace)) if ["loader", "standalone"].contains(&name) => {
+                Some(event_log::of(namespace))
+            }
+            _ => None,
+        };
         let mut child = Command::new(path(name))
             .args(launch.arguments)
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .envs(launch.variables.iter().copied())
+            .envs(event_log.map(|layout| ("LOADER_EVENT_LOG", layout)))
             .current_dir(dir.path())
             .stdin(launch.stdin)
             .stdout(Stdio::piped())

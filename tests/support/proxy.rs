@@ -42,10 +42,10 @@ struct Shared {
     swallowed: AtomicU64,
 }
 
-/// A link of so many bytes a second, which is taken until then.
+/// A link with a fixed rate, and the time until which it is busy.
 struct Uplink {
     bytes_per_second: f64,
-    taken_until: Instant,
+    busy_until: Instant,
 }
 
 /// A client's connection and ours to the server for it.
@@ -68,7 +68,7 @@ impl Proxy {
         Self { port: free_port(), target, shared: Arc::default(), acceptor: None }
     }
 
-    /// A proxy that is there.
+    /// A proxy that listens.
     pub fn up(url: &str) -> Self {
         let mut proxy = Self::away(url);
         proxy.start();
@@ -95,7 +95,7 @@ impl Proxy {
                 }
                 // A server that is away closes its connections; so do we.
                 let (Ok(client), Ok(server)) = (client, TcpStream::connect(target)) else { continue };
-                // Slices go out as they are.
+                // TCP_NODELAY: each slice is its own packet.
                 let _ = client.set_nodelay(true).and(server.set_nodelay(true));
                 shared.connect(client, server);
             }
@@ -111,7 +111,7 @@ impl Proxy {
         self.links().iter().for_each(|link| link.end());
     }
 
-    /// Takes what comes on the connections of now and forwards none of it, without an error to anyone. New ones work.
+    /// Black-holes all current connections: reads and discards. New connections work.
     pub fn black_hole(&self, ways: &[Way]) {
         for link in self.links() {
             ways.iter().for_each(|way| link.holes[*way as usize].store(true, Ordering::SeqCst));
@@ -156,7 +156,7 @@ impl Proxy {
     /// All that clients send goes over one link of so many megabits a second, byte after byte in the order in which it came.
     pub fn uplink(&self, megabits_per_second: f64) {
         let bytes_per_second = megabits_per_second * 1e6 / 8.0;
-        *self.shared.uplink.lock().unwrap() = Some(Uplink { bytes_per_second, taken_until: Instant::now() });
+        *self.shared.uplink.lock().unwrap() = Some(Uplink { bytes_per_second, busy_until: Instant::now() });
     }
 
     fn links(&self) -> Vec<Arc<Link>> {
@@ -189,8 +189,8 @@ impl Shared {
     fn take_uplink(&self, bytes: usize) {
         let passed = self.uplink.lock().unwrap().as_mut().map(|link| {
             let takes = Duration::from_secs_f64(bytes as f64 / link.bytes_per_second);
-            link.taken_until = link.taken_until.max(Instant::now()) + takes;
-            link.taken_until
+            link.busy_until = link.busy_until.max(Instant::now()) + takes;
+            link.busy_until
         });
         if let Some(passed) = passed {
             std::thread::sleep(passed.saturating_duration_since(Instant::now()));
@@ -216,7 +216,7 @@ impl Shared {
 }
 
 impl Shared {
-    /// True when what came before and `bytes` hold what breaks a connection.
+    /// True if the pattern appears in the earlier bytes plus `bytes`.
     fn is_deadly(&self, seen: &mut Vec<u8>, bytes: &[u8]) -> bool {
         let Some(deadly) = self.deadly.lock().unwrap().clone() else { return false };
         seen.extend_from_slice(bytes);

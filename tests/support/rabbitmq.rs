@@ -1,9 +1,12 @@
-//! A RabbitMQ node of our own, for what kills or measures the broker. It takes about 5 s to start.
+//! A RabbitMQ node of our own, for stories that kill the broker, hold it up or change its settings. To start one takes 5 s and more
+//! than a processor, so stories lend one another their nodes.
 
 use std::fs;
+use std::ops::{Deref, DerefMut};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -17,9 +20,24 @@ pub struct RabbitNode {
     distribution_port: u16,
     epmd_port: u16,
     dir: TempDir,
+    /// Ends the node when its stdin is closed, which the end of the tests does, too.
+    guard: Child,
 }
 
+/// Nodes that wait for the next story.
+static IDLE: Mutex<Vec<RabbitNode>> = Mutex::new(Vec::new());
+
+/// A node that other stories have used and will use, one at a time. Whoever has it may do anything with it, and undoes it at the end:
+/// users, policies, limits. A story that fails takes its node with it.
+pub struct LentNode(Option<RabbitNode>);
+
 impl RabbitNode {
+    /// A node that an earlier story has used, or a new one.
+    pub fn lent() -> LentNode {
+        let idle = IDLE.lock().unwrap().pop();
+        LentNode(Some(idle.unwrap_or_else(Self::start)))
+    }
+
     /// Starts a node with its own name, ports, folders and port mapper, without the wrapper that changes the user.
     pub fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -27,7 +45,8 @@ impl RabbitNode {
         fs::write(dir.path().join("plugins"), "[].\n").unwrap();
         let (port, distribution_port, epmd_port) = (free_port(), free_port(), free_port());
         let child = spawn(&dir, port, distribution_port, epmd_port);
-        let node = Self { child, port, distribution_port, epmd_port, dir };
+        let guard = guard(&dir, epmd_port);
+        let node = Self { child, port, distribution_port, epmd_port, dir, guard };
         node.wait_until_up();
         node
     }
@@ -48,8 +67,8 @@ impl RabbitNode {
         self.child.wait().unwrap();
     }
 
-    /// Starts it again on the same port with the same files. Gives the last moment at which it surely was down: it may have
-    /// been at work for a while when a busy machine lets the test go on.
+    /// Starts it again on the same port with the same files. Returns the last time at which the node was certainly down. On a busy
+    /// machine it may be up for some time before this returns.
     pub fn restart(&mut self) -> DateTime<Utc> {
         let _ = fs::remove_file(self.dir.path().join("pid"));
         self.child = spawn(&self.dir, self.port, self.distribution_port, self.epmd_port);
@@ -129,23 +148,55 @@ impl RabbitNode {
 
 impl Drop for RabbitNode {
     fn drop(&mut self) {
-        let pids: Vec<String> = fs::read_to_string(self.dir.path().join("pid")).into_iter().collect();
-        for pid in pids.iter().map(|pid| pid.trim()) {
-            let _ = Command::new("kill").args(["-KILL", pid]).status();
-        }
+        drop(self.guard.stdin.take());
+        let _ = self.guard.wait();
+        // A node that has not written its pid yet.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        // The port mapper outlives the node; it was started for this node only. It refuses to end until it has noticed that the
-        // node is gone.
-        for _ in 0..40 {
-            let port = self.epmd_port.to_string();
-            let output = Command::new("epmd").env("ERL_EPMD_PORT", port).arg("-kill").output();
-            if output.is_ok_and(|output| output.status.success()) {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+impl Deref for LentNode {
+    type Target = RabbitNode;
+
+    fn deref(&self) -> &RabbitNode {
+        self.0.as_ref().expect("it is given back at the end only")
+    }
+}
+
+impl DerefMut for LentNode {
+    fn deref_mut(&mut self) -> &mut RabbitNode {
+        self.0.as_mut().expect("it is given back at the end only")
+    }
+}
+
+impl Drop for LentNode {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            IDLE.lock().unwrap().extend(self.0.take());
         }
     }
+}
+
+/// Waits for the end of its stdin, then ends the node, and the port mapper that the node has started. The port mapper refuses to end
+/// until it has noticed that the node is gone.
+const GUARD: &str = r#"
+    cat > /dev/null
+    kill -KILL "$(cat "$0/pid")"
+    for try in $(seq 40); do
+        epmd -kill > /dev/null && break
+        sleep 0.05
+    done
+    rm -rf "$0"
+"#;
+
+/// A process that outlives the tests: nobody drops the nodes that are idle when the last story ends, or when the tests are killed.
+fn guard(dir: &TempDir, epmd_port: u16) -> Child {
+    let mut command = Command::new("sh");
+    command.args(["-c", GUARD]).arg(dir.path()).env("ERL_EPMD_PORT", epmd_port.to_string());
+    // Ctrl-C at the terminal ends the tests, not this.
+    command.process_group(0);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 /// Where Debian's package has the scripts that do not change the user.

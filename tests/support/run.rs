@@ -232,8 +232,8 @@ impl Run {
             assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
             totals.add(&ended.stderr);
         }
-        for queue in ["load", "load.retry.1s", "load.retry.3s", "load.retry.9s", "load.retry.27s"] {
-            assert_eq!(self.corner.ready(queue), 0, "{queue}");
+        for queue in ["load".to_owned()].into_iter().chain(self.corner.retries("load")) {
+            assert_eq!(self.corner.ready(&queue), 0, "{queue}");
         }
         let mut dead: Vec<_> = self.corner.take_all("load.dead").into_iter().map(|dead| dead.body).collect();
         dead.sort();

@@ -1,4 +1,4 @@
-//! The kinds of faults: names, options, and what each does, in one table for parser, help and errors.
+//! The kinds of faults: names, options and descriptions, in one table for parser, help and errors.
 
 /// Every kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum Kind {
     ForeignLink,
 }
 
-/// A kind's name, its own option with a default, and what it does.
+/// A kind's name, its own option with a default, and its description.
 pub struct Row(pub &'static str, pub Kind, pub Option<Own>, pub &'static str);
 
 /// The option that only this kind has.

@@ -1,4 +1,4 @@
-//! What GitHub does on a bad day: `--fault KIND[:OPTION=VALUE,…]`.
+//! Faults of GitHub that the simulator imitates: `--fault KIND[:OPTION=VALUE,…]`.
 
 mod kinds;
 mod schedule;
@@ -15,7 +15,7 @@ pub(super) use schedule::Schedule;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     pub(super) kind: Kind,
-    /// What the kind's own option says, or its default.
+    /// The value of the kind's own option, or its default.
     pub(super) value: Option<String>,
     page: Option<u64>,
     path: Option<String>,
@@ -42,7 +42,7 @@ impl Fault {
 
     /// The help text of `--fault`.
     pub fn help() -> String {
-        let mut help = "Something that GitHub does on a bad day; repeatable. KIND[:OPTION=VALUE[,OPTION=VALUE]…]\n\n\
+        let mut help = "A fault of GitHub; repeatable. KIND[:OPTION=VALUE[,OPTION=VALUE]…]\n\n\
             Options of every kind: after=N spares the first N requests, every=N then strikes each Nth only, first=N at \
             most N times in all, page=N only requests for that page and path=PATH only those for that feed, such as \
             /orgs/o/events (counting those only). The kinds, with an option of their own and its default:\n"

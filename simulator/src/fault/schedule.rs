@@ -2,7 +2,7 @@
 
 use super::Fault;
 
-/// The faults in force, and how often each had its chance and struck.
+/// The active faults, and for each the number of requests that it could hit, and of those that it hit.
 pub struct Schedule {
     faults: Vec<Planned>,
 }

@@ -63,7 +63,7 @@ pub(super) struct Account {
     pub login: String,
 }
 
-/// A repository and whose it is.
+/// A repository and its owner.
 pub(super) struct Repository {
     pub id: u64,
     /// `owner/name`.
@@ -87,7 +87,7 @@ pub(super) struct Scene<'a> {
 }
 
 impl Cast {
-    /// Always the same cast: what varies with the seed is what they do.
+    /// Always the same people and repositories. The seed only changes their actions.
     pub(super) fn new() -> Self {
         let people = (0..ACCOUNTS).map(|i| Account { id: 1_000 + 78_517 * i as u64, login: login(i) });
         let organisations = (0..ORGANISATIONS)

@@ -29,7 +29,7 @@ pub struct Generator {
 /// Steers the mean size of events by the filler in those that hold text.
 struct MeanSize {
     target_bytes: i64,
-    /// What the events so far fall short of the target, in sum; negative when they exceed it.
+    /// Bytes that the events so far lack to the target, in sum. Negative if they exceed it.
     owed_bytes: i64,
 }
 
@@ -86,7 +86,7 @@ impl Generator {
         raw
     }
 
-    /// How much longer a text should be than people write: what is owed, spread by chance.
+    /// Bytes to add to a text: those that are lacking, spread at random.
     fn filler_bytes(&mut self) -> usize {
         let Some(size) = &self.size else { return 0 };
         let owed = (size.owed_bytes + size.target_bytes).max(0) as f64;

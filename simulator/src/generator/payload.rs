@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::cast::{Account, Cast, Repository, Scene};
 use super::{code, talk, text};
 
-/// What a payload is made from.
+/// The parts of a payload.
 pub(super) struct Draft<'a> {
     pub rng: &'a mut Xoshiro256PlusPlus,
     pub cast: &'a Cast,

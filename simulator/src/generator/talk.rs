@@ -1,4 +1,4 @@
-//! Payloads about what people write: issues, comments, discussions, wikis, releases.
+//! Payloads with text of people: issues, comments, discussions, wikis, releases.
 
 use rand::RngExt as _;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! What people write on GitHub, including what breaks careless programs: emoji, other scripts, quotes, escapes, markup.
+//! Text as on GitHub, including text that breaks careless programs: emoji, other scripts, quotes, escapes, markup.
 
 use rand::RngExt as _;
 use rand::rngs::Xoshiro256PlusPlus;

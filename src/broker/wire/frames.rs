@@ -14,23 +14,23 @@ const OPAQUE: [u8; 2] = [3, 8];
 /// Type, channel and length come before the payload, one byte behind it.
 const HEAD_BYTES: usize = 7;
 const END_BYTES: usize = 1;
-/// The longest frame that is waited for whole. RabbitMQ sends up to 128 KiB unless told otherwise; lapin's own buffer would be
+/// The longest frame that is buffered. RabbitMQ sends up to 128 KiB unless configured otherwise; lapin's own buffer would be
 /// full with 4 MiB.
 const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// What passes from RabbitMQ to lapin.
 #[derive(Default)]
 pub(super) struct Frames {
-    /// The beginning of a frame that has not come whole.
+    /// The beginning of an incomplete frame.
     held: Vec<u8>,
     /// How many bytes pass as they are before the next frame begins.
     passing: usize,
-    /// What was wrong with the last method on a channel: the message's properties are in the next frame on it.
+    /// The trouble with the last method on a channel: the message's properties are in the next frame on it.
     troubles: BTreeMap<u16, Trouble>,
 }
 
 impl Frames {
-    /// Takes what has come, and adds what may go on to `outgoing`.
+    /// Takes incoming bytes, and adds the complete frames to `outgoing`.
     ///
     /// # Errors
     /// When a frame is longer than any that RabbitMQ sends.
@@ -66,7 +66,7 @@ impl Frames {
         Ok(())
     }
 
-    /// Adds a whole frame as lapin can parse it.
+    /// Adds a complete frame in a form that lapin can parse.
     fn readable(&mut self, kind: u8, channel: u16, frame: &[u8], outgoing: &mut Vec<u8>) {
         let payload = &frame[HEAD_BYTES..frame.len() - END_BYTES];
         let repaired = if kind == METHOD {
@@ -89,7 +89,7 @@ impl Frames {
     }
 }
 
-/// Type, channel and whole length of the frame that begins here; nothing before all three have come.
+/// Type, channel and whole length of the frame that begins here. None if the bytes do not hold all three yet.
 fn head(bytes: &[u8]) -> Option<(u8, u16, usize)> {
     let [kind, c1, c2, l1, l2, l3, l4, ..] = *bytes else { return None };
     let length = u32::from_be_bytes([l1, l2, l3, l4]) as usize;

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-/// Our header that says what was wrong with a message's properties as they came.
+/// Our header that names the trouble with a message's original properties.
 pub(in crate::broker) const UNREADABLE: &str = "x-etl-unreadable";
 /// Tables and lists in one another beyond this are cut off. lapin's thread, with a stack of 2 MiB, overflowed with 1,500;
 /// RabbitMQ's own headers have 3.
@@ -15,14 +15,14 @@ const OF_RABBITMQ: [&[u8]; 2] = [b"x-stream-offset", b"x-delivery-count"];
 /// A byte that is not UTF-8 becomes this one, so that no text grows.
 const REPLACEMENT: &[u8] = b"?";
 
-/// What was wrong.
+/// The trouble with a method or with properties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trouble {
     /// This text is not UTF-8.
     Text(&'static str),
     /// Headers are nested too deep.
     Depth,
-    /// What RabbitMQ would not send.
+    /// A form that RabbitMQ does not send.
     Malformed,
 }
 
@@ -42,7 +42,7 @@ enum Part {
     Text(&'static str),
 }
 
-/// Class and method number, and the arguments up to the last text that somebody else may have chosen.
+/// Class and method number, and the arguments up to the last text that another client may have chosen.
 const METHODS: [((u16, u16), &[Part]); 5] = {
     use Part::{Bytes, Text};
     const EXCHANGE: Part = Text("name of the exchange");
@@ -58,7 +58,7 @@ const METHODS: [((u16, u16), &[Part]); 5] = {
     ]
 };
 
-/// A method that lapin could not parse, as it can; and, when properties follow it, what was wrong.
+/// A method that lapin could not parse, in a form that it can parse. If properties follow the method, also the trouble with it.
 pub(super) fn method(payload: &[u8]) -> Option<(Vec<u8>, Option<Trouble>)> {
     let [c1, c2, m1, m2, ..] = *payload else { return None };
     let number = (u16::from_be_bytes([c1, c2]), u16::from_be_bytes([m1, m2]));
@@ -95,8 +95,8 @@ const BEHIND: [(u16, Part); 11] = [
 /// Class, weight and the size of the body come before the properties.
 const SIZE_BYTES: usize = 12;
 
-/// The properties of a message that lapin could not parse, or whose method it could not, as it can, with a note of what was
-/// wrong.
+/// The properties of a message, in a form that lapin can parse, with a note of the trouble. For properties that lapin could not
+/// parse, or whose method it could not.
 pub(super) fn header(payload: &[u8], trouble_before: Option<Trouble>) -> Option<Vec<u8>> {
     let (size, properties) = payload.split_at_checked(SIZE_BYTES)?;
     let parts = Parts::of(properties, false);
@@ -118,7 +118,7 @@ struct Parts {
 }
 
 impl Parts {
-    /// Nothing when the properties are malformed. With `headers_of_rabbitmq`, no other headers.
+    /// None if the properties are malformed. With `headers_of_rabbitmq`, no other headers.
     fn of(properties: &[u8], headers_of_rabbitmq: bool) -> Option<Self> {
         let (flags, rest) = properties.split_first_chunk()?;
         let flags = u16::from_be_bytes(*flags);
@@ -156,11 +156,11 @@ fn length(bytes: usize) -> [u8; 4] {
     u32::try_from(bytes).unwrap_or(u32::MAX).to_be_bytes()
 }
 
-/// Copies what can be parsed. Every step gives nothing when the bytes end too early.
+/// Copies the part that can be parsed. Each step returns None if the bytes end too early.
 struct Copy<'a> {
     rest: &'a [u8],
     out: Vec<u8>,
-    /// What was wrong first.
+    /// The first trouble.
     trouble: Option<Trouble>,
 }
 
@@ -274,7 +274,7 @@ impl<'a> Copy<'a> {
     }
 }
 
-/// Bytes of a value of a fixed size, by its type (<https://www.rabbitmq.com/amqp-0-9-1-errata#section_3>); nothing for a type
+/// Bytes of a value of a fixed size, by its type (<https://www.rabbitmq.com/amqp-0-9-1-errata#section_3>). None for a type
 /// that lapin does not know.
 fn size_of_plain(kind: u8) -> Option<usize> {
     match kind {

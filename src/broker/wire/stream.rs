@@ -8,7 +8,7 @@ use futures_util::io::{AsyncRead, AsyncWrite};
 
 use super::frames::Frames;
 
-/// Read at once: as much as the largest frame that RabbitMQ sends unless told otherwise.
+/// Read at once: as much as the largest frame that RabbitMQ sends unless configured otherwise.
 const READ_BYTES: usize = 128 * 1024;
 
 /// `stream`, read through [`Frames`] and written to as it is.
@@ -16,7 +16,7 @@ pub(super) struct Readable<S> {
     stream: S,
     frames: Frames,
     incoming: Box<[u8]>,
-    /// What is ready for the reader, and how much of it the reader has.
+    /// Bytes for the reader, and how many of them it has read.
     outgoing: Vec<u8>,
     given: usize,
 }

@@ -141,6 +141,7 @@ function program(worker) {
   const gone = silent !== null;
   const well = worker.ready && !gone;
   const state = gone ? `not heard of for ${age(silent)}` : worker.ready ? "ready" : "not ready";
+  const queue = worker.loader?.queue;
   const card = el(
     "li",
     `card ${well ? "" : "unready"}`,
@@ -152,7 +153,15 @@ function program(worker) {
       el("span", `state ${well ? "ready" : "unready"}`, state),
     ),
     rates(worker),
-    el("p", "when", "version ", foreign(worker.version), `, up ${duration(secondsSince(worker.started_at))}`),
+    el(
+      "p",
+      "when",
+      "version ",
+      foreign(worker.version),
+      `, up ${duration(secondsSince(worker.started_at))}`,
+      queue ? ", queue " : "",
+      queue ? foreign(queue) : "",
+    ),
   );
   for (const problem of problems) card.append(el("p", "error", foreign(problem)));
   if (worker.last_error) {

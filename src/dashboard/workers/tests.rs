@@ -42,7 +42,7 @@ fn hear(workers: &mut Workers, status: &Status, second: u64) {
 }
 
 fn listening() -> Workers {
-    let mut workers = Workers::default();
+    let mut workers = Workers::of_queue("load");
     workers.begin_to_listen(moment(0));
     workers
 }
@@ -67,8 +67,27 @@ fn totals_and_rates_add_up_over_loaders_and_outlive_them() {
 }
 
 #[test]
+fn loaders_of_another_load_queue_are_listed_and_not_counted() {
+    let mut workers = listening();
+    for second in [2, 4, 6] {
+        let mut other = status("other", second, second * 1000);
+        other.loader.as_mut().unwrap().queue = Some("eu".into());
+        other.problems = vec!["Redis at eu:1: refused".into()];
+        hear(&mut workers, &other, second);
+    }
+    workers.tick(moment(30));
+    let summary = workers.summary();
+    assert_eq!((summary.totals.loaded, summary.lag), (0, (None, None)));
+    assert_eq!(summary.loaded_per_second, 0.0);
+    assert_eq!(summary.problems, ["no loader is at work"]);
+    assert_eq!(workers.list().len(), 1);
+    workers.tick(moment(500));
+    assert_eq!(workers.summary().totals.loaded, 0, "not from the past either");
+}
+
+#[test]
 fn what_an_old_program_loaded_before_we_listened_is_no_peak() {
-    let mut workers = Workers::default();
+    let mut workers = Workers::of_queue("load");
     hear(&mut workers, &status("a", 1000, 5_000_000), 1000);
     assert_eq!(workers.history()[0].loaded, 0);
     assert_eq!(workers.summary().totals.loaded, 5_000_000);
@@ -91,7 +110,7 @@ fn problems_name_who_has_them_and_silence_is_one_only_while_we_listen() {
 
 #[test]
 fn nonsense_and_floods_are_bounded() {
-    let mut workers = Workers::default();
+    let mut workers = Workers::of_queue("load");
     workers.hear(b"", moment(1));
     workers.hear(b"{\"program\":1}", moment(1));
     let mut wide = status("wide", 1, 1);
@@ -101,6 +120,7 @@ fn nonsense_and_floods_are_bounded() {
     for n in 0..WORKERS_MAX + 10 {
         let mut long = status(&n.to_string(), 1, 1);
         long.last_error = Some("ü".repeat(10_000));
+        long.loader.as_mut().unwrap().queue = Some("x".repeat(10_000));
         long.problems = vec!["x".repeat(10_000); 100];
         hear(&mut workers, &long, 1);
     }

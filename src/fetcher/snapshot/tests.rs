@@ -51,7 +51,7 @@ fn walk(feed: &Feed, pages: &[Page]) -> (Decision, Found, Vec<FeedGap>) {
     ((pages, ids, stretches), found, gaps)
 }
 
-/// A whole poll that is published and remembered.
+/// A complete poll that is published and remembered.
 fn poll(feed: &mut Feed, pages: Vec<Page>) -> Decision {
     let (decision, found, gaps) = walk(feed, &pages);
     feed.remember(found, &PollEnd::Whole, &gaps);

@@ -23,7 +23,7 @@ impl Destination<'_> {
         }
     }
 
-    /// Takes `batch`, and gives the tags of the letters that are stored, or deleted, for good.
+    /// Takes `batch`, and returns the tags of the letters that are stored, or deleted, for good.
     pub(super) async fn accept(&mut self, batch: Vec<Taken>) -> anyhow::Result<Vec<u64>> {
         let tags = batch.iter().map(|letter| letter.tag).collect();
         match self {

@@ -19,7 +19,7 @@ use crate::retry::{Backoff, Interrupted};
 const BATCH: usize = 256;
 /// Bytes after which a batch is full.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
-/// How long to wait for letters of an empty queue. Another program may have them unacked, which AMQP does not tell.
+/// How long to wait for letters of an empty queue. Another program may hold them unacked, which AMQP does not show.
 const LOOKS_AGAIN_FOR: Duration = Duration::from_secs(2);
 
 /// The kind of queue.

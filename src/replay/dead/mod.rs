@@ -22,8 +22,8 @@ use senders::Senders;
 /// Runs the action that `args` names.
 ///
 /// # Errors
-/// For bad usage; when the queue does not exist, another program goes on taking the letters, or RabbitMQ refuses us for good at
-/// the start; when a file cannot be written, or a letter cannot be sent back.
+/// For bad usage; when the queue does not exist, another program keeps taking the letters, or RabbitMQ refuses access at the
+/// start; when a file cannot be written, or a letter cannot be sent back.
 pub(super) async fn run(
     args: &DeadArgs,
     broker: &Broker,

@@ -93,7 +93,7 @@ impl<'a> Senders<'a> {
         )
     }
 
-    /// Publishes `batch`, and gives the tags of the letters that are confirmed.
+    /// Publishes `batch`, and returns the tags of the letters that are confirmed.
     pub(super) async fn send(&mut self, batch: Vec<Taken>) -> anyhow::Result<Vec<u64>> {
         let mut letters: BTreeMap<String, Vec<LetterToSend>> = BTreeMap::new();
         for letter in batch {
@@ -139,9 +139,9 @@ impl<'a> Senders<'a> {
     }
 
     async fn exists(&self, queue: &str) -> Result<bool, BrokerError> {
-        let taker = self.broker.taker().await?;
-        let looked = taker.depth(queue).await;
-        taker.close().await;
+        let session = self.broker.depth_session().await?;
+        let looked = session.depth(queue).await;
+        session.close().await;
         match looked {
             Ok(_) => Ok(true),
             Err(BrokerError::NoSuchQueue { .. }) => Ok(false),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Arg;
+use github_event_etl::source::Source;
 
 use super::{commands, options, read};
 use crate::sources::text_below;
@@ -175,6 +176,21 @@ fn every_flag_variable_and_default_of_every_program_is_in_the_document_and_no_ot
         wrong.extend(in_document.keys().map(|flag| format!("{name} {flag}: no such flag")));
     }
     assert!(wrong.is_empty(), "{PATH}:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_form_of_a_source_is_in_the_help_and_in_the_document() {
+    let refusal = "nonsense".parse::<Source>().unwrap_err();
+    let forms: Vec<&str> = refusal.strip_prefix("must be one of ").unwrap().split(", ").collect();
+    assert!(forms.len() >= 5, "{forms:?}");
+    let fetcher = commands().into_iter().find(|(name, _)| name == "fetcher").unwrap().1;
+    let help = help_of(options(&fetcher).find(|arg| arg.get_long() == Some("source")).unwrap());
+    let text = read(PATH);
+    let row = text.lines().find(|line| line.starts_with("| `--source`")).unwrap();
+    for form in forms {
+        assert!(help.contains(form), "{form} is not in --help: {help}");
+        assert!(row.contains(&format!("`{form}`")), "{form} is not in {PATH}");
+    }
 }
 
 #[test]

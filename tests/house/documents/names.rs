@@ -1,31 +1,67 @@
-//! Files and tests that documents name exist.
+//! Files, tests and fields of the status that documents name exist.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
-use super::{documents, quoted, read, root};
+use github_event_etl::status::{FetcherStatus, LoaderStatus, Status};
+use serde_json::json;
+
+use super::{documents, is_code, quoted, read, root};
 use crate::sources::{files_below, text_below};
 
-/// True for a path of the project as documents write it: from the project's folder, or from `src`.
-fn exists(path: &str) -> bool {
-    [root(), root().join("src"), root().join("src/dashboard"), root().join("src/dashboard/assets")]
-        .iter()
-        .any(|folder| folder.join(path).exists())
+/// The folders that documents may leave out of a path, besides their own.
+const FOLDERS: [&str; 4] = ["", "src", "src/dashboard", "src/dashboard/assets"];
+
+/// The files and folders of the project that a text names, in backticks or not, code blocks left out. Paths that begin with a dot or
+/// a slash are none of the project.
+fn paths(text: &str) -> Vec<String> {
+    let ends = [".rs", ".lua", ".md", ".yml", ".js", ".html", ".json", ".css", ".sh", ".toml", ".txt", "/"];
+    let is_in_path = |c: char| c.is_alphanumeric() || "._-/*…".contains(c);
+    let prose = text.lines().filter(|line| !is_code(line)).collect::<Vec<_>>().join("\n");
+    let words = prose.split(|c| !is_in_path(c)).map(|word| word.trim_end_matches('.'));
+    let is_path = |word: &&str| {
+        ends.iter().any(|end| word.len() > end.len() && word.ends_with(end))
+            && !word.contains(['*', '…'])
+            // Ports at the end of addresses, paths elsewhere.
+            && !word.starts_with(|c: char| c.is_ascii_digit() || "./".contains(c))
+    };
+    words.filter(is_path).map(str::to_owned).collect()
 }
 
 #[test]
-fn every_file_that_the_architecture_names_exists() {
-    let text = read("ARCHITECTURE.md");
-    let is_path = |word: &&String| {
-        let ends = [".rs", ".lua", ".md", ".yml", ".js", ".html", ".json", ".css", ".sh", "/"];
-        ends.iter().any(|end| word.ends_with(end))
-            && !word.contains([' ', '…', '<', '*'])
-            && !word.starts_with('.')
-    };
-    let words = quoted(&text);
-    let paths: Vec<_> = words.iter().filter(is_path).collect();
-    assert!(paths.len() > 20, "{paths:?}");
-    let missing: Vec<_> = paths.iter().filter(|path| !exists(path)).collect();
-    assert!(missing.is_empty(), "ARCHITECTURE.md names files that do not exist: {missing:?}");
+fn every_file_that_a_document_names_exists() {
+    let (mut missing, mut named) = (Vec::new(), 0);
+    for document in documents() {
+        let own = Path::new(&document).parent().unwrap().to_str().unwrap();
+        for path in paths(&read(&document)) {
+            named += 1;
+            if ![&FOLDERS[..], &[own]].concat().iter().any(|folder| root().join(folder).join(&path).exists())
+            {
+                missing.push(format!("{document}: {path}"));
+            }
+        }
+    }
+    assert!(named > 100, "{named}");
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+#[test]
+fn the_api_document_names_every_field_of_the_status() {
+    let bare = json!({
+        "program": "", "instance": "", "host": "", "pid": 0, "version": "", "ready": true, "problems": [],
+        "started_at": "2026-01-01T00:00:00Z", "sent_at": "2026-01-01T00:00:00Z",
+    });
+    // A field that is not in this JSON must have a default, so that statuses of older versions can be read.
+    let mut status: Status = serde_json::from_value(bare).unwrap();
+    status.loader = Some(LoaderStatus::default());
+    status.fetcher = Some(FetcherStatus::default());
+    let status = serde_json::to_value(status).unwrap();
+    let fields = [&status, &status["loader"], &status["fetcher"]].map(|object| object.as_object().unwrap());
+    let text = read("docs/API.md");
+    let section = text.split("## `GET /api/workers`").nth(1).unwrap().split("\n## ").next().unwrap();
+    for field in fields.into_iter().flat_map(|object| object.keys()) {
+        assert!(section.contains(&format!("\"{field}\":")), "{field} is not in docs/API.md, /api/workers");
+    }
 }
 
 #[test]

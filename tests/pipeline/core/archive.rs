@@ -78,7 +78,7 @@ fn an_archive_deleted_by_hand_is_declared_again_and_gets_what_comes() {
 
 #[test]
 fn events_that_a_silent_archive_misses_are_on_record_in_it_when_it_answers_again() {
-    let node = RabbitNode::start();
+    let node = RabbitNode::lent();
     let mut corner = Corner::at("silent", &node.url(), &redis_url());
     let recording = recording(300);
     let github = GitHub::recorded(&recording, &PAGES);

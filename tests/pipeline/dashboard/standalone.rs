@@ -29,11 +29,12 @@ fn a_port_that_is_taken_costs_the_dashboard_and_nothing_else() {
     let address = taken.local_addr().unwrap().to_string();
     let program =
         corner.polling("standalone", &corner.amqp_url, &github.url, &["--dashboard-listen", &address]);
-    let line = program.wait_for("going on without a dashboard");
+    let line = program.wait_for("continuing without a dashboard");
     assert!(line.contains(&address), "{line}");
     eventually("events load", || corner.loaded() > 0);
     program.stop();
     let off = corner.polling("standalone", &corner.amqp_url, &github.url, &["--dashboard-listen", "off"]);
-    off.wait_for("loader");
+    off.wait_for("consuming");
+    off.wait_for("next poll");
     assert!(!off.stop().stderr.contains("dashboard"));
 }

@@ -24,7 +24,7 @@ fn a_source_that_is_always_refused_holds_up_no_other() {
     let served = github.until("the good source goes on", |served| polls(served, "/events") >= 30);
     assert_eq!(polls(&served, "/orgs/o/events"), 1, "it waits for a minute at first");
     let log = fetcher.stop().stderr;
-    let told: Vec<_> = log.lines().filter(|line| line.contains("403")).collect();
+    let told: Vec<_> = log.lines().filter(|line| line.contains("(403)")).collect();
     assert_eq!(told.len(), 1, "{log}");
     for word in ["orgs/o", "SAML", "blocked", "GITHUB_TOKEN", "asked again in 1 min"] {
         assert!(told[0].contains(word), "no {word} in {}", told[0]);

@@ -175,7 +175,7 @@ fn a_note_whose_key_is_somebody_elses_holds_up_nothing() {
     publish_suspects(&scene.corner, &bodies);
     eventually("all are loaded", || scene.corner.loaded() == 3);
     assert!(scene.status.is_ready());
-    scene.loader.wait_for("loading goes on without the note");
+    scene.loader.wait_for("loading continues without the note");
     scene.corner.wait_until_ready("load", 0);
 }
 

@@ -1,5 +1,6 @@
 //! The script fails for one event: it is tried again later, and in the end kept for a person.
 
+use github_event_etl::status::Totals;
 use lapin::types::{AMQPValue, FieldTable};
 
 use crate::support::corner::{Corner, properties};
@@ -43,11 +44,8 @@ fn an_event_that_fails_goes_through_the_retry_queues_and_then_to_the_dead_letter
     let sent = properties("the-id").with_headers(headers);
     corner.publish_with(&sent, &[bad.clone(), good.clone()]);
     let ended = corner.loader(&["--drain", "--stream-maxlen", "0", "--max-attempts", "3"]).succeed();
-    assert!(
-        ended.stderr.contains("done: loaded 1, duplicates 0, unwanted 0, retried 2, dead 1,"),
-        "{}",
-        ended.stderr
-    );
+    let totals = Totals { loaded: 1, retried: 2, dead: 1, ..Totals::default() };
+    assert!(ended.stderr.contains(&format!("done: {totals}, ")), "{}", ended.stderr);
 
     let dead = corner.take_all("load.dead");
     assert_eq!(dead.len(), 1);

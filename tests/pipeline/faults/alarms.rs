@@ -12,7 +12,7 @@ const BLOCKED: &str = "it blocks publishing because it is low on memory or disk"
 
 #[test]
 fn while_rabbitmq_blocks_publishers_loaders_go_on_nobody_crashes_and_all_stop_when_asked() {
-    let node = RabbitNode::start();
+    let node = RabbitNode::lent();
     let mut run = Run::of(Corner::at("alarms", &node.url(), &redis_url()));
     memory(&node, &mut run);
     disk(&node, &mut run);
@@ -63,7 +63,7 @@ fn disk(node: &RabbitNode, run: &mut Run) {
     for program in [loader, fetcher] {
         program.stop();
     }
-    node.ctl(&["set_disk_free_limit", "1MB"]);
+    node.ctl(&["set_disk_free_limit", "50MB"]);
     run.corner.reconnect();
     // What the fetcher had sent before it was blocked may have been stored; the next one brings the rest.
     run.corner.fetcher(&github.url, &["--once"]).succeed();

@@ -10,7 +10,7 @@ use crate::support::wait::eventually;
 
 #[test]
 fn whatever_a_broker_does_to_connections_they_are_built_anew_one_for_each_loader() {
-    let node = RabbitNode::start();
+    let node = RabbitNode::lent();
     let mut run = Run::of(Corner::at("broker", &node.url(), &redis_url()));
     for _ in 0..2 {
         run.loader(&SLOW);

@@ -42,7 +42,7 @@ fn what_no_queue_takes_is_not_counted_as_published_and_is_published_when_one_doe
 
 #[test]
 fn a_page_fetched_but_not_confirmed_when_the_fetcher_died_is_fetched_and_published_by_the_next() {
-    let node = RabbitNode::start();
+    let node = RabbitNode::lent();
     let (mut run, recording) =
         (Run::of(Corner::at("unconfirmed", &node.url(), &redis_url())), recording(300));
     run.expect(recording.clone());
@@ -68,7 +68,7 @@ fn a_page_fetched_but_not_confirmed_when_the_fetcher_died_is_fetched_and_publish
 
 #[test]
 fn a_rabbitmq_killed_while_the_fetcher_publishes_loses_nothing_that_was_confirmed() {
-    let mut node = RabbitNode::start();
+    let mut node = RabbitNode::lent();
     let (mut run, recording) =
         (Run::of(Corner::at("brokerdies", &node.url(), &redis_url())), recording(1500));
     run.expect(recording.clone());

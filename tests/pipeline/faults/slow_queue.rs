@@ -24,7 +24,7 @@ fn silent(node: &RabbitNode, queue: &str, program: impl FnOnce() -> Program) -> 
 
 #[test]
 fn a_queue_that_is_slow_to_answer_is_not_taken_for_empty() {
-    let node = RabbitNode::start();
+    let node = RabbitNode::lent();
     let corner = Corner::at("slow-queue", &node.url(), &redis_url());
     let bodies: Vec<_> = (0..20).map(|id| event(id).bytes()).collect();
     let (retried, dead) = bodies.split_at(1);

@@ -57,7 +57,7 @@ fn a_stranger_on_the_port_is_named_within_ten_seconds_without_showing_a_password
         assert!(started.elapsed() < Duration::from_secs(10), "{what}: {:?}", started.elapsed());
         assert_eq!(ended.code, Some(i32::from(!is_waited_for)), "{what}: {}", ended.stderr);
         assert!(
-            is_waited_for || ended.stderr.contains("what answers there is not"),
+            is_waited_for || ended.stderr.contains("the server there is not"),
             "{what}: {}",
             ended.stderr
         );

@@ -10,6 +10,9 @@ use crate::support::run::Run;
 use crate::support::status::Status;
 use crate::support::wait::eventually;
 
+/// The limit that RabbitMQ 4 has by default.
+const LIMIT: usize = 16_777_216;
+
 /// What each poll brings.
 const PAGE: usize = 50;
 
@@ -27,7 +30,7 @@ fn limit(node: &RabbitNode, bytes: usize) {
 
 #[test]
 fn an_event_that_rabbitmq_finds_too_large_is_left_out_and_all_others_are_published_once_or_twice() {
-    let node = RabbitNode::start();
+    let node = RabbitNode::lent();
     limit(&node, 1_000_000);
     let mut run = Run::of(Corner::at("toolarge", &node.url(), &redis_url()));
     let mut recording = recording(300);
@@ -56,11 +59,12 @@ fn an_event_that_rabbitmq_finds_too_large_is_left_out_and_all_others_are_publish
     run.loader(&[]);
     let totals = run.finish();
     assert!(totals.duplicates < PAGE, "the page was published more than twice: {totals:?}");
+    limit(&node, LIMIT);
 }
 
 #[test]
 fn a_dead_letter_that_rabbitmq_finds_too_large_stays_in_its_queue_and_holds_up_no_other() {
-    let node = RabbitNode::start();
+    let node = RabbitNode::lent();
     let mut run = Run::of(Corner::at("largedead", &node.url(), &redis_url()));
     let large = [b"no event: ", "x".repeat(1_500_000).as_bytes()].concat();
     run.publish_dead((0..100).map(|n| format!("no event {n}").into_bytes()).collect());
@@ -80,7 +84,7 @@ fn a_dead_letter_that_rabbitmq_finds_too_large_stays_in_its_queue_and_holds_up_n
     run.take_last().stop();
     run.corner.wait_until_ready("load", 1);
 
-    limit(&node, 16_000_000);
+    limit(&node, LIMIT);
     let dead = run.corner.ready("load.dead");
     assert!((200..400).contains(&dead), "each of the others is stored once or twice: {dead}");
     run.loader(&[]);

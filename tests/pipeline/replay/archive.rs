@@ -43,6 +43,30 @@ fn an_empty_redis_fed_by_the_archive_ends_like_the_original() {
 }
 
 #[test]
+fn another_namespace_is_filled_in_the_other_layout_and_holds_the_same() {
+    let (old, new) = (Corner::new("changeold"), Corner::new("changenew"));
+    let state = tempfile::tempdir().unwrap();
+    let events = hour(12, 0..1000, 5);
+    old.publish(&events);
+    old.archive(&events);
+    old.loader(&["--drain", "--stream-maxlen", "0", "--event-log", "per-event"]).succeed();
+    // The new pipeline has got some of the events already.
+    new.publish(&events[900..]);
+    let flags = ["--from", &old.namespace];
+    assert_eq!(published(&replay(&new, state.path(), &flags).stdout), 1000);
+    new.loader(&["--drain", "--stream-maxlen", "0", "--event-log", "per-second"]).succeed();
+    assert_same("the new namespace", &new.dump(), &old.dump());
+    // `last` is that of this archive and this load queue.
+    let rest = [&flags[..], &["--since", "last"]].concat();
+    assert_eq!(published(&replay(&new, state.path(), &rest).stdout), 0);
+    assert_eq!(published(&replay(&old, state.path(), &[]).stdout), 1000);
+    // A name that is none of an archive is not declared.
+    let ended = new.replay(state.path(), &["archive", "--from", "mistyped-by-a-tester"]).wait();
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("no stream mistyped-by-a-tester.archive"), "{}", ended.stderr);
+}
+
+#[test]
 fn offsets_times_types_and_limits_choose_and_last_goes_on_behind() {
     let corner = Corner::new("offsets");
     let state = tempfile::tempdir().unwrap();
@@ -166,7 +190,7 @@ fn a_replay_of_the_archive_that_is_killed_goes_on_where_the_last_confirm_was() {
     // What has been published since is not asked for: the end was fixed when the replay began.
     corner.archive(&hour(13, 9000..9001, 1));
     let ended = corner.replay(state.path(), &command).succeed();
-    let offset = ended.stderr.split("going on at offset ").nth(1).and_then(|rest| rest.split(' ').next());
+    let offset = ended.stderr.split("continuing at offset ").nth(1).and_then(|rest| rest.split(' ').next());
     let offset: u32 = offset.unwrap_or_else(|| panic!("{}", ended.stderr)).parse().unwrap();
     // With what was on its way when it was killed, a tenth of a second's worth and no more.
     let twice = corner.ready("load") - 4000;
@@ -180,7 +204,7 @@ fn a_replay_of_the_archive_that_is_killed_goes_on_where_the_last_confirm_was() {
 
 #[test]
 fn a_broker_that_restarts_in_the_middle_is_waited_for() {
-    let mut node = RabbitNode::start();
+    let mut node = RabbitNode::lent();
     let redis = RedisServer::start(&[]);
     let corner = Corner::at("archive-restart", &node.url(), &redis.url());
     let state = tempfile::tempdir().unwrap();
@@ -199,7 +223,7 @@ fn a_broker_that_restarts_in_the_middle_is_waited_for() {
 
 #[test]
 fn what_retention_has_removed_is_told() {
-    let node = RabbitNode::start();
+    let node = RabbitNode::lent();
     let redis = RedisServer::start(&[]);
     // Policies can only tighten what a queue was declared with.
     let small = r#"{"max-length-bytes":200000,"stream-max-segment-size-bytes":100000}"#;
@@ -222,6 +246,7 @@ fn what_retention_has_removed_is_told() {
     let ended = corner.replay(state.path(), &["archive", "--since", "1h"]).wait();
     assert!(ended.code == Some(1) && ended.stderr.contains("removed by retention"), "{}", ended.stderr);
     corner.replay(state.path(), &[&asked[..], &["--keep-going"]].concat()).succeed();
+    node.ctl(&["clear_policy", "small"]);
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn what_an_interrupted_replay_knows_to_be_missing_the_next_one_still_tells() {
     eventually("some of it is published", || corner.ready("load") >= 600);
     running.stop();
     let ended = corner.replay(state.path(), &command).wait();
-    assert!(ended.code == Some(1) && ended.stderr.contains("going on at offset"), "{}", ended.stderr);
+    assert!(ended.code == Some(1) && ended.stderr.contains("continuing at offset"), "{}", ended.stderr);
     assert!(!ended.stderr.contains("`replay gharchive"), "{}", ended.stderr);
     assert!(ended.stdout.contains("the archive lacks 1,091 events"), "{}", ended.stdout);
 }

@@ -87,7 +87,7 @@ fn a_reset_of_a_healthy_archive_deletes_it_and_the_positions_in_it() {
     assert_eq!(refused.code, Some(2), "{}", refused.stderr);
 
     let ended = corner.replay(state.path(), &["archive", "--reset", "--yes"]).succeed();
-    assert!(ended.stdout.contains("begins with what is published from now on"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("begins with events published from now on"), "{}", ended.stdout);
     corner.archive(&hour(13, 0..12, 5));
     let last = corner.replay(state.path(), &["archive", "--since", "last"]).wait();
     assert!(last.code == Some(1) && last.stderr.contains("no replay of this archive"), "{}", last.stderr);
@@ -105,7 +105,7 @@ fn a_reset_asks_on_the_terminal() {
     for (answer, words, left) in [("n", "nothing is changed", true), ("y", "is new", false)] {
         let shown = replay_on_a_terminal(&corner, state.path(), &["archive", "--reset"], answer);
         assert!(shown.contains(" messages, as RabbitMQ says. "), "{shown}");
-        assert!(shown.contains("and declare it anew? [y/N]") && shown.contains(words), "{shown}");
+        assert!(shown.contains("and declare it again? [y/N]") && shown.contains(words), "{shown}");
         let replayed = corner.replay(state.path(), &["archive"]).succeed().stdout;
         assert_eq!(replayed == "the archive is empty\n", !left, "{replayed}");
     }

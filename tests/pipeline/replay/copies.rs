@@ -58,7 +58,7 @@ fn what_fills_a_gap_is_copied_if_asked_for() {
 
 #[test]
 fn the_position_is_saved_only_when_the_archive_has_confirmed_the_copies() {
-    let node = RabbitNode::start();
+    let node = RabbitNode::lent();
     let mut corner = Corner::at("copies-away", &node.url(), &redis_url());
     let state = tempfile::tempdir().unwrap();
     let events = hour(12, 0..10, 1);
@@ -74,7 +74,7 @@ fn the_position_is_saved_only_when_the_archive_has_confirmed_the_copies() {
     corner.reconnect();
     corner.take_all("load");
     let again = corner.replay(state.path(), &command).succeed();
-    assert!(!again.stderr.contains("going on behind"), "{}", again.stderr);
+    assert!(!again.stderr.contains("continuing after"), "{}", again.stderr);
     assert_eq!(corner.ready("load"), 10);
     // The writer has what the killed one had sent, too.
     let archived = corner.archived(20);

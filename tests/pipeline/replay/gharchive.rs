@@ -75,7 +75,7 @@ fn a_replay_that_is_killed_goes_on_where_the_last_confirm_was() {
     let before = corner.ready("load");
     assert!(before < 6000, "it was over before it was killed");
     let ended = corner.replay(dir.path(), &command).succeed();
-    let line = ended.stderr.split("going on behind line ").nth(1).and_then(|rest| rest.split(' ').next());
+    let line = ended.stderr.split("continuing after line ").nth(1).and_then(|rest| rest.split(' ').next());
     let line: u32 = line.unwrap_or_else(|| panic!("{}", ended.stderr)).parse().unwrap();
     // The tally is of both runs, and only what stands behind that line was published twice: with it what was on its way when
     // it was killed, a tenth of a second's worth and no more.
@@ -89,7 +89,7 @@ fn a_replay_that_is_killed_goes_on_where_the_last_confirm_was() {
     assert_same("Redis", &corner.dump(), &Oracle::of(&events).lines());
     let ended =
         corner.replay(dir.path(), &["gharchive", path.to_str().unwrap(), "--rate", "100000"]).succeed();
-    assert!(!ended.stderr.contains("going on"), "what is done is forgotten: {}", ended.stderr);
+    assert!(!ended.stderr.contains("continuing"), "what is done is forgotten: {}", ended.stderr);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_replay_that_is_asked_to_stop_says_how_to_go_on_and_a_changed_file_is_read_a
     let running = corner.replay(dir.path(), &command);
     eventually("some of it is published", || corner.ready("load") >= 1100);
     let ended = running.stop();
-    assert!(ended.stdout.contains("the same command goes on from here"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("the same command continues from here"), "{}", ended.stdout);
     let before = corner.ready("load") as usize;
     let others = hour(12, 10_000..14_100, 10);
     write(dir.path(), "x.json.gz", &others);
@@ -156,7 +156,7 @@ fn a_file_that_has_grown_goes_on_where_it_stopped() {
     assert!(before < 3000, "it was over before it was stopped");
     std::fs::write(&path, events.join(&b'\n')).unwrap();
     let ended = corner.replay(dir.path(), &command).succeed();
-    assert!(ended.stderr.contains("going on behind line"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("continuing after line"), "{}", ended.stderr);
     assert_eq!(published(&ended.stdout), 4000, "{}", ended.stdout);
     corner.drain();
     assert_same("Redis", &corner.dump(), &Oracle::of(&events).lines());

@@ -76,5 +76,5 @@ fn a_server_that_is_not_there_is_named_and_waited_for_until_told_to_stop() {
         corner.replay(state.path(), &["gharchive", "2015-01-01-0", "--base-url", "http://127.0.0.1:1"]);
     replay.wait_for("GH Archive at 127.0.0.1:1 is away");
     let ended = replay.stop();
-    assert!(ended.stdout.contains("the same command goes on from here"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("the same command continues from here"), "{}", ended.stdout);
 }

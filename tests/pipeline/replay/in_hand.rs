@@ -62,7 +62,7 @@ fn letters_that_another_replay_has_in_hand_are_told_of_and_not_waited_for_withou
         let started = Instant::now();
         let ended = corner.replay(state.path(), flags).wait();
         assert_eq!(ended.code, Some(1), "{}", ended.stdout);
-        assert!(ended.stderr.contains("in hand") && ended.stderr.contains("load.dead"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("unacked") && ended.stderr.contains("load.dead"), "{}", ended.stderr);
         assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
     }
     slow.stop();

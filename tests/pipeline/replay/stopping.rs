@@ -46,7 +46,7 @@ fn a_replay_ends_well_when_told_to_while_a_queue_is_too_long() {
         let replay = corner.replay(state.path(), &[command, &["--max-queue", "100"]].concat());
         replay.wait_for("waiting:");
         let ended = replay.stop();
-        assert!(ended.stdout.contains("the same command goes on from here"), "{}", ended.stdout);
+        assert!(ended.stdout.contains("the same command continues from here"), "{}", ended.stdout);
     }
     assert_eq!(corner.ready("load"), 2000);
 }

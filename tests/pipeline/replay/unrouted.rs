@@ -112,7 +112,7 @@ fn a_letter_whose_load_queue_is_gone_stays_and_holds_up_no_other() {
 /// A policy with a low limit moves what was looked at too often; RabbitMQ writes the notes itself.
 #[test]
 fn letters_and_records_that_a_policy_moved_come_home() {
-    let node = RabbitNode::start();
+    let node = RabbitNode::lent();
     let corner = Corner::at("unrouted-policy", &node.url(), &crate::support::corner::redis_url());
     let policy = format!(
         r#"{{"delivery-limit":2,"dead-letter-exchange":"","dead-letter-routing-key":"{}"}}"#,
@@ -132,4 +132,5 @@ fn letters_and_records_that_a_policy_moved_come_home() {
     assert_eq!(corner.take_all("load").iter().map(|message| &message.body).collect::<Vec<_>>(), [&body]);
     assert_eq!(corner.take_all("gaps").iter().map(|message| &message.body[..]).collect::<Vec<_>>(), [GAP]);
     corner.wait_until_ready("unrouted", 0);
+    node.ctl(&["clear_policy", "low"]);
 }

@@ -4,10 +4,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use github_event_etl::config::Retention;
+use github_event_etl::config::{EventLog, Retention};
 use github_event_etl::store::{LoadPolicy, Verdict};
 
-use super::{Bench, assert_refused};
+use super::{Bench, LAYOUTS, assert_refused, in_each_layout};
 use crate::support::events::event;
 
 const SCRIPT: &str = include_str!("../../../lua/load_event.lua");
@@ -52,40 +52,67 @@ fn call(bench: &mut Bench) -> (Vec<String>, Vec<String>) {
     sent(bench, |bench| assert_eq!(bench.load(&event("the-id").kind("ForkEvent").by("she")), Verdict::Loaded))
 }
 
+/// The type and the name of each key that the header gives for a layout. What follows a name, and ends with `per-event:` or
+/// `per-second:`, is about that layout only.
+fn keys_described(event_log: EventLog) -> Vec<(String, String)> {
+    let of_layout = |line: &Vec<&str>| {
+        let text = line[2..].join(" ");
+        if !text.contains("per-event:") {
+            return Some(text);
+        }
+        let mut parts = text.split("; ");
+        parts.find_map(|part| part.strip_prefix(&format!("{event_log}: "))).map(str::to_owned)
+    };
+    let described = |text: String| {
+        // The words before the key's name are the type of its value.
+        let begins =
+            |word: &&str| ["event-", "dev-", "first-", "hours"].iter().any(|start| word.starts_with(start));
+        let pattern = text.split(' ').find(begins).unwrap();
+        let kind = text.split_once(pattern).unwrap().0.trim().replace("sorted set", "zset");
+        let name = pattern
+            .trim_end_matches(':')
+            .replace("<id>", "the-id")
+            .replace("<created_at>", "2015-01-01T12:00:01Z")
+            .replace("<hour>", "2015-01-01-12");
+        (kind, format!("ns:{name}"))
+    };
+    section("KEYS").iter().filter_map(of_layout).map(described).collect()
+}
+
 #[test]
 fn the_keys_of_the_header_are_the_keys_that_are_sent() {
-    let mut bench = Bench::new();
-    let (keys, _) = call(&mut bench);
-    let described: Vec<String> = section("KEYS")
-        .iter()
-        .map(|line| {
-            // After number, name and type of the value, the first word with a known beginning is the key's pattern.
-            let begins =
-                |word: &&&str| ["event-", "dev-", "first-"].iter().any(|start| word.starts_with(start));
-            let pattern = line[2..].iter().find(begins).unwrap().trim_end_matches(':');
-            let key = pattern
-                .replace("<id>", "the-id")
-                .replace("<created_at>", "2015-01-01T12:00:01Z")
-                .replace("<hour>", "2015-01-01-12");
-            format!("ns:{key}")
-        })
-        .collect();
-    assert_eq!(keys, described);
-    for (key, line) in keys.iter().zip(section("KEYS")).filter(|(key, _)| !key.contains('@')) {
-        let described = line[2..4].join(" ").replace("sorted set", "zset");
-        let kind: String = bench.run(&format!("TYPE {key}"));
-        assert!(described.starts_with(&kind), "{key} is a {kind}, the header says {described}");
-    }
+    in_each_layout(|mut bench| {
+        let (keys, _) = call(&mut bench);
+        let described = keys_described(bench.event_log);
+        assert_eq!(keys, described.iter().map(|(_, name)| name.clone()).collect::<Vec<_>>());
+        for (described, key) in described.iter().filter(|(_, key)| !key.contains('@')) {
+            let kind: String = bench.run(&format!("TYPE {key}"));
+            assert_eq!(kind, *described, "{key}");
+        }
+    });
+    let own_marks =
+        LAYOUTS.map(|layout| keys_described(layout).iter().filter(|(_, key)| key.contains('@')).count());
+    assert_eq!(own_marks, [1, 0]);
 }
 
 #[test]
 fn the_arguments_of_the_header_are_the_arguments_that_are_sent() {
-    let (_, arguments) = call(&mut Bench::new());
+    in_each_layout(the_arguments_are_those_of_the_header);
+}
+
+fn the_arguments_are_those_of_the_header(mut bench: Bench) {
+    let (_, arguments) = call(&mut bench);
     let names = names("ARGV");
     let (last, single) = names.split_last().unwrap();
     for (name, value) in single.iter().zip(&arguments) {
         match *name {
-            "created_at" => assert_eq!(value, "2015-01-01T12:00:01Z"),
+            "member" => assert_eq!(
+                value,
+                match bench.event_log {
+                    EventLog::PerEvent => "2015-01-01T12:00:01Z",
+                    EventLog::PerSecond => "the-id",
+                }
+            ),
             "kind" => assert_eq!(value, "ForkEvent"),
             "now" => assert!(value.len() == 20 && value.as_str() > "2026-01-01T00:00:00Z", "{value}"),
             "maxlen" => assert_eq!(value, "777"),
@@ -123,26 +150,34 @@ fn the_script_binds_keys_and_arguments_to_the_names_of_the_header() {
 fn the_script_returns_what_the_header_says_and_nothing_else() {
     let described: Vec<_> = section("Returns").iter().map(|line| line[0]).collect();
     assert_eq!(described, ["1", "0", "reject:<reason>"]);
-    let mut bench = Bench::new();
-    let (keys, arguments) = call(&mut bench);
-    let answer = |bench: &mut Bench, mark: &str| {
-        let mut eval = redis::cmd("EVAL");
-        eval.arg(SCRIPT).arg(keys.len()).arg(mark).arg(&keys[1..]).arg(&arguments);
-        eval.query::<redis::Value>(&mut bench.redis).unwrap()
-    };
-    assert_eq!(answer(&mut bench, "ns:event-log:another"), redis::Value::Int(1));
-    assert_eq!(answer(&mut bench, "ns:event-log:another"), redis::Value::Int(0));
-    let rejected = answer(&mut bench, "ns:event-stream");
-    assert_eq!(rejected, redis::Value::BulkString(b"reject:event-log is not a string".to_vec()));
-    // And the caller reads it so.
-    bench.run::<u64>("RPUSH ns:event-log:broken x");
-    assert_refused(&bench.load(&event("broken")), "event-log is not a string");
+    in_each_layout(|mut bench| {
+        let (keys, arguments) = call(&mut bench);
+        let answer = |bench: &mut Bench, log: &str| {
+            let mut eval = redis::cmd("EVAL");
+            eval.arg(SCRIPT).arg(keys.len()).arg(log).arg(&keys[1..]).arg(&arguments);
+            eval.query::<redis::Value>(&mut bench.redis).unwrap()
+        };
+        assert_eq!(answer(&mut bench, "ns:event-log:another"), redis::Value::Int(1));
+        assert_eq!(answer(&mut bench, "ns:event-log:another"), redis::Value::Int(0));
+        let reason = match bench.event_log {
+            EventLog::PerEvent => "event-log is not a string",
+            EventLog::PerSecond => "event-log is not a set",
+        };
+        let rejected = answer(&mut bench, "ns:event-stream");
+        assert_eq!(rejected, redis::Value::BulkString(format!("reject:{reason}").into_bytes()));
+        // And the caller reads it so.
+        let log = bench.log_key("broken", "2016-01-01T00:00:00Z");
+        bench.run::<u64>(&format!("RPUSH ns:{log} x"));
+        assert_refused(&bench.load(&event("broken").at("2016-01-01T00:00:00Z")), reason);
+    });
     // Besides these, only an error of Redis itself leaves the script: that of the first write, when there is no room, or
     // of XADD.
     let body = SCRIPT.split("-- Seen before?").nth(1).unwrap();
-    let returns = body.split("return ").skip(1).map(|rest| rest.split([' ', '(', '\n']).next().unwrap());
-    assert!(
-        returns.clone().all(|what| ["0", "1", "reject", "count", "added"].contains(&what)),
-        "{returns:?}"
-    );
+    let returns = body.split("return ").skip(1).map(|rest| rest.split([' ', '\n']).next().unwrap());
+    let is_known =
+        |what: &str| ["0", "1", "entered", "refusal"].contains(&what) || what.starts_with("'reject:");
+    assert!(returns.clone().all(is_known), "{returns:?}");
+    let refusals = body.split("refusal = ").skip(1).map(|rest| rest.split([' ', '\n']).next().unwrap());
+    let is_known = |what: &str| ["nil", "count", "added"].contains(&what) || what.starts_with("'reject:");
+    assert!(refusals.clone().count() > 5 && refusals.clone().all(is_known), "{refusals:?}");
 }

@@ -1,6 +1,7 @@
 //! The script on a real Redis, called as the loader calls it.
 
 mod broken;
+mod event_log;
 mod fields;
 mod header;
 mod once;
@@ -9,7 +10,7 @@ mod retention;
 
 use std::time::Duration;
 
-use github_event_etl::config::{RedisUrl, Retention};
+use github_event_etl::config::{EventLog, RedisUrl, Retention};
 use github_event_etl::event::Event;
 use github_event_etl::store::{Fault, LoadCall, LoadPolicy, Score, Store, Verdict};
 
@@ -29,21 +30,43 @@ pub struct Bench {
     pub server: RedisServer,
     pub store: Store,
     pub redis: redis::Connection,
+    pub event_log: EventLog,
     pub policy: LoadPolicy,
     /// Points for whoever acts, in every event.
     pub weight: u32,
 }
 
+/// Both layouts of the event log.
+pub const LAYOUTS: [EventLog; 2] = [EventLog::PerEvent, EventLog::PerSecond];
+
+/// Runs a test in each layout.
+pub fn in_each_layout(test: impl Fn(Bench)) {
+    LAYOUTS.into_iter().for_each(|layout| test(Bench::new(layout)));
+}
+
 impl Bench {
-    pub fn new() -> Self {
-        Self::on(RedisServer::start(&[]))
+    pub fn new(event_log: EventLog) -> Self {
+        Self::on(RedisServer::start(&[]), event_log)
     }
 
-    pub fn on(server: RedisServer) -> Self {
+    pub fn on(server: RedisServer, event_log: EventLog) -> Self {
         let url = RedisUrl::parse(&server.url().into(), None).unwrap();
-        let store = Store::new(&url, &NAMESPACE.parse().unwrap()).unwrap();
+        let store = Store::new(&url, &NAMESPACE.parse().unwrap()).unwrap().with_event_log(event_log);
         let redis = server.connect();
-        Self { server, store, redis, policy: POLICY, weight: 1 }
+        Self { server, store, redis, event_log, policy: POLICY, weight: 1 }
+    }
+
+    /// The key, below the namespace, in which the event log has this event, whose id no other event has.
+    pub fn log_key(&self, id: &str, created_at: &str) -> String {
+        match self.event_log {
+            EventLog::PerEvent => format!("event-log:{id}"),
+            EventLog::PerSecond => format!("event-log:{created_at}"),
+        }
+    }
+
+    /// The same with so many connections, which are opened in turn.
+    pub fn with_connections(self, count: usize) -> Self {
+        Self { store: self.store.with_connections(count), ..self }
     }
 
     /// Loads events in one round trip.

@@ -1,7 +1,7 @@
 //! What answers where RabbitMQ or Redis should be: nothing, silence, something else, or a refusal.
 
 use super::*;
-use crate::support::corner::{Corner, redis_url};
+use crate::support::corner::{Corner, amqp_url, redis_url};
 use crate::support::rabbitmq::RabbitNode;
 use crate::support::redis_server::RedisServer;
 
@@ -51,7 +51,7 @@ fn no_trouble_with_rabbitmq_shows_its_password() {
 
 #[test]
 fn no_refusal_by_rabbitmq_shows_its_password() {
-    let node = RabbitNode::start();
+    let node = RabbitNode::lent();
     node.ctl(&["add_user", "etl", AMQP_PASSWORD]);
     let right = with_password(&node.url(), "etl", AMQP_PASSWORD);
     let wrong = with_password(&node.url(), "etl", &format!("{AMQP_PASSWORD}wrong"));
@@ -70,14 +70,14 @@ fn no_refusal_by_rabbitmq_shows_its_password() {
     })
     .collect();
     suspects.into_iter().for_each(|(suspect, code)| suspect.shows_nothing_and_ends_with(code));
+    node.ctl(&["delete_user", "etl"]);
 }
 
 #[test]
 fn no_filter_for_a_part_of_the_amqp_client_shows_the_password() {
     let parts = ["io_loop", "frames", "channel", "channels", "connection", "internal_rpc", "promise"];
     let filter = parts.map(|part| format!("lapin::{part}=trace")).join(",") + ",amq_protocol::frame=trace";
-    let node = RabbitNode::start();
-    let url = with_password(&node.url(), "etl", AMQP_PASSWORD);
+    let url = with_password(&amqp_url(), "etl", AMQP_PASSWORD);
     let variables = [("AMQP_URL", &*url), ("REDIS_URL", &redis_url()), ("RUST_LOG", &filter)];
     // The login is refused, after it was sent.
     let ended = Program::start("loader", &variables, &[]).wait();

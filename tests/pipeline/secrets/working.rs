@@ -12,7 +12,7 @@ const NOT_AN_EVENT: &[u8] = br#"{"id":1}"#;
 
 #[test]
 fn a_pipeline_with_passwords_and_a_token_shows_none_and_hands_none_on() {
-    let node = RabbitNode::start();
+    let node = RabbitNode::lent();
     node.ctl(&["add_user", "etl", AMQP_PASSWORD]);
     node.ctl(&["set_permissions", "etl", ".*", ".*", ".*"]);
     let redis = redis_with_password(REDIS_PASSWORD);
@@ -44,6 +44,7 @@ fn a_pipeline_with_passwords_and_a_token_shows_none_and_hands_none_on() {
     fetcher.shows_nothing_after("INFO");
     standalone.shows_nothing_after("consuming");
     dashboard.shows_nothing_after("the dashboard is at");
+    node.ctl(&["delete_user", "etl"]);
 }
 
 fn eventually_dead(amqp: &Amqp) -> crate::support::amqp::Message {

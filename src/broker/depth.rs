@@ -1,4 +1,4 @@
-//! Looks at queues: how many messages they hold, and whether they exist. Declares nothing.
+//! Asks RabbitMQ how many messages queues hold, and whether they exist. Declares nothing.
 
 use super::session::Session;
 use super::{Broker, BrokerError};
@@ -11,21 +11,21 @@ pub struct Depth {
     pub consumers: u32,
 }
 
-/// A session that looks at queues.
-pub struct Taker(Session);
+/// A session that asks for the depths of queues.
+pub struct DepthSession(Session);
 
 impl Broker {
     /// Opens such a session.
     ///
     /// # Errors
     /// [`BrokerError`] when RabbitMQ cannot be reached or refuses access.
-    pub async fn taker(&self) -> Result<Taker, BrokerError> {
-        Ok(Taker(Session::open(self, "looking at queues", &[]).await?))
+    pub async fn depth_session(&self) -> Result<DepthSession, BrokerError> {
+        Ok(DepthSession(Session::open(self, "looking at queues", &[]).await?))
     }
 }
 
-impl Taker {
-    /// What `queue` holds now. After an error the session can be used again once [`Self::recover`] has succeeded.
+impl DepthSession {
+    /// The number of messages and consumers that `queue` has now. After an error the session can be used again once [`Self::recover`] has succeeded.
     ///
     /// # Errors
     /// [`BrokerError::NoSuchQueue`] when the queue does not exist; another one when RabbitMQ does not answer, or cannot say.
