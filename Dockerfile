@@ -4,13 +4,14 @@ FROM rust:1-bookworm AS build
 WORKDIR /src
 
 # The dependencies in a layer of their own. It is built again when a Cargo.toml or Cargo.lock changes. The dependencies are built for
-# empty libraries and programs, which keeps them right under LTO, too. The benchmark and two tests are there because the manifest
-# names them.
+# empty libraries and programs, which keeps them right under LTO, too. Two tests and the manifest of the benchmark are there because
+# the manifest names them.
 COPY Cargo.toml Cargo.lock ./
+COPY benches/Cargo.toml benches/
 COPY simulator/Cargo.toml simulator/
-RUN mkdir -p src/bin simulator/src benches tests/resilience tests/soak \
+RUN mkdir -p src/bin simulator/src tests/resilience tests/soak \
  && touch src/lib.rs simulator/src/lib.rs \
- && echo 'fn main() {}' | tee src/bin/empty.rs simulator/src/main.rs benches/pipeline.rs tests/resilience/main.rs tests/soak/main.rs >/dev/null \
+ && echo 'fn main() {}' | tee src/bin/empty.rs simulator/src/main.rs tests/resilience/main.rs tests/soak/main.rs >/dev/null \
  && cargo build --release --locked --bins \
  && rm -r src simulator/src
 

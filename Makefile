@@ -33,9 +33,9 @@ servers: ## start the test servers and print what plain `cargo test` needs: eval
 servers-down: ## stop the test servers
 	@exec scripts/servers.sh down
 
-bench: ## the benchmark; it starts servers of its own
-	@scripts/ensure-tools.sh build && scripts/ensure-servers.sh
-	cargo bench --locked --bench pipeline
+bench: ## the benchmark, 15 minutes at most; ONLY=drain,peers DATA=FILE,FOLDER EVENTS=20000 ROUNDS=1 KEEP=1
+	@exec scripts/bench.sh $(if $(ONLY),--only $(ONLY)) $(if $(DATA),--data $(DATA)) $(if $(EVENTS),--events $(EVENTS)) \
+	  $(if $(ROUNDS),--rounds $(ROUNDS))
 
 DURATION ?= 20m
 soak: ## random faults under load, then a comparison; DURATION=2m, SEED=7; it starts servers of its own
@@ -46,10 +46,10 @@ build: ## release binaries in target/release
 	cargo build --release --locked --bins
 
 fmt: ## format the code
-	cargo fmt
+	cargo fmt --all
 
 lint: ## clippy, warnings are errors
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked --test resilience --test soak -- -D warnings
 
 doc: ## the documentation of both packages in target/doc

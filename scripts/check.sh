@@ -13,12 +13,12 @@ check_scripts() {
 
 # --examples, although there are none: with it, cargo gives dependencies the features that they have for clippy. Without it, 43 of them
 # are checked again.
-check_docs() { RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --lib --bins --examples; }
+check_docs() { RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --lib --bins --examples; }
 
 scripts/ensure-tools.sh check
 step scripts check_scripts
-step format cargo fmt --check
-step clippy cargo clippy --locked --all-targets -- -D warnings
+step format cargo fmt --all --check
+step clippy cargo clippy --locked --workspace --all-targets -- -D warnings
 # What no plain `cargo test` runs is none of all targets to cargo.
 step "clippy, fault tests" cargo clippy --locked --test resilience --test soak -- -D warnings
 step docs check_docs

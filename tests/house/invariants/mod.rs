@@ -145,6 +145,14 @@ fn files_are_short_and_binaries_shorter() {
 }
 
 #[test]
+fn files_of_the_benchmark_are_short() {
+    for path in files_below(&["benches"]) {
+        let lines = fs::read_to_string(&path).unwrap().lines().count();
+        assert!(lines <= 250, "{} has {lines} lines, at most 250 are good", path.display());
+    }
+}
+
+#[test]
 fn every_module_is_in_the_file_that_its_name_says() {
     for path in files_below(&["src", "simulator/src"]) {
         let text = fs::read_to_string(&path).unwrap();

@@ -1,0 +1,154 @@
+//! Which sides each part has.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+use crate::args::Args;
+use crate::drain::{self, Side};
+use crate::expected::Expected;
+use crate::parts::wants;
+use crate::peers;
+use crate::report::{Figures, Report};
+use crate::servers::Aof;
+use crate::worker::{EventLog, Worker, event_logs, our_program};
+use crate::workload::Workload;
+use crate::{end_to_end, latency, script_alone};
+
+/// A side of a part, to run once a round.
+pub struct Job<'a> {
+    pub part: &'static str,
+    pub workload: &'a str,
+    pub side: String,
+    pub run: Run<'a>,
+}
+
+type Run<'a> = Box<dyn Fn() -> Result<Figures> + 'a>;
+
+/// A workload with what it must leave in Redis, and its files.
+pub struct Prepared {
+    workload: Workload,
+    expected: Expected,
+    files: Vec<PathBuf>,
+}
+
+/// Makes the workloads and notes them in the report.
+pub fn prepare(args: &Args, report: &mut Report) -> Result<Vec<Prepared>> {
+    let mut prepared = Vec::new();
+    for workload in Workload::all(args)? {
+        report.workloads.push((workload.name.clone(), workload.events.len(), workload.mean_bytes()));
+        let expected = Expected::of(&workload.events).context("what must be in Redis")?;
+        let files = workload.gzipped(&args.folder)?;
+        prepared.push(Prepared { workload, expected, files });
+    }
+    Ok(prepared)
+}
+
+/// Every side of the parts that are wanted. What cannot run is noted as left out.
+pub fn all<'a>(args: &'a Args, prepared: &'a [Prepared], report: &mut Report) -> Result<Vec<Job<'a>>> {
+    let program = our_program("loader")?;
+    let mut layouts: Vec<Option<EventLog>> = event_logs(&program)?.into_iter().map(Some).collect();
+    if layouts.is_empty() {
+        layouts.push(None);
+        report.left_out.push("--event-log per-second: this loader does not know the flag".into());
+    }
+    let loader = |event_log| Worker::Loader { program: program.clone(), event_log };
+    let peer_sides = if wants(args, "peers") { peer_sides(args, report) } else { Vec::new() };
+    let mut jobs = Vec::new();
+    for (place, of) in prepared.iter().enumerate() {
+        // The first workload has every side. For the others, fewer: all must fit into 15 minutes.
+        let is_first = place == 0;
+        let sides = drain_sides(&layouts, is_first, &loader);
+        jobs.extend(of.draining(args, sides, &peer_sides));
+        jobs.extend(of.end_to_end(args, &loader(layouts[0])));
+        if is_first {
+            jobs.extend(of.latency(args, &loader(layouts[0])));
+        }
+        jobs.extend(of.script());
+    }
+    jobs.retain(|job| wants(args, job.part));
+    Ok(jobs)
+}
+
+/// Loaders with each layout, with and without the append-only file; with `two`, the last layout also with two of them.
+fn drain_sides(
+    layouts: &[Option<EventLog>],
+    two: bool,
+    loader: &impl Fn(Option<EventLog>) -> Worker,
+) -> Vec<Side> {
+    let mut sides = Vec::new();
+    for aof in [Aof::Off, Aof::Always] {
+        let mut add = |number: &str, workers, layout: Option<EventLog>| {
+            let layout_name = layout.map_or(String::new(), |layout| format!("{}, ", layout.name()));
+            sides.push(Side {
+                name: format!("{number}, {layout_name}{aof}"),
+                worker: loader(layout),
+                workers,
+                aof,
+            });
+        };
+        layouts.iter().for_each(|layout| add("one loader", 1, *layout));
+        if let Some(layout) = layouts.last().filter(|_| two) {
+            add("two loaders", 2, *layout);
+        }
+    }
+    sides
+}
+
+fn peer_sides(args: &Args, report: &mut Report) -> Vec<Side> {
+    let mut sides = Vec::new();
+    for peer in peers::all(&args.folder) {
+        match peer.worker {
+            Ok(worker) => sides.push(Side { name: peer.name.into(), worker, workers: 1, aof: Aof::Off }),
+            Err(error) => report.left_out.push(format!("{}: {error:#}", peer.name)),
+        }
+    }
+    sides
+}
+
+impl Prepared {
+    fn job<'a>(&'a self, part: &'static str, side: String, run: Run<'a>) -> Job<'a> {
+        Job { part, workload: &self.workload.name, side, run }
+    }
+
+    fn draining<'a>(&'a self, args: &Args, ours: Vec<Side>, peers: &[Side]) -> Vec<Job<'a>> {
+        let acking = self.job("acking", "acking only".into(), Box::new(|| drain::ack_only(&self.workload)));
+        let ours = ours.into_iter().map(|side| ("drain", side));
+        let sides = ours.chain(peers.iter().map(|side| ("peers", side.clone())));
+        let jobs = sides.map(|(part, side)| {
+            let (name, log) = (side.name.clone(), args.log());
+            let run = move || drain::drain(&side, &self.workload, &self.expected, &log);
+            self.job(part, name, Box::new(run))
+        });
+        std::iter::once(acking).chain(jobs).collect()
+    }
+
+    fn end_to_end<'a>(&'a self, args: &Args, loader: &Worker) -> Vec<Job<'a>> {
+        let sides = [("load queue only", false), ("with the archive", true)].into_iter();
+        let jobs = sides.map(|(name, archive)| {
+            let (loader, log) = (loader.clone(), args.log());
+            let run =
+                move || end_to_end::run(&self.workload, &self.expected, &self.files, &loader, archive, &log);
+            self.job("end-to-end", name.into(), Box::new(run))
+        });
+        jobs.collect()
+    }
+
+    fn latency<'a>(&'a self, args: &Args, loader: &Worker) -> Vec<Job<'a>> {
+        let jobs = latency::RATES.into_iter().map(|(rate, seconds)| {
+            let (loader, log) = (loader.clone(), args.log());
+            let run = move || latency::run(&self.workload, &loader, rate, seconds, &log);
+            self.job("latency", format!("{rate} events/s"), Box::new(run))
+        });
+        jobs.collect()
+    }
+
+    fn script(&self) -> Vec<Job<'_>> {
+        let sides = [("new events", false), ("events loaded before", true)].into_iter();
+        let jobs = sides.map(|(name, again)| {
+            let run = move || script_alone::run(&self.workload, &self.expected, again);
+            self.job("script", name.into(), Box::new(run))
+        });
+        jobs.collect()
+    }
+}

@@ -1,0 +1,43 @@
+//! `make bench`: what the pipeline costs, beside other workers, in one run on servers of its own.
+//!
+//! All sides of a comparison alternate within a round, so that they share the machine's noise: ratios count, and figures are
+//! medians with their range. Each side has a Redis and a RabbitMQ node of its own that have just started, because what earlier
+//! backlogs have left in a node's files changes what a drain costs. After each side, what is in Redis is compared with what
+//! must be there. A side with another result has no figures, and the run fails in the end.
+
+mod acking;
+mod args;
+mod clients;
+mod drain;
+mod end_to_end;
+mod expected;
+mod files;
+mod jobs;
+mod latency;
+mod machine;
+mod meter;
+mod micro;
+mod parts;
+mod peers;
+mod publish;
+mod queue;
+mod report;
+mod script_alone;
+mod servers;
+mod verify;
+mod worker;
+mod workload;
+
+use anyhow::Result;
+use clap::Parser as _;
+
+use args::{Args, Command};
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    match &args.command {
+        Some(Command::Ack { count }) => acking::run(*count),
+        Some(Command::Chart { from, to }) => report::chart::write(from, to),
+        None => parts::run(&args),
+    }
+}
