@@ -19,11 +19,14 @@ const INTERVAL_MS: i64 = 17;
 /// Far away: 2100.
 const NEVER_MS: i64 = 4_102_444_800_000;
 
+/// Loads a batch.
+type Loading = dyn FnMut(&[Vec<u8>]) -> Result<()>;
+
 /// A side: how it loads a batch.
 struct Side {
     name: String,
     redis: RedisServer,
-    load: Box<dyn FnMut(&[Vec<u8>]) -> Result<()>>,
+    load: Box<Loading>,
     cpu_s: Vec<f64>,
 }
 
