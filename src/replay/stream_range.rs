@@ -144,7 +144,7 @@ impl Bounds {
         let (next, last) = (last_replay.next()?, self.last);
         if next > last + 1 {
             bail!(
-                "--since last: the last replay ended before offset {next}, and the archive ends at {last}: it is another one now; say from when on"
+                "--since last: the last replay ended before offset {next}, and the archive ends at {last}: it was declared again; give --since a time or an offset"
             )
         }
         Ok(next)

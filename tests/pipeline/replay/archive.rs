@@ -275,7 +275,11 @@ fn a_position_in_an_archive_that_is_another_one_now_is_not_gone_on_with() {
     running.kill();
     corner.amqp().delete(&corner.queue("archive"));
     let ended = corner.replay(state.path(), &command).wait();
-    assert!(ended.code == Some(1) && ended.stderr.contains("it is another one now"), "{}", ended.stderr);
+    assert!(
+        ended.code == Some(1) && ended.stderr.contains("the archive was declared again"),
+        "{}",
+        ended.stderr
+    );
     corner.archive(&hour(13, 0..5, 5));
     let ended = corner.replay(state.path(), &[&command[..], &["--anew"]].concat()).succeed();
     assert_eq!(published(&ended.stdout), 5);
