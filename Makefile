@@ -1,10 +1,10 @@
 # The two that matter: `make run` and `make test`. Each recipe is one script or one cargo command.
 .DEFAULT_GOAL := help
 
-.PHONY: help run demo down clean-data check test test-faults servers servers-down bench soak build fmt lint doc deny
+.PHONY: help run demo down clean-data check test test-faults servers servers-down bench bench-event-log soak build fmt lint doc deny
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
 run: ## the whole pipeline, live or, without internet, from the simulator; AMQP_URL=… REDIS_URL=… use servers of yours
 	@exec scripts/run.sh live
@@ -36,6 +36,11 @@ servers-down: ## stop the test servers
 bench: ## the benchmark, 15 minutes at most; ONLY=drain,peers DATA=FILE,FOLDER EVENTS=20000 ROUNDS=1 KEEP=1
 	@exec scripts/bench.sh $(if $(ONLY),--only $(ONLY)) $(if $(DATA),--data $(DATA)) $(if $(EVENTS),--events $(EVENTS)) \
 	  $(if $(ROUNDS),--rounds $(ROUNDS))
+
+bench-event-log: ## the two layouts of the event log; COMMAND=memory, "cost --millions 0 --millions 30" or expiry
+	@scripts/ensure-tools.sh build && scripts/ensure-servers.sh
+	cargo build --release --locked --package github-event-etl-bench --bin bench-event-log
+	target/release/bench-event-log $(or $(COMMAND),memory)
 
 DURATION ?= 20m
 soak: ## random faults under load, then a comparison; DURATION=2m, SEED=7; it starts servers of its own

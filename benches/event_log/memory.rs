@@ -1,0 +1,104 @@
+//! Bytes of Redis for each event.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, ensure};
+use chrono::SecondsFormat;
+use github_event_etl::config::EventLog;
+
+use crate::feeds::{self, Feed};
+use crate::filler::{Filler, LAYOUTS, info, version};
+use crate::redis_server::RedisServer;
+
+const BATCH: usize = 500;
+
+/// What one Redis holds after a feed.
+struct Held {
+    events: usize,
+    /// Bytes of the event log alone.
+    log: f64,
+    /// Bytes of all keys.
+    all: f64,
+}
+
+/// Measures each feed in each layout and prints a table.
+pub fn run(millions: f64, data: &[PathBuf], settings: &[String]) -> Result<()> {
+    let mut arguments = vec!["--appendonly", "no", "--maxmemory-policy", "noeviction"];
+    arguments.extend(settings.iter().map(String::as_str));
+    println!("{} {}", version(&RedisServer::start(&["--appendonly", "no"]))?, settings.join(" "));
+    println!("| feed | events | layout | bytes of event log an event | bytes of all keys an event |");
+    println!("|---|--:|---|--:|--:|");
+    let feeds: [&dyn Fn() -> Feed; 4] =
+        [&|| feeds::whole(crate::events(millions)), &feeds::polled, &feeds::day_of_2015, &feeds::repository];
+    for feed in feeds {
+        for layout in LAYOUTS {
+            let Feed { name, entries } = feed();
+            let bodies = entries.map(|entry| {
+                let time = entry.created_at.to_rfc3339_opts(SecondsFormat::Secs, true);
+                format!(r#"{{"id":"{}","type":"PushEvent","created_at":"{time}"}}"#, entry.id).into_bytes()
+            });
+            show(name, layout, &measure(bodies, layout, &arguments)?);
+        }
+    }
+    if !data.is_empty() {
+        for layout in LAYOUTS {
+            show("real events of GH Archive", layout, &measure(read(data)?.into_iter(), layout, &arguments)?);
+        }
+    }
+    Ok(())
+}
+
+fn show(name: &str, layout: EventLog, held: &Held) {
+    println!("| {name} | {} | {layout} | {:.1} | {:.1} |", held.events, held.log, held.all);
+}
+
+fn measure(mut bodies: impl Iterator<Item = Vec<u8>>, layout: EventLog, arguments: &[&str]) -> Result<Held> {
+    let redis = RedisServer::start(arguments);
+    let filler = Filler::new(&redis, layout)?;
+    filler.load(&[])?;
+    let empty = info(&redis, "used_memory")?;
+    let mut count = 0;
+    loop {
+        let batch: Vec<_> = bodies.by_ref().take(BATCH).collect();
+        if batch.is_empty() {
+            break;
+        }
+        count += filler.load(&batch)?;
+    }
+    ensure!(count > 0, "no events");
+    let all = info(&redis, "used_memory")?.saturating_sub(empty) as f64;
+    let log = all - others(&redis)? as f64;
+    let events = count as f64;
+    Ok(Held { events: count, log: log / events, all: all / events })
+}
+
+/// Bytes of the keys that are not the event log.
+fn others(redis: &RedisServer) -> Result<u64> {
+    let mut connection = redis.connect();
+    let mut bytes = 0;
+    for pattern in ["event-count:*", "dev-score:*", "event-stream", "hours", "first-inserted-at"] {
+        let pattern = format!("{}:{pattern}", crate::filler::NAMESPACE);
+        let keys: Vec<String> = redis::cmd("KEYS").arg(pattern).query(&mut connection)?;
+        for key in keys {
+            let mut usage = redis::cmd("MEMORY");
+            usage.arg("USAGE").arg(key).arg("SAMPLES").arg(0);
+            bytes += usage.query::<u64>(&mut connection)?;
+        }
+    }
+    Ok(bytes)
+}
+
+/// The lines of files.
+fn read(files: &[PathBuf]) -> Result<Vec<Vec<u8>>> {
+    let mut lines = Vec::new();
+    for path in files {
+        let bytes = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
+        let text = if bytes.starts_with(&[0x1f, 0x8b]) {
+            std::io::read_to_string(flate2::read::MultiGzDecoder::new(&bytes[..]))?
+        } else {
+            String::from_utf8(bytes)?
+        };
+        lines.extend(text.lines().filter(|line| !line.is_empty()).map(|line| line.as_bytes().to_vec()));
+    }
+    Ok(lines)
+}
