@@ -30,13 +30,13 @@ pub fn messages_left(rabbitmq: &RabbitNode) -> Result<u32> {
 fn depth(rabbitmq: &RabbitNode) -> Result<Option<Depth>> {
     runtime()?.block_on(async {
         let broker = broker(&rabbitmq.url())?;
-        let taker = broker.taker().await?;
-        let depth = match taker.depth(broker.names().load()).await {
+        let session = broker.depth_session().await?;
+        let depth = match session.depth(broker.names().load()).await {
             Ok(depth) => Some(depth),
             Err(BrokerError::NoSuchQueue { .. }) => None,
             Err(error) => return Err(error.into()),
         };
-        taker.close().await;
+        session.close().await;
         Ok(depth)
     })
 }
