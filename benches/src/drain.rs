@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use github_event_etl::config::EventLog;
 use redis::Connection;
 
 use crate::clients::{NAMESPACE, events_loaded, redis_data_bytes};
@@ -27,6 +28,7 @@ pub struct Side {
     pub name: String,
     pub worker: Worker,
     pub workers: usize,
+    pub event_log: EventLog,
     pub aof: Aof,
 }
 
@@ -39,7 +41,7 @@ pub fn drain(side: &Side, workload: &Workload, expected: &Expected, log: &Path) 
     let mut meter = Meter::default();
     let mut running = Vec::new();
     for _ in 0..side.workers {
-        let worker = Running(side.worker.start(&rabbitmq.url(), &redis.url(), log)?);
+        let worker = Running(side.worker.start(side.event_log, &rabbitmq.url(), &redis.url(), log)?);
         meter.add("worker", worker.0.id());
         running.push(worker);
     }
@@ -50,7 +52,7 @@ pub fn drain(side: &Side, workload: &Workload, expected: &Expected, log: &Path) 
     for worker in running {
         worker.stop()?;
     }
-    verify(&mut connection, &workload.events, expected, side.worker.event_log())?;
+    verify(&mut connection, &workload.events, expected, side.event_log)?;
     ensure!(
         messages_left(&rabbitmq)? == 0,
         "the load queue is not empty: a worker has not acked all it loaded"

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
+use github_event_etl::config::EventLog;
 
 use crate::clients::NAMESPACE;
 use crate::drain::watch;
@@ -16,6 +17,9 @@ use crate::servers::{self, Aof, RabbitNode, wait_until_quiet};
 use crate::verify::verify;
 use crate::worker::{Running, Worker, our_program};
 use crate::workload::Workload;
+
+/// The loader's default.
+const EVENT_LOG: EventLog = EventLog::PerEvent;
 
 /// Replays `files`, which hold the workload, while `loader` loads.
 pub fn run(
@@ -30,7 +34,7 @@ pub fn run(
     let mut connection = redis.connect();
     let rabbitmq = RabbitNode::start();
     let mut meter = Meter::default();
-    let loader_process = Running(loader.start(&rabbitmq.url(), &redis.url(), log)?);
+    let loader_process = Running(loader.start(EVENT_LOG, &rabbitmq.url(), &redis.url(), log)?);
     wait_for_consumer(&rabbitmq)?;
     wait_until_quiet(&rabbitmq);
     // What replay remembers of this node must not outlive it.
@@ -47,7 +51,7 @@ pub fn run(
     ensure!(status.success(), "replay ended with {status}: see {}", log.display());
     let [loader_process] = loaders;
     loader_process.stop()?;
-    verify(&mut connection, &workload.events, expected, loader.event_log())?;
+    verify(&mut connection, &workload.events, expected, EVENT_LOG)?;
     ensure!(messages_left(&rabbitmq)? == 0, "the load queue is not empty");
     Ok(span.figures(&meter))
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
+use github_event_etl::config::EventLog;
 
 use crate::args::Args;
 use crate::drain::{self, Side};
@@ -11,9 +12,11 @@ use crate::parts::wants;
 use crate::peers;
 use crate::report::{Figures, Report};
 use crate::servers::Aof;
-use crate::worker::{EventLog, Worker, event_logs, our_program};
+use crate::worker::{Worker, our_program};
 use crate::workload::Workload;
 use crate::{end_to_end, latency, script_alone};
+
+const LAYOUTS: [EventLog; 2] = [EventLog::PerEvent, EventLog::PerSecond];
 
 /// A side of a part, to run once a round.
 pub struct Job<'a> {
@@ -47,22 +50,18 @@ pub fn prepare(args: &Args, report: &mut Report) -> Result<Vec<Prepared>> {
 /// Every side of the parts that are wanted. What cannot run is noted as left out.
 pub fn all<'a>(args: &'a Args, prepared: &'a [Prepared], report: &mut Report) -> Result<Vec<Job<'a>>> {
     let program = our_program("loader")?;
-    let mut layouts: Vec<Option<EventLog>> = event_logs(&program)?.into_iter().map(Some).collect();
-    if layouts.is_empty() {
-        layouts.push(None);
-        report.left_out.push("--event-log per-second: this loader does not know the flag".into());
-    }
-    let loader = |event_log| Worker::Loader { program: program.clone(), event_log };
+    let loader = Worker::Loader { program };
     let peer_sides = if wants(args, "peers") { peer_sides(args, report) } else { Vec::new() };
     let mut jobs = Vec::new();
     for (place, of) in prepared.iter().enumerate() {
         // The first workload has every side. For the others, fewer: all must fit into 15 minutes.
         let is_first = place == 0;
-        let sides = drain_sides(&layouts, is_first, &loader);
-        jobs.extend(of.draining(args, sides, &peer_sides));
-        jobs.extend(of.end_to_end(args, &loader(layouts[0])));
+        let ours = loader_sides(&loader, is_first).into_iter().map(|side| ("drain", side));
+        let peers = peer_sides.iter().filter(|side| is_first || side.event_log == EventLog::PerEvent);
+        jobs.extend(of.draining(args, ours.chain(peers.map(|side| ("peers", side.clone())))));
+        jobs.extend(of.end_to_end(args, &loader));
         if is_first {
-            jobs.extend(of.latency(args, &loader(layouts[0])));
+            jobs.extend(of.latency(args, &loader));
         }
         jobs.extend(of.script());
     }
@@ -70,36 +69,34 @@ pub fn all<'a>(args: &'a Args, prepared: &'a [Prepared], report: &mut Report) ->
     Ok(jobs)
 }
 
-/// Loaders with each layout, with and without the append-only file; with `two`, the last layout also with two of them.
-fn drain_sides(
-    layouts: &[Option<EventLog>],
-    two: bool,
-    loader: &impl Fn(Option<EventLog>) -> Worker,
-) -> Vec<Side> {
+/// Loaders with each layout, with and without the append-only file; with `two`, also two of them.
+fn loader_sides(loader: &Worker, two: bool) -> Vec<Side> {
     let mut sides = Vec::new();
     for aof in [Aof::Off, Aof::Always] {
-        let mut add = |number: &str, workers, layout: Option<EventLog>| {
-            let layout_name = layout.map_or(String::new(), |layout| format!("{}, ", layout.name()));
-            sides.push(Side {
-                name: format!("{number}, {layout_name}{aof}"),
-                worker: loader(layout),
-                workers,
-                aof,
-            });
+        let mut add = |number: &str, workers, event_log: EventLog| {
+            let name = format!("{number}, {}, {aof}", event_log.name());
+            sides.push(Side { name, worker: loader.clone(), workers, event_log, aof });
         };
-        layouts.iter().for_each(|layout| add("one loader", 1, *layout));
-        if let Some(layout) = layouts.last().filter(|_| two) {
-            add("two loaders", 2, *layout);
+        LAYOUTS.into_iter().for_each(|event_log| add("one loader", 1, event_log));
+        if two {
+            add("two loaders", 2, EventLog::PerSecond);
         }
     }
     sides
 }
 
+/// The peers, without the append-only file.
 fn peer_sides(args: &Args, report: &mut Report) -> Vec<Side> {
     let mut sides = Vec::new();
     for peer in peers::all(&args.folder) {
         match peer.worker {
-            Ok(worker) => sides.push(Side { name: peer.name.into(), worker, workers: 1, aof: Aof::Off }),
+            Ok(worker) => sides.extend(LAYOUTS.map(|event_log| Side {
+                name: format!("{}, {}", peer.name, event_log.name()),
+                worker: worker.clone(),
+                workers: 1,
+                event_log,
+                aof: Aof::Off,
+            })),
             Err(error) => report.left_out.push(format!("{}: {error:#}", peer.name)),
         }
     }
@@ -111,10 +108,13 @@ impl Prepared {
         Job { part, workload: &self.workload.name, side, run }
     }
 
-    fn draining<'a>(&'a self, args: &Args, ours: Vec<Side>, peers: &[Side]) -> Vec<Job<'a>> {
+    /// Acking only, then these sides with their parts.
+    fn draining<'a>(
+        &'a self,
+        args: &Args,
+        sides: impl Iterator<Item = (&'static str, Side)>,
+    ) -> Vec<Job<'a>> {
         let acking = self.job("acking", "acking only".into(), Box::new(|| drain::ack_only(&self.workload)));
-        let ours = ours.into_iter().map(|side| ("drain", side));
-        let sides = ours.chain(peers.iter().map(|side| ("peers", side.clone())));
         let jobs = sides.map(|(part, side)| {
             let (name, log) = (side.name.clone(), args.log());
             let run = move || drain::drain(&side, &self.workload, &self.expected, &log);
@@ -144,9 +144,13 @@ impl Prepared {
     }
 
     fn script(&self) -> Vec<Job<'_>> {
-        let sides = [("new events", false), ("events loaded before", true)].into_iter();
-        let jobs = sides.map(|(name, again)| {
-            let run = move || script_alone::run(&self.workload, &self.expected, again);
+        let sides = [
+            ("new events, per-event", EventLog::PerEvent, false),
+            ("new events, per-second", EventLog::PerSecond, false),
+            ("events loaded before, per-event", EventLog::PerEvent, true),
+        ];
+        let jobs = sides.into_iter().map(|(name, event_log, again)| {
+            let run = move || script_alone::run(&self.workload, &self.expected, event_log, again);
             self.job("script", name.into(), Box::new(run))
         });
         jobs.collect()

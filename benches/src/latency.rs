@@ -1,7 +1,7 @@
 //! The time from publishing an event to its effects in Redis, at a steady rate.
 //!
 //! Redis tells this process the name of every mark that the script sets, so that each event has its own time. That costs Redis
-//! one short message an event.
+//! one short message an event. The event log is per-event, because a key of the other layout names no event.
 
 mod listener;
 mod publisher;
@@ -11,6 +11,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use github_event_etl::config::EventLog;
 use github_event_etl::event::Event;
 
 use crate::clients::NAMESPACE;
@@ -33,7 +34,7 @@ pub fn run(workload: &Workload, loader: &Worker, rate: u32, seconds: u32, log: &
     let redis = servers::redis(Aof::Off);
     redis.run("CONFIG SET notify-keyspace-events E$");
     let rabbitmq = RabbitNode::start();
-    let running = Running(loader.start(&rabbitmq.url(), &redis.url(), log)?);
+    let running = Running(loader.start(EventLog::PerEvent, &rabbitmq.url(), &redis.url(), log)?);
     wait_for_consumer(&rabbitmq)?;
     wait_until_quiet(&rabbitmq);
     let mut publisher = Publisher::open(&rabbitmq.url())?;

@@ -1,7 +1,7 @@
 //! The script without RabbitMQ: the store's calls for each event, from this process.
 
 use anyhow::{Context as _, Result, bail};
-use github_event_etl::config::{RedisUrl, Retention};
+use github_event_etl::config::{EventLog, RedisUrl, Retention};
 use github_event_etl::event::Event;
 use github_event_etl::store::{LoadCall, LoadPolicy, Score, Store, Verdict};
 use secrecy::SecretString;
@@ -12,7 +12,6 @@ use crate::meter::Meter;
 use crate::report::Figures;
 use crate::servers::{self, Aof};
 use crate::verify::verify;
-use crate::worker::EventLog;
 use crate::workload::Workload;
 
 /// Calls in a round trip: the loader's default.
@@ -25,19 +24,19 @@ const POLICY: LoadPolicy = LoadPolicy {
 };
 
 /// Runs the script for all events; with `again`, once more, and that is measured.
-pub fn run(workload: &Workload, expected: &Expected, again: bool) -> Result<Figures> {
+pub fn run(workload: &Workload, expected: &Expected, event_log: EventLog, again: bool) -> Result<Figures> {
     let redis = servers::redis(Aof::Off);
     let mut meter = Meter::default();
     meter.add("client", std::process::id());
     meter.add("redis", redis.pid());
     if again {
-        load_all(&redis.url(), workload, &Verdict::Loaded)?;
+        load_all(&redis.url(), workload, event_log, &Verdict::Loaded)?;
     }
     let verdict = if again { Verdict::Duplicate } else { Verdict::Loaded };
     let from = meter.read();
-    load_all(&redis.url(), workload, &verdict)?;
+    load_all(&redis.url(), workload, event_log, &verdict)?;
     let to = meter.read();
-    verify(&mut redis.connect(), &workload.events, expected, EventLog::PerEvent)?;
+    verify(&mut redis.connect(), &workload.events, expected, event_log)?;
     let count = workload.events.len() as u64;
     let mut figures = Figures::default();
     figures.add("events_per_s", count as f64 / (to.at - from.at).as_secs_f64());
@@ -47,10 +46,13 @@ pub fn run(workload: &Workload, expected: &Expected, again: bool) -> Result<Figu
     Ok(figures)
 }
 
-fn load_all(url: &str, workload: &Workload, verdict: &Verdict) -> Result<()> {
+fn load_all(url: &str, workload: &Workload, event_log: EventLog, verdict: &Verdict) -> Result<()> {
     let part = workload.events.len().div_ceil(CONNECTIONS);
     std::thread::scope(|scope| {
-        let threads = workload.events.chunks(part).map(|bodies| scope.spawn(|| load(url, bodies, verdict)));
+        let threads = workload
+            .events
+            .chunks(part)
+            .map(|bodies| scope.spawn(move || load(url, bodies, event_log, verdict)));
         let threads: Vec<_> = threads.collect();
         threads.into_iter().try_for_each(|thread| match thread.join() {
             Ok(result) => result,
@@ -59,9 +61,9 @@ fn load_all(url: &str, workload: &Workload, verdict: &Verdict) -> Result<()> {
     })
 }
 
-fn load(url: &str, bodies: &[Vec<u8>], expected: &Verdict) -> Result<()> {
+fn load(url: &str, bodies: &[Vec<u8>], event_log: EventLog, expected: &Verdict) -> Result<()> {
     let url = RedisUrl::parse(&SecretString::from(url.to_owned()), None)?;
-    let store = Store::new(&url, &namespace()?)?;
+    let store = Store::new(&url, &namespace()?)?.with_event_log(event_log);
     let runtime = runtime()?;
     for bodies in bodies.chunks(BATCH) {
         let events: Vec<Event<'_>> =

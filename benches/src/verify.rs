@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use github_event_etl::config::EventLog;
 use github_event_etl::event::Event;
 use redis::Connection;
 use redis::streams::StreamRangeReply;
@@ -10,7 +11,6 @@ use serde_json::Value;
 
 use crate::clients::{NAMESPACE, events_loaded};
 use crate::expected::Expected;
-use crate::worker::EventLog;
 
 /// Questions in one round trip.
 const AT_ONCE: usize = 1000;
@@ -36,6 +36,8 @@ fn verify_hashes(redis: &mut Connection, expected: &Expected) -> Result<()> {
         let found: HashMap<String, u64> = range.query(redis)?;
         ensure!(found == *scores, "the scores of {hour} differ");
     }
+    let hours: usize = redis::cmd("ZCARD").arg(format!("{NAMESPACE}:hours")).query(redis)?;
+    ensure!(hours == expected.counts.len(), "{hours} hours in place of {}", expected.counts.len());
     Ok(())
 }
 

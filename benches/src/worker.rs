@@ -6,48 +6,25 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use github_event_etl::config::EventLog;
 
 use crate::clients::{NAMESPACE, PREFETCH};
 use crate::servers::process;
 
-/// Layouts of the event log in Redis.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum EventLog {
-    /// A key for each event.
-    PerEvent,
-    /// A set of ids for each second.
-    PerSecond,
-}
-
-impl EventLog {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::PerEvent => "per-event",
-            Self::PerSecond => "per-second",
-        }
-    }
-}
-
 /// How to start a worker.
 #[derive(Clone)]
 pub enum Worker {
-    /// Our loader with a layout; none: it has no flag for that.
-    Loader { program: PathBuf, event_log: Option<EventLog> },
+    /// Our loader.
+    Loader { program: PathBuf },
     /// A program of `benches/peers`, with its arguments.
     Peer { command: Vec<PathBuf> },
 }
 
 impl Worker {
     /// Starts it on the load queue. What it writes to stderr is appended to `log`.
-    pub fn start(&self, amqp_url: &str, redis_url: &str, log: &Path) -> Result<Child> {
+    pub fn start(&self, event_log: EventLog, amqp_url: &str, redis_url: &str, log: &Path) -> Result<Child> {
         let mut command = match self {
-            Self::Loader { program, event_log } => {
-                let mut command = Command::new(program);
-                if let Some(event_log) = event_log {
-                    command.args(["--event-log", event_log.name()]);
-                }
-                command
-            }
+            Self::Loader { program } => Command::new(program),
             Self::Peer { command: words } => {
                 let mut command = Command::new(&words[0]);
                 command.args(&words[1..]).env("QUEUE", format!("{NAMESPACE}.load"));
@@ -57,22 +34,15 @@ impl Worker {
         };
         let log = File::options().create(true).append(true).open(log).context("open the workers' log")?;
         command.env("AMQP_URL", amqp_url).env("REDIS_URL", redis_url).env("ETL_NAMESPACE", NAMESPACE);
-        command.env("RUST_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        command.env("LOADER_EVENT_LOG", event_log.name()).env("RUST_LOG", "warn");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         command.spawn().with_context(|| format!("start {}", self.program().display()))
     }
 
     fn program(&self) -> &Path {
         match self {
-            Self::Loader { program, .. } => program,
+            Self::Loader { program } => program,
             Self::Peer { command } => &command[0],
-        }
-    }
-
-    /// The layout that it leaves in Redis.
-    pub fn event_log(&self) -> EventLog {
-        match self {
-            Self::Loader { event_log, .. } => event_log.unwrap_or(EventLog::PerEvent),
-            Self::Peer { .. } => EventLog::PerEvent,
         }
     }
 }
@@ -117,11 +87,4 @@ pub fn our_program(name: &str) -> Result<PathBuf> {
     let path = std::env::current_exe().context("find this program")?.with_file_name(name);
     anyhow::ensure!(path.exists(), "{} does not exist: run `make bench`, which builds it", path.display());
     Ok(path)
-}
-
-/// The layouts that our loader has a flag for; none if it has no such flag.
-pub fn event_logs(loader: &Path) -> Result<Vec<EventLog>> {
-    let help = Command::new(loader).arg("--help").output().context("ask the loader for its help")?;
-    let has_flag = String::from_utf8_lossy(&help.stdout).contains("--event-log");
-    Ok(if has_flag { vec![EventLog::PerEvent, EventLog::PerSecond] } else { Vec::new() })
 }

@@ -10,6 +10,7 @@ const { Redis } = require('ioredis');
 
 const { AMQP_URL, REDIS_URL, QUEUE, SCRIPT, ETL_NAMESPACE: NAMESPACE } = process.env;
 const PREFETCH = Number(process.env.PREFETCH);
+const PER_SECOND = process.env.LOADER_EVENT_LOG === 'per-second';
 const BATCH = 100;
 const STREAM_MAXLEN = '1000';
 const RETENTION_MS = String(7 * 24 * 3600 * 1000);
@@ -30,15 +31,16 @@ function call(body) {
   const hour = `${createdAt.slice(0, 10)}-${createdAt.slice(11, 13)}`;
   const login = SCORING.has(type) ? event.actor.login : '';
   const args = [
-    sha, 6,
-    `${NAMESPACE}:event-log:${id}`,
-    `${NAMESPACE}:event-log:${id}@${createdAt}`,
+    sha, PER_SECOND ? 6 : 7,
+    `${NAMESPACE}:event-log:${PER_SECOND ? createdAt : id}`,
     `${NAMESPACE}:event-stream`,
     `${NAMESPACE}:dev-score:${hour}`,
     `${NAMESPACE}:event-count:${hour}`,
     `${NAMESPACE}:first-inserted-at`,
-    createdAt, type, now, STREAM_MAXLEN, RETENTION_MS, login, login ? '1' : '0',
+    `${NAMESPACE}:hours`,
   ];
+  if (!PER_SECOND) args.push(`${NAMESPACE}:event-log:${id}@${createdAt}`);
+  args.push(PER_SECOND ? id : createdAt, type, now, STREAM_MAXLEN, RETENTION_MS, login, login ? '1' : '0');
   for (const name of Object.keys(event)) {
     const value = event[name];
     args.push(name, typeof value === 'string' ? value : JSON.stringify(value));

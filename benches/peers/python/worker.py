@@ -21,6 +21,7 @@ import redis
 import uvloop
 
 NAMESPACE = os.environ["ETL_NAMESPACE"]
+PER_SECOND = os.environ["LOADER_EVENT_LOG"] == "per-second"
 BATCH = 100
 THREADS = 2
 STREAM_MAXLEN = "1000"
@@ -35,15 +36,18 @@ def call(sha, now, body):
     hour = f"{created_at[:10]}-{created_at[11:13]}"
     login = event["actor"]["login"] if kind in SCORING else ""
     args = [
-        sha, 6,
-        f"{NAMESPACE}:event-log:{event_id}",
-        f"{NAMESPACE}:event-log:{event_id}@{created_at}",
+        sha, 6 if PER_SECOND else 7,
+        f"{NAMESPACE}:event-log:{created_at if PER_SECOND else event_id}",
         f"{NAMESPACE}:event-stream",
         f"{NAMESPACE}:dev-score:{hour}",
         f"{NAMESPACE}:event-count:{hour}",
         f"{NAMESPACE}:first-inserted-at",
-        created_at, kind, now, STREAM_MAXLEN, RETENTION_MS, login, "1" if login else "0",
+        f"{NAMESPACE}:hours",
     ]  # fmt: skip
+    if not PER_SECOND:
+        args.append(f"{NAMESPACE}:event-log:{event_id}@{created_at}")
+    member = event_id if PER_SECOND else created_at
+    args += (member, kind, now, STREAM_MAXLEN, RETENTION_MS, login, "1" if login else "0")
     for name, value in event.items():
         args.append(name)
         args.append(value if type(value) is str else orjson.dumps(value))
