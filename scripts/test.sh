@@ -7,7 +7,8 @@ cd "$ROOT"
 
 run_stories() {
   start_test_servers
-  cargo test --locked --test pipeline
+  # Stories wait most of the time.
+  cargo test --locked --test pipeline -- --test-threads 4
 }
 
 stop_test_servers_at_exit

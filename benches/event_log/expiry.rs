@@ -11,7 +11,6 @@ use crate::redis_server::RedisServer;
 
 /// Far away: 2100.
 const NEVER_MS: i64 = 4_102_444_800_000;
-const HOURS: u64 = 7 * 24;
 const BATCH: usize = 64;
 const DEVELOPERS: u64 = 60_000;
 /// How long is measured before the hour expires, and how long at least afterwards.
@@ -19,7 +18,7 @@ const BEFORE: Duration = Duration::from_secs(10);
 const AFTER: Duration = Duration::from_secs(20);
 
 /// Measures each layout and prints a table.
-pub fn run(millions: f64, settings: &[String]) -> Result<()> {
+pub fn run(millions: f64, hour: u64, settings: &[String]) -> Result<()> {
     let mut arguments = vec!["--appendonly", "no"];
     arguments.extend(settings.iter().map(String::as_str));
     println!("{} {}", version(&RedisServer::start(&["--appendonly", "no"]))?, settings.join(" "));
@@ -28,16 +27,16 @@ pub fn run(millions: f64, settings: &[String]) -> Result<()> {
     );
     println!("|---|--:|--:|--:|--:|--:|");
     for layout in LAYOUTS {
-        measure(layout, crate::events(millions), &arguments)?;
+        measure(layout, crate::events(millions), hour, &arguments)?;
     }
     Ok(())
 }
 
-fn measure(layout: EventLog, events: u64, arguments: &[&str]) -> Result<()> {
+fn measure(layout: EventLog, events: u64, hour: u64, arguments: &[&str]) -> Result<()> {
     let redis = RedisServer::start(arguments);
     preload(&redis, layout, events, NEVER_MS)?;
     let filler = Filler::new(&redis, layout)?;
-    fill_hour(&filler, events / HOURS)?;
+    fill_hour(&filler, hour)?;
     let keys = hour_keys(&redis)?;
     let size = info_keys(&redis)?;
     expire(&redis, &keys, Utc::now() + BEFORE)?;
@@ -84,7 +83,7 @@ fn body(id: u64, created_at: &str, login: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-/// An hour with as many events as one has in a week like this.
+/// An hour with so many events.
 fn fill_hour(filler: &Filler, count: u64) -> Result<()> {
     let start: DateTime<Utc> = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
     let bodies: Vec<_> = (0..count)

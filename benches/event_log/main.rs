@@ -55,6 +55,9 @@ enum Command {
         /// Events in the log, in millions: seven days
         #[arg(long, default_value_t = 35.0)]
         millions: f64,
+        /// Events of the hour that expires
+        #[arg(long, default_value_t = 208_000)]
+        hour: u64,
         /// More settings of Redis, such as --lazyfree-lazy-expire yes
         #[arg(last = true)]
         settings: Vec<String>,
@@ -67,7 +70,7 @@ fn main() -> Result<()> {
         Command::Cost { millions, blocks, older, size } => {
             cost::run(&millions, blocks, older.as_deref(), size)
         }
-        Command::Expiry { millions, settings } => expiry::run(millions, &settings),
+        Command::Expiry { millions, hour, settings } => expiry::run(millions, hour, &settings),
     }
 }
 
