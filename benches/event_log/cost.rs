@@ -4,11 +4,15 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use chrono::{DateTime, TimeDelta};
+use clap::ValueEnum as _;
 use github_event_etl::config::EventLog;
 use github_event_etl::event::Event;
 use github_event_etl_simulator::Generator;
 
-use crate::filler::{Filler, LAYOUTS, NAMESPACE, preload, version};
+use crate::clients::NAMESPACE;
+use crate::direct::DirectLoader;
+use crate::expected::scores;
+use crate::filler::{arguments, preload, version};
 use crate::process::cpu_seconds;
 use crate::redis_server::RedisServer;
 
@@ -16,8 +20,6 @@ const BLOCK: usize = 10_000;
 const BATCH: usize = 64;
 /// The whole feed has 58 events a second.
 const INTERVAL_MS: i64 = 17;
-/// Far away: 2100.
-const NEVER_MS: i64 = 4_102_444_800_000;
 
 /// Loads a batch.
 type Loading = dyn FnMut(&[Vec<u8>]) -> Result<()>;
@@ -25,14 +27,22 @@ type Loading = dyn FnMut(&[Vec<u8>]) -> Result<()>;
 /// A side: how it loads a batch.
 struct Side {
     name: String,
+    event_log: EventLog,
     redis: RedisServer,
     load: Box<Loading>,
     cpu_s: Vec<f64>,
 }
 
+impl Side {
+    /// The median of its sorted blocks.
+    fn median(&self) -> f64 {
+        self.cpu_s[self.cpu_s.len() / 2]
+    }
+}
+
 /// Measures with each number of events in the log and prints a table.
 pub fn run(millions: &[f64], blocks: usize, older: Option<&Path>, size: u32) -> Result<()> {
-    println!("{}", version(&RedisServer::start(&["--appendonly", "no"]))?);
+    println!("{}", version()?);
     println!(
         "| events in the log before | side | CPU s for 100,000 events, median (range) | ratio to the first side |"
     );
@@ -40,14 +50,13 @@ pub fn run(millions: &[f64], blocks: usize, older: Option<&Path>, size: u32) -> 
     for before in millions {
         let mut sides = sides(older)?;
         for side in &sides {
-            let layout = if side.name == "per-second" { EventLog::PerSecond } else { EventLog::PerEvent };
-            preload(&side.redis, layout, crate::events(*before), NEVER_MS)?;
+            preload(&side.redis, side.event_log, crate::events(*before))?;
         }
         alternate(&mut sides, blocks, size)?;
-        let reference = median(&sides[0].cpu_s);
+        sides.iter_mut().for_each(|side| side.cpu_s.sort_by(f64::total_cmp));
+        let reference = sides[0].median();
         for side in &sides {
-            let (low, high) = (min(&side.cpu_s), -min(&side.cpu_s.iter().map(|s| -s).collect::<Vec<_>>()));
-            let median = median(&side.cpu_s);
+            let (low, median, high) = (side.cpu_s[0], side.median(), side.cpu_s[side.cpu_s.len() - 1]);
             println!(
                 "| {before} million | {} | {median:.2} ({low:.2} to {high:.2}) | {:.2} |",
                 side.name,
@@ -64,23 +73,29 @@ fn sides(older: Option<&Path>) -> Result<Vec<Side>> {
         let redis = start();
         let script = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
         let load = Box::new(older_loader(&redis, &script)?);
-        sides.push(Side { name: "the older script".into(), redis, load, cpu_s: Vec::new() });
+        sides.push(Side {
+            name: "the older script".into(),
+            event_log: EventLog::PerEvent,
+            redis,
+            load,
+            cpu_s: Vec::new(),
+        });
     }
-    for layout in LAYOUTS {
+    for event_log in EventLog::value_variants().iter().copied() {
         let redis = start();
-        let filler = Filler::new(&redis, layout)?;
+        let loader = DirectLoader::new(&redis.url(), event_log)?;
         let load = Box::new(move |bodies: &[Vec<u8>]| {
-            let loaded = filler.load(bodies)?;
+            let loaded = loader.load(bodies)?;
             ensure!(loaded == bodies.len(), "{loaded} of {} are new", bodies.len());
             Ok(())
         });
-        sides.push(Side { name: layout.to_string(), redis, load, cpu_s: Vec::new() });
+        sides.push(Side { name: event_log.to_string(), event_log, redis, load, cpu_s: Vec::new() });
     }
     Ok(sides)
 }
 
 fn start() -> RedisServer {
-    RedisServer::start(&["--appendonly", "no"])
+    RedisServer::start(&arguments(&[]))
 }
 
 /// Calls a script as it was before there were layouts.
@@ -92,7 +107,7 @@ fn older_loader(redis: &RedisServer, script: &str) -> Result<impl FnMut(&[Vec<u8
         for body in bodies {
             let event = Event::parse(body)?;
             let (id, time, hour) = (&event.id, &event.created_at, event.hour());
-            let login = event.actor_login().filter(|_| event.kind == "PushEvent");
+            let login = event.actor_login().filter(|_| scores(&event.kind));
             let weight = u8::from(login.is_some());
             let call = pipeline.cmd("EVALSHA").arg(&sha).arg(6);
             for key in [
@@ -143,14 +158,4 @@ fn alternate(sides: &mut [Side], blocks: usize, size: u32) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn min(values: &[f64]) -> f64 {
-    values.iter().copied().fold(f64::INFINITY, f64::min)
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
 }

@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use clap::ValueEnum as _;
 use github_event_etl::config::EventLog;
 
-use crate::filler::{Filler, LAYOUTS, NAMESPACE, info, preload, version};
+use crate::clients::NAMESPACE;
+use crate::direct::DirectLoader;
+use crate::filler::{arguments, info, preload, version};
 use crate::redis_server::RedisServer;
 
-/// Far away: 2100.
-const NEVER_MS: i64 = 4_102_444_800_000;
 const BATCH: usize = 64;
 const DEVELOPERS: u64 = 60_000;
 /// How long is measured before the hour expires, and how long at least afterwards.
@@ -19,26 +20,24 @@ const AFTER: Duration = Duration::from_secs(20);
 
 /// Measures each layout and prints a table.
 pub fn run(millions: f64, hour: u64, settings: &[String]) -> Result<()> {
-    let mut arguments = vec!["--appendonly", "no"];
-    arguments.extend(settings.iter().map(String::as_str));
-    println!("{} {}", version(&RedisServer::start(&["--appendonly", "no"]))?, settings.join(" "));
+    let arguments = arguments(settings);
+    println!("{} {}", version()?, settings.join(" "));
     println!(
         "| layout | events in the log | keys of the hour | longest wait before (ms) | longest wait as the hour expires (ms) | all gone after (s) |"
     );
     println!("|---|--:|--:|--:|--:|--:|");
-    for layout in LAYOUTS {
-        measure(layout, crate::events(millions), hour, &arguments)?;
+    for layout in EventLog::value_variants() {
+        measure(*layout, crate::events(millions), hour, &arguments)?;
     }
     Ok(())
 }
 
 fn measure(layout: EventLog, events: u64, hour: u64, arguments: &[&str]) -> Result<()> {
     let redis = RedisServer::start(arguments);
-    preload(&redis, layout, events, NEVER_MS)?;
-    let filler = Filler::new(&redis, layout)?;
-    fill_hour(&filler, hour)?;
+    preload(&redis, layout, events)?;
+    let loader = DirectLoader::new(&redis.url(), layout)?;
+    fill_hour(&loader, hour)?;
     let keys = hour_keys(&redis)?;
-    let size = info_keys(&redis)?;
     expire(&redis, &keys, Utc::now() + BEFORE)?;
     let keys = keys.len() as u64;
     let (mut live, mut id) = (Vec::new(), 8_000_000_000_u64);
@@ -53,7 +52,7 @@ fn measure(layout: EventLog, events: u64, hour: u64, arguments: &[&str]) -> Resu
             live.push(body(id, &now, "somebody"));
         }
         let asked = Instant::now();
-        filler.load(&live)?;
+        loader.load(&live)?;
         let waited = asked.elapsed();
         if began.elapsed() < BEFORE {
             before = before.max(waited);
@@ -62,10 +61,8 @@ fn measure(layout: EventLog, events: u64, hour: u64, arguments: &[&str]) -> Resu
         }
         if began.elapsed() > BEFORE && look_at.elapsed() > Duration::from_millis(200) && gone_at.is_none() {
             look_at = Instant::now();
-            if size.saturating_sub(keys) + (id - 8_000_000_000) / 7 + 10 >= info_keys(&redis)? {
-                let expired = info(&redis, "expired_keys")?;
-                gone_at = (expired >= keys).then(|| began.elapsed() - BEFORE);
-            }
+            let expired = info(&redis, "expired_keys")?;
+            gone_at = (expired >= keys).then(|| began.elapsed() - BEFORE);
         }
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -84,7 +81,7 @@ fn body(id: u64, created_at: &str, login: &str) -> Vec<u8> {
 }
 
 /// An hour with so many events.
-fn fill_hour(filler: &Filler, count: u64) -> Result<()> {
+fn fill_hour(loader: &DirectLoader, count: u64) -> Result<()> {
     let start: DateTime<Utc> = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
     let bodies: Vec<_> = (0..count)
         .map(|n| {
@@ -96,7 +93,7 @@ fn fill_hour(filler: &Filler, count: u64) -> Result<()> {
             )
         })
         .collect();
-    bodies.chunks(500).try_for_each(|batch| filler.load(batch).map(drop))
+    bodies.chunks(500).try_for_each(|batch| loader.load(batch).map(drop))
 }
 
 /// All keys of that hour: those that expire when its counts do.
@@ -137,8 +134,4 @@ fn expire(redis: &RedisServer, keys: &[String], at: DateTime<Utc>) -> Result<()>
         expire.query::<()>(&mut connection)?;
     }
     Ok(())
-}
-
-fn info_keys(redis: &RedisServer) -> Result<u64> {
-    Ok(redis::cmd("DBSIZE").query(&mut redis.connect())?)
 }

@@ -1,55 +1,21 @@
-//! Fills the event log: through the script, as a loader does, or fast, by a loop inside of Redis.
+//! Fills the event log fast, by a loop inside of Redis, and asks Redis about itself.
 
-use anyhow::{Context as _, Result, ensure};
-use github_event_etl::config::{EventLog, RedisUrl, Retention};
-use github_event_etl::event::Event;
-use github_event_etl::store::{LoadCall, LoadPolicy, Score, Store, Verdict};
-use secrecy::SecretString;
+use anyhow::{Context as _, Result};
+use github_event_etl::config::EventLog;
 
+use crate::clients::NAMESPACE;
 use crate::redis_server::RedisServer;
 
-pub const LAYOUTS: [EventLog; 2] = [EventLog::PerEvent, EventLog::PerSecond];
-pub const NAMESPACE: &str = "bench";
-const WEEK_S: u64 = 7 * 24 * 3600;
-pub const POLICY: LoadPolicy =
-    LoadPolicy { stream_maxlen: 1000, retention: Retention::For(std::time::Duration::from_secs(WEEK_S)) };
-
-/// Loads events into one Redis as a loader does.
-pub struct Filler {
-    store: Store,
-    runtime: tokio::runtime::Runtime,
-}
-
-impl Filler {
-    pub fn new(redis: &RedisServer, event_log: EventLog) -> Result<Self> {
-        let url = RedisUrl::parse(&SecretString::from(redis.url()), None)?;
-        let namespace = NAMESPACE.parse().map_err(anyhow::Error::msg)?;
-        let store = Store::new(&url, &namespace)?.with_event_log(event_log);
-        Ok(Self { store, runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()? })
-    }
-
-    /// Loads these in one round trip. Gives the number of events that were new.
-    pub fn load(&self, bodies: &[Vec<u8>]) -> Result<usize> {
-        let events = bodies.iter().map(|body| Event::parse(body)).collect::<Result<Vec<_>, _>>()?;
-        let calls = events.iter().map(|event| {
-            let login = event.actor_login().filter(|_| event.kind == "PushEvent");
-            LoadCall { event, score: login.map(|login| Score { login, weight: 1 }) }
-        });
-        let verdicts = self.runtime.block_on(self.store.load(POLICY, &calls.collect::<Vec<_>>()));
-        let failed = verdicts.iter().find(|verdict| matches!(verdict, Verdict::Failed(_)));
-        ensure!(failed.is_none(), "the script failed: {failed:?}");
-        Ok(verdicts.iter().filter(|verdict| **verdict == Verdict::Loaded).count())
-    }
-}
-
+/// Far away: 2100.
+const NEVER_MS: i64 = 4_102_444_800_000;
 /// One call enters this many events of the past.
 const STEP: u64 = 500_000;
 /// Events of the past in a second.
 const PER_SECOND: u64 = 58;
 
 /// Enters `count` events, 58 in each second, that are older than all that is loaded afterwards. Their keys are those that the script
-/// makes; all expire at `expires_at_ms`.
-pub fn preload(redis: &RedisServer, event_log: EventLog, count: u64, expires_at_ms: i64) -> Result<()> {
+/// makes; they expire after the measurement.
+pub fn preload(redis: &RedisServer, event_log: EventLog, count: u64) -> Result<()> {
     let script = match event_log {
         EventLog::PerEvent => {
             r#"for n = ARGV[1], ARGV[2] do
@@ -71,10 +37,15 @@ pub fn preload(redis: &RedisServer, event_log: EventLog, count: u64, expires_at_
         let last = (first + STEP).min(count) - 1;
         let mut eval = redis::cmd("EVAL");
         eval.arg(script).arg(1).arg(format!("{NAMESPACE}:event-log:"));
-        eval.arg(first).arg(last).arg(expires_at_ms).arg(PER_SECOND);
+        eval.arg(first).arg(last).arg(NEVER_MS).arg(PER_SECOND);
         eval.query::<()>(&mut connection).context("fill the event log")?;
     }
     Ok(())
+}
+
+/// The arguments of a Redis that keeps nothing on disk, with more settings.
+pub fn arguments(settings: &[String]) -> Vec<&str> {
+    ["--appendonly", "no"].into_iter().chain(settings.iter().map(String::as_str)).collect()
 }
 
 /// A number of `INFO`.
@@ -84,8 +55,9 @@ pub fn info(redis: &RedisServer, name: &str) -> Result<u64> {
     line.and_then(|value| value.trim().parse().ok()).with_context(|| format!("INFO has no {name}"))
 }
 
-/// The version of the server, with its name if it is not Redis.
-pub fn version(redis: &RedisServer) -> Result<String> {
+/// The version of the servers, with the name if it is not Redis.
+pub fn version() -> Result<String> {
+    let redis = RedisServer::start(&arguments(&[]));
     let info: String = redis::cmd("INFO").arg("server").query(&mut redis.connect())?;
     let value = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     Ok(match value("valkey_version") {

@@ -2,9 +2,21 @@
 //!
 //! Each measurement has Redis servers of its own. Which version: that of the `redis-server` on the PATH.
 
+// Modules of `bench` and of the tests. This program needs a part of each.
+#[allow(dead_code, reason = "bench uses the rest")]
+#[path = "../src/clients.rs"]
+mod clients;
 mod cost;
+#[path = "../src/direct.rs"]
+mod direct;
+#[allow(dead_code, reason = "bench uses the rest")]
+#[path = "../src/expected.rs"]
+mod expected;
 mod expiry;
 mod feeds;
+#[allow(dead_code, reason = "bench uses the rest")]
+#[path = "../src/files.rs"]
+mod files;
 mod filler;
 mod memory;
 #[allow(dead_code, reason = "the tests use the rest")]

@@ -2,12 +2,16 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use chrono::SecondsFormat;
+use clap::ValueEnum as _;
 use github_event_etl::config::EventLog;
 
+use crate::clients::NAMESPACE;
+use crate::direct::DirectLoader;
 use crate::feeds::{self, Feed};
-use crate::filler::{Filler, LAYOUTS, info, version};
+use crate::files;
+use crate::filler::{arguments, info, version};
 use crate::redis_server::RedisServer;
 
 const BATCH: usize = 500;
@@ -23,26 +27,26 @@ struct Held {
 
 /// Measures each feed in each layout and prints a table.
 pub fn run(millions: f64, data: &[PathBuf], settings: &[String]) -> Result<()> {
-    let mut arguments = vec!["--appendonly", "no", "--maxmemory-policy", "noeviction"];
-    arguments.extend(settings.iter().map(String::as_str));
-    println!("{} {}", version(&RedisServer::start(&["--appendonly", "no"]))?, settings.join(" "));
+    let arguments = arguments(settings);
+    println!("{} {}", version()?, settings.join(" "));
     println!("| feed | events | layout | bytes of event log an event | bytes of all keys an event |");
     println!("|---|--:|---|--:|--:|");
     let feeds: [&dyn Fn() -> Feed; 4] =
         [&|| feeds::whole(crate::events(millions)), &feeds::polled, &feeds::day_of_2015, &feeds::repository];
     for feed in feeds {
-        for layout in LAYOUTS {
+        for layout in EventLog::value_variants() {
             let Feed { name, entries } = feed();
             let bodies = entries.map(|entry| {
                 let time = entry.created_at.to_rfc3339_opts(SecondsFormat::Secs, true);
                 format!(r#"{{"id":"{}","type":"PushEvent","created_at":"{time}"}}"#, entry.id).into_bytes()
             });
-            show(name, layout, &measure(bodies, layout, &arguments)?);
+            show(name, *layout, &measure(bodies, *layout, &arguments)?);
         }
     }
     if !data.is_empty() {
-        for layout in LAYOUTS {
-            show("real events of GH Archive", layout, &measure(read(data)?.into_iter(), layout, &arguments)?);
+        for layout in EventLog::value_variants() {
+            let bodies = files::events(data, usize::MAX)?.into_iter();
+            show("real events of GH Archive", *layout, &measure(bodies, *layout, &arguments)?);
         }
     }
     Ok(())
@@ -54,8 +58,8 @@ fn show(name: &str, layout: EventLog, held: &Held) {
 
 fn measure(mut bodies: impl Iterator<Item = Vec<u8>>, layout: EventLog, arguments: &[&str]) -> Result<Held> {
     let redis = RedisServer::start(arguments);
-    let filler = Filler::new(&redis, layout)?;
-    filler.load(&[])?;
+    let loader = DirectLoader::new(&redis.url(), layout)?;
+    loader.load(&[])?;
     let empty = info(&redis, "used_memory")?;
     let mut count = 0;
     loop {
@@ -63,7 +67,7 @@ fn measure(mut bodies: impl Iterator<Item = Vec<u8>>, layout: EventLog, argument
         if batch.is_empty() {
             break;
         }
-        count += filler.load(&batch)?;
+        count += loader.load(&batch)?;
     }
     ensure!(count > 0, "no events");
     let all = info(&redis, "used_memory")?.saturating_sub(empty) as f64;
@@ -77,7 +81,7 @@ fn others(redis: &RedisServer) -> Result<u64> {
     let mut connection = redis.connect();
     let mut bytes = 0;
     for pattern in ["event-count:*", "dev-score:*", "event-stream", "hours", "first-inserted-at"] {
-        let pattern = format!("{}:{pattern}", crate::filler::NAMESPACE);
+        let pattern = format!("{}:{pattern}", NAMESPACE);
         let keys: Vec<String> = redis::cmd("KEYS").arg(pattern).query(&mut connection)?;
         for key in keys {
             let mut usage = redis::cmd("MEMORY");
@@ -86,19 +90,4 @@ fn others(redis: &RedisServer) -> Result<u64> {
         }
     }
     Ok(bytes)
-}
-
-/// The lines of files.
-fn read(files: &[PathBuf]) -> Result<Vec<Vec<u8>>> {
-    let mut lines = Vec::new();
-    for path in files {
-        let bytes = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
-        let text = if bytes.starts_with(&[0x1f, 0x8b]) {
-            std::io::read_to_string(flate2::read::MultiGzDecoder::new(&bytes[..]))?
-        } else {
-            String::from_utf8(bytes)?
-        };
-        lines.extend(text.lines().filter(|line| !line.is_empty()).map(|line| line.as_bytes().to_vec()));
-    }
-    Ok(lines)
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
+use clap::ValueEnum as _;
 use github_event_etl::config::EventLog;
 
 use crate::args::Args;
@@ -15,8 +16,6 @@ use crate::servers::Aof;
 use crate::worker::{Worker, our_program};
 use crate::workload::Workload;
 use crate::{end_to_end, latency, script_alone};
-
-const LAYOUTS: [EventLog; 2] = [EventLog::PerEvent, EventLog::PerSecond];
 
 /// A side of a part, to run once a round.
 pub struct Job<'a> {
@@ -77,7 +76,7 @@ fn loader_sides(loader: &Worker, two: bool) -> Vec<Side> {
             let name = format!("{number}, {}, {aof}", event_log.name());
             sides.push(Side { name, worker: loader.clone(), workers, event_log, aof });
         };
-        LAYOUTS.into_iter().for_each(|event_log| add("one loader", 1, event_log));
+        EventLog::value_variants().iter().for_each(|event_log| add("one loader", 1, *event_log));
         if two {
             add("two loaders", 2, EventLog::PerSecond);
         }
@@ -90,11 +89,11 @@ fn peer_sides(args: &Args, report: &mut Report) -> Vec<Side> {
     let mut sides = Vec::new();
     for peer in peers::all(&args.folder) {
         match peer.worker {
-            Ok(worker) => sides.extend(LAYOUTS.map(|event_log| Side {
+            Ok(worker) => sides.extend(EventLog::value_variants().iter().map(|event_log| Side {
                 name: format!("{}, {}", peer.name, event_log.name()),
                 worker: worker.clone(),
                 workers: 1,
-                event_log,
+                event_log: *event_log,
                 aof: Aof::Off,
             })),
             Err(error) => report.left_out.push(format!("{}: {error:#}", peer.name)),

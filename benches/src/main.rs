@@ -1,13 +1,13 @@
 //! `make bench`: what the pipeline costs, beside other workers, in one run on servers of its own.
 //!
 //! All sides of a comparison alternate within a round, so that they share the machine's noise: ratios count, and figures are
-//! medians with their range. Each side has a Redis and a RabbitMQ node of its own that have just started, because what earlier
-//! backlogs have left in a node's files changes what a drain costs. After each side, what is in Redis is compared with what
-//! must be there. A side with another result has no figures, and the run fails in the end.
+//! medians with their range. Each side has a Redis and a RabbitMQ node of its own that have just started. A node that has held
+//! backlogs before drains at another cost. After each side, the content of Redis is compared with what must be there. A side with another result has no figures, and the run fails in the end.
 
 mod acking;
 mod args;
 mod clients;
+mod direct;
 mod drain;
 mod end_to_end;
 mod expected;

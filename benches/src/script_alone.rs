@@ -1,13 +1,10 @@
 //! The script without RabbitMQ: the store's calls for each event, from this process.
 
-use anyhow::{Context as _, Result, bail};
-use github_event_etl::config::{EventLog, RedisUrl, Retention};
-use github_event_etl::event::Event;
-use github_event_etl::store::{LoadCall, LoadPolicy, Score, Store, Verdict};
-use secrecy::SecretString;
+use anyhow::{Result, bail, ensure};
+use github_event_etl::config::EventLog;
 
-use crate::clients::{namespace, runtime};
-use crate::expected::{Expected, scores};
+use crate::direct::DirectLoader;
+use crate::expected::Expected;
 use crate::meter::Meter;
 use crate::report::Figures;
 use crate::servers::{self, Aof};
@@ -18,10 +15,6 @@ use crate::workload::Workload;
 const BATCH: usize = 64;
 /// Round trips at once, so that Redis never waits for this process.
 const CONNECTIONS: usize = 4;
-const POLICY: LoadPolicy = LoadPolicy {
-    stream_maxlen: 1000,
-    retention: Retention::For(std::time::Duration::from_secs(7 * 24 * 3600)),
-};
 
 /// Runs the script for all events; with `again`, once more, and that is measured.
 pub fn run(workload: &Workload, expected: &Expected, event_log: EventLog, again: bool) -> Result<Figures> {
@@ -30,11 +23,10 @@ pub fn run(workload: &Workload, expected: &Expected, event_log: EventLog, again:
     meter.add("client", std::process::id());
     meter.add("redis", redis.pid());
     if again {
-        load_all(&redis.url(), workload, event_log, &Verdict::Loaded)?;
+        load_all(&redis.url(), workload, event_log, true)?;
     }
-    let verdict = if again { Verdict::Duplicate } else { Verdict::Loaded };
     let from = meter.read();
-    load_all(&redis.url(), workload, event_log, &verdict)?;
+    load_all(&redis.url(), workload, event_log, !again)?;
     let to = meter.read();
     verify(&mut redis.connect(), &workload.events, expected, event_log)?;
     let count = workload.events.len() as u64;
@@ -46,13 +38,13 @@ pub fn run(workload: &Workload, expected: &Expected, event_log: EventLog, again:
     Ok(figures)
 }
 
-fn load_all(url: &str, workload: &Workload, event_log: EventLog, verdict: &Verdict) -> Result<()> {
+fn load_all(url: &str, workload: &Workload, event_log: EventLog, are_new: bool) -> Result<()> {
     let part = workload.events.len().div_ceil(CONNECTIONS);
     std::thread::scope(|scope| {
         let threads = workload
             .events
             .chunks(part)
-            .map(|bodies| scope.spawn(move || load(url, bodies, event_log, verdict)));
+            .map(|bodies| scope.spawn(move || load(url, bodies, event_log, are_new)));
         let threads: Vec<_> = threads.collect();
         threads.into_iter().try_for_each(|thread| match thread.join() {
             Ok(result) => result,
@@ -61,22 +53,12 @@ fn load_all(url: &str, workload: &Workload, event_log: EventLog, verdict: &Verdi
     })
 }
 
-fn load(url: &str, bodies: &[Vec<u8>], event_log: EventLog, expected: &Verdict) -> Result<()> {
-    let url = RedisUrl::parse(&SecretString::from(url.to_owned()), None)?;
-    let store = Store::new(&url, &namespace()?)?.with_event_log(event_log);
-    let runtime = runtime()?;
+/// Loads them. Either all are new, or all are loaded already.
+fn load(url: &str, bodies: &[Vec<u8>], event_log: EventLog, are_new: bool) -> Result<()> {
+    let loader = DirectLoader::new(url, event_log)?;
     for bodies in bodies.chunks(BATCH) {
-        let events: Vec<Event<'_>> =
-            bodies.iter().map(|body| Event::parse(body)).collect::<Result<_, _>>()?;
-        let calls = events.iter().map(|event| {
-            let login = event.actor_login().filter(|_| scores(&event.kind));
-            LoadCall { event, score: login.map(|login| Score { login, weight: 1 }) }
-        });
-        let verdicts = runtime.block_on(store.load(POLICY, &calls.collect::<Vec<_>>()));
-        let other = verdicts.iter().find(|verdict| *verdict != expected);
-        other
-            .map_or(Ok(()), |other| bail!("the script says {other:?} in place of {expected:?}"))
-            .context("load")?;
+        let (new, expected) = (loader.load(bodies)?, if are_new { bodies.len() } else { 0 });
+        ensure!(new == expected, "{new} of {} events are new, and {expected} should be", bodies.len());
     }
     Ok(())
 }

@@ -34,6 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Broker, Part};
@@ -114,15 +115,14 @@ pub async fn run(
             .with_connections(usize::from(args.concurrency).div_ceil(BATCHES_PER_CONNECTION)),
     });
     let republisher = Republisher::start(publisher, Arc::clone(&loader), args.max_attempts);
-    let reporter = tokio::spawn(progress::report_regularly(Arc::clone(&loader)));
-    let watcher = tokio::spawn(readiness::watch_redis(Arc::clone(&loader)));
-    let forecaster = tokio::spawn(memory::watch(Arc::clone(&loader)));
+    let mut watchers = JoinSet::new();
+    watchers.spawn(progress::report_regularly(Arc::clone(&loader)));
+    watchers.spawn(readiness::watch_redis(Arc::clone(&loader)));
+    watchers.spawn(memory::watch(Arc::clone(&loader)));
     let shutdown = shutdown.child_token();
     let layout = tokio::spawn(event_log::watch(Arc::clone(&loader), shutdown.clone()));
     let result = consume_until_done(&loader, &republisher, &shutdown).await;
-    reporter.abort();
-    watcher.abort();
-    forecaster.abort();
+    watchers.abort_all();
     let ((), ()) = tokio::join!(republisher.finish(), suspect::retract_soon(&loader));
     progress::report(&loader.ledger, "done");
     layout.abort();

@@ -71,8 +71,10 @@ struct GapCounts {
 /// Fills or lists gaps, as `args` says.
 ///
 /// # Errors
-/// For bad usage, for a local disk that cannot be written, when RabbitMQ refuses access at the start, and when a gap could not be
-/// filled completely and waiting does not help.
+/// - For bad usage.
+/// - When a local disk cannot be written.
+/// - When RabbitMQ refuses access at the start.
+/// - When a gap could not be filled completely, and waiting does not help.
 pub(super) async fn run(
     args: &GapsArgs,
     broker: &Broker,

@@ -1,7 +1,7 @@
 //! The hours that have counts: an index for readers, who need not look at millions of keys. The script adds an hour with its first
 //! event. Versions without the index left namespaces that a loader indexes once.
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 
 use super::{Fault, Store};
 use crate::event::Hour;
@@ -25,10 +25,24 @@ impl Store {
     /// [`Fault`] when Redis does not answer.
     pub async fn hours(&self, count: usize) -> Result<Vec<Hour>, Fault> {
         let mut range = redis::cmd("ZREVRANGEBYSCORE");
-        range.arg(self.keys.hours()).arg("+inf").arg(format!("({}", Utc::now().timestamp_millis()));
+        range.arg(self.keys.hours()).arg("+inf").arg(after_now());
         range.arg("LIMIT").arg(0).arg(count);
         let hours: Vec<String> = self.ask(&range).await?;
         Ok(hours.iter().filter_map(|hour| hour.parse().ok()).collect())
+    }
+
+    /// When the first hour expires; nothing if none does.
+    ///
+    /// # Errors
+    /// [`Fault`] when Redis does not answer.
+    pub async fn first_expiry(&self) -> Result<Option<DateTime<Utc>>, Fault> {
+        let mut first = redis::cmd("ZRANGEBYSCORE");
+        first.arg(self.keys.hours()).arg(after_now()).arg("(+inf");
+        first.arg("WITHSCORES").arg("LIMIT").arg(0).arg(1);
+        let hours: Vec<(String, f64)> = self.ask(&first).await?;
+        // Milliseconds of this century.
+        #[allow(clippy::cast_possible_truncation)]
+        Ok(hours.first().and_then(|(_, at_ms)| DateTime::from_timestamp_millis(*at_ms as i64)))
     }
 
     /// Looks at some more keys, from `cursor` on (0 at first), for hours that have counts.
@@ -60,4 +74,9 @@ impl Store {
         add.arg(self.keys.hours()).arg("NX").arg(score).arg(hour.to_string());
         self.ask(&add).await
     }
+}
+
+/// The scores of hours that have not expired begin here.
+fn after_now() -> String {
+    format!("({}", Utc::now().timestamp_millis())
 }

@@ -1,6 +1,4 @@
-//! Redis's memory: how much of it is used, and when the first keys of the event log will free some.
-
-use chrono::{DateTime, Utc};
+//! Redis's memory: how much there is, and how much of it is used.
 
 use super::settings::value;
 use super::{Fault, Store};
@@ -23,20 +21,6 @@ impl Store {
     /// [`Fault`] when Redis does not answer.
     pub async fn memory_use(&self) -> Result<Option<MemoryUse>, Fault> {
         Ok(memory_in(&self.ask::<String>(redis::cmd("INFO").arg("memory")).await?))
-    }
-
-    /// When the first hour expires; nothing if none does.
-    ///
-    /// # Errors
-    /// [`Fault`] when Redis does not answer.
-    pub async fn first_expiry(&self) -> Result<Option<DateTime<Utc>>, Fault> {
-        let mut first = redis::cmd("ZRANGEBYSCORE");
-        first.arg(self.keys.hours()).arg(format!("({}", Utc::now().timestamp_millis())).arg("(+inf");
-        first.arg("WITHSCORES").arg("LIMIT").arg(0).arg(1);
-        let hours: Vec<(String, f64)> = self.ask(&first).await?;
-        // Milliseconds of this century.
-        #[allow(clippy::cast_possible_truncation)]
-        Ok(hours.first().and_then(|(_, at_ms)| DateTime::from_timestamp_millis(*at_ms as i64)))
     }
 }
 
