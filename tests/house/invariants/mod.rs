@@ -1,5 +1,6 @@
 //! The walls of the house, held by reading the sources. ARCHITECTURE.md states them.
 
+mod licences;
 mod manifests;
 mod rooms;
 
