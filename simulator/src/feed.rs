@@ -54,7 +54,7 @@ pub struct Tally {
     pub missed: u64,
 }
 
-/// Whose events a path shows.
+/// Selects the events that a path shows.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Filter {
     All,

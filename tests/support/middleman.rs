@@ -54,7 +54,7 @@ impl Middleman {
     }
 }
 
-/// One command after the other, so that answers come in order whoever gives them.
+/// One command after the other, so that answers come in order, also those that the server does not give.
 fn serve(client: &TcpStream, server: &TcpStream, orders: &Orders) -> std::io::Result<()> {
     let (mut commands, mut answers) = (BufReader::new(client), BufReader::new(server));
     let (mut client, mut server) = (client, server);

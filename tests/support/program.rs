@@ -226,7 +226,7 @@ impl Log {
             let left = deadline.saturating_duration_since(Instant::now());
             if *ended || left.is_zero() {
                 let message = format!("no line with '{text}' (ended: {ended}):\n{}", lines.join("\n"));
-                // Whoever shows the log of a failed test must find it unlocked.
+                // A destructor that prints the log of a failed test must find it unlocked.
                 drop(state);
                 panic!("{message}");
             }

@@ -27,8 +27,8 @@ pub struct RabbitNode {
 /// Nodes that wait for the next story.
 static IDLE: Mutex<Vec<RabbitNode>> = Mutex::new(Vec::new());
 
-/// A node that other stories have used and will use, one at a time. Whoever has it may do anything with it, and undoes it at the end:
-/// users, policies, limits. A story that fails takes its node with it.
+/// A node that stories use one after the other. A story may change anything on it, and undoes it at the end: users, policies, limits.
+/// The node of a story that fails is killed.
 pub struct LentNode(Option<RabbitNode>);
 
 impl RabbitNode {

@@ -29,7 +29,7 @@ pub struct Run {
     redis_url: String,
 }
 
-/// A loader, and where it tells its health.
+/// A loader, and the address of its metrics and health.
 struct Loader {
     program: Program,
     status: Status,

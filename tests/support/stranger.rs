@@ -8,7 +8,7 @@ pub fn answering(answer: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) -> u
     serving(move |mut client| {
         let mut buffer = [0; 64 * 1024];
         let count = client.read(&mut buffer).unwrap_or(0);
-        // Whoever has left is not answered.
+        // A client that has closed its connection gets no answer.
         let _ = client.write_all(&answer(&buffer[..count]));
     })
 }

@@ -1,4 +1,4 @@
-//! Live events: they come, filtered, from where one left off, and who misses some is told.
+//! Live events: they are filtered, they resume after the last one, and a client that missed some gets their number.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! A queue whose process does not answer RabbitMQ for a while: to whoever asks, RabbitMQ says that the queue is empty.
+//! A queue whose process does not answer RabbitMQ for a while. RabbitMQ then says that the queue is empty.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A message that kills whoever loads it ends in the dead letters, and those who were only held beside it load.
+//! A message that kills every loader that loads it ends in the dead letters. The messages delivered beside it load.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

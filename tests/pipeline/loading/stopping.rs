@@ -159,7 +159,7 @@ fn a_suspect_that_a_living_loader_hands_back_is_as_suspect_as_before() {
     redis.run("CONFIG RESETSTAT");
     corner.drain();
     let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut redis.connect()).unwrap();
-    // Only a note about a suspect uses EXPIRE.
+    // Only a note about a crash suspect uses EXPIRE.
     assert!(stats.contains("cmdstat_expire:calls=1,"), "no loader noted it before it loaded it: {stats}");
 }
 
@@ -217,7 +217,7 @@ fn the_whole_stop_takes_less_than_ten_seconds_with_every_server_and_the_collecto
         world.redis.run(&format!("SET {}:event-count:2015-02-02-02 mine", corner.namespace));
         corner.publish(&failing);
         eventually("failures wait for another try", || corner.ready("load.retry.3s") > 0);
-        // Enough to be caught in the middle: a suspect is loaded alone, and its note is to be taken back.
+        // Enough to be caught in the middle: a crash suspect is loaded alone, and the loader must remove its note.
         let mut headers = FieldTable::default();
         headers.insert("x-delivery-count".into(), AMQPValue::LongLongInt(2));
         let before = corner.loaded();

@@ -1,4 +1,4 @@
-//! An archive that RabbitMQ has lost is told, and made anew.
+//! An archive that RabbitMQ has lost is reported, and `--reset` declares it again.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Archives are damaged in every way: each piece is told and kept, and the rest is loaded.
+//! Files of GH Archive with damage of every kind: each damaged piece is reported and kept, and the rest is loaded.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Dead letters that another program has in hand: whoever looks meanwhile does not take the queue for empty.
+//! Dead letters that are delivered to another program, unacked. A replay does not take such a queue for empty.
 
 use std::time::{Duration, Instant};
 

@@ -56,7 +56,7 @@ fn a_file_of_ten_times_the_size_takes_the_same_memory() {
         of_small > 5.0 && of_large < of_small + 10.0,
         "{of_small} MiB, and {of_large} MiB for ten times as much"
     );
-    // What looks at the queue and tells of the program comes in within the first seconds.
+    // Code that reads the queue's length and publishes the status is loaded within the first seconds.
     repeated(&small, 15);
     let of_small = peak_mib(&corner, &small, &["--max-queue", "0", "--queue", "load"]);
     repeated(&large, 45);

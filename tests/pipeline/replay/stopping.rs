@@ -1,4 +1,4 @@
-//! A replay ends when it is told to, wherever it is, and says that it went well.
+//! A replay that gets SIGTERM ends in time, in any phase, with exit code 0.
 
 use crate::support::archive_files::{hour, write};
 use crate::support::archive_host::{ArchiveHost, Mishap};

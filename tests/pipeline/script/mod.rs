@@ -32,7 +32,7 @@ pub struct Bench {
     pub redis: redis::Connection,
     pub event_log: EventLog,
     pub policy: LoadPolicy,
-    /// Points for whoever acts, in every event.
+    /// Points for the actor of every event.
     pub weight: u32,
 }
 
