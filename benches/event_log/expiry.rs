@@ -19,14 +19,15 @@ const BEFORE: Duration = Duration::from_secs(10);
 const AFTER: Duration = Duration::from_secs(20);
 
 /// Measures each layout and prints a table.
-pub fn run(millions: f64, hour: u64, settings: &[String]) -> Result<()> {
+pub fn run(millions: f64, hour: u64, layouts: &[EventLog], settings: &[String]) -> Result<()> {
     let arguments = arguments(settings);
     println!("{} {}", version()?, settings.join(" "));
     println!(
         "| layout | events in the log | keys of the hour | longest wait before (ms) | longest wait as the hour expires (ms) | all gone after (s) |"
     );
     println!("|---|--:|--:|--:|--:|--:|");
-    for layout in EventLog::value_variants() {
+    let layouts = if layouts.is_empty() { EventLog::value_variants() } else { layouts };
+    for layout in layouts {
         measure(*layout, crate::events(millions), hour, &arguments)?;
     }
     Ok(())

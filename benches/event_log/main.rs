@@ -30,12 +30,13 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Parser;
+use github_event_etl::config::EventLog;
 
 /// The layouts of the event log, measured
 #[derive(Parser)]
 #[command(name = "bench-event-log")]
 enum Command {
-    /// Bytes of Redis for each event, for several feeds
+    /// Bytes of Redis for each event, in memory and on disk, for several feeds
     Memory {
         /// Events of the whole feed's day, in millions
         #[arg(long, default_value_t = 5.0)]
@@ -70,6 +71,9 @@ enum Command {
         /// Events of the hour that expires
         #[arg(long, default_value_t = 208_000)]
         hour: u64,
+        /// The layouts; both if not given
+        #[arg(long)]
+        event_log: Vec<EventLog>,
         /// More settings of Redis, such as --lazyfree-lazy-expire yes
         #[arg(last = true)]
         settings: Vec<String>,
@@ -82,7 +86,9 @@ fn main() -> Result<()> {
         Command::Cost { millions, blocks, older, size } => {
             cost::run(&millions, blocks, older.as_deref(), size)
         }
-        Command::Expiry { millions, hour, settings } => expiry::run(millions, hour, &settings),
+        Command::Expiry { millions, hour, event_log, settings } => {
+            expiry::run(millions, hour, &event_log, &settings)
+        }
     }
 }
 

@@ -1,8 +1,9 @@
-//! Bytes of Redis for each event.
+//! Bytes of Redis for each event, in memory and on disk.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use chrono::SecondsFormat;
 use clap::ValueEnum as _;
 use github_event_etl::config::EventLog;
@@ -23,14 +24,18 @@ struct Held {
     log: f64,
     /// Bytes of all keys.
     all: f64,
+    /// Bytes of a snapshot: what the append-only file has after Redis has rewritten it.
+    snapshot: f64,
 }
 
 /// Measures each feed in each layout and prints a table.
 pub fn run(millions: f64, data: &[PathBuf], settings: &[String]) -> Result<()> {
     let arguments = arguments(settings);
     println!("{} {}", version()?, settings.join(" "));
-    println!("| feed | events | layout | bytes of event log an event | bytes of all keys an event |");
-    println!("|---|--:|---|--:|--:|");
+    println!(
+        "| feed | events | layout | bytes of event log an event | bytes of all keys an event | bytes of a snapshot an event |"
+    );
+    println!("|---|--:|---|--:|--:|--:|");
     let feeds: [&dyn Fn() -> Feed; 4] =
         [&|| feeds::whole(crate::events(millions)), &feeds::polled, &feeds::day_of_2015, &feeds::repository];
     for feed in feeds {
@@ -53,7 +58,10 @@ pub fn run(millions: f64, data: &[PathBuf], settings: &[String]) -> Result<()> {
 }
 
 fn show(name: &str, layout: EventLog, held: &Held) {
-    println!("| {name} | {} | {layout} | {:.1} | {:.1} |", held.events, held.log, held.all);
+    println!(
+        "| {name} | {} | {layout} | {:.1} | {:.1} | {:.1} |",
+        held.events, held.log, held.all, held.snapshot
+    );
 }
 
 fn measure(mut bodies: impl Iterator<Item = Vec<u8>>, layout: EventLog, arguments: &[&str]) -> Result<Held> {
@@ -73,7 +81,16 @@ fn measure(mut bodies: impl Iterator<Item = Vec<u8>>, layout: EventLog, argument
     let all = info(&redis, "used_memory")?.saturating_sub(empty) as f64;
     let log = all - others(&redis)? as f64;
     let events = count as f64;
-    Ok(Held { events: count, log: log / events, all: all / events })
+    let snapshot = snapshot_bytes(&redis)? as f64 / events;
+    Ok(Held { events: count, log: log / events, all: all / events, snapshot })
+}
+
+/// Lets Redis write a snapshot; its size. With `aof-use-rdb-preamble`, Redis's default, a rewritten append-only file is a snapshot.
+fn snapshot_bytes(redis: &RedisServer) -> Result<u64> {
+    let mut connection = redis.connect();
+    redis::cmd("SAVE").query::<()>(&mut connection).context("write a snapshot")?;
+    let (_, folder): (String, String) = redis::cmd("CONFIG").arg("GET").arg("dir").query(&mut connection)?;
+    Ok(fs::metadata(Path::new(&folder).join("dump.rdb")).context("look at the snapshot")?.len())
 }
 
 /// Bytes of the keys that are not the event log.

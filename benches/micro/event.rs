@@ -15,7 +15,6 @@ fn parse(bencher: Bencher<'_, '_>, sample: &Sample) {
 #[divan::bench(args = samples())]
 fn flatten(bencher: Bencher<'_, '_>, sample: &Sample) {
     let Ok(event) = Event::parse(&sample.body) else { return };
-    let bencher = bencher.counter(BytesCount::of_slice(&sample.body));
     bencher.bench_local(|| {
         black_box(&event).flattened().map(|(name, value)| name.len() + value.len()).sum::<usize>()
     });

@@ -2,7 +2,8 @@
 //!
 //! All sides of a comparison alternate within a round, so that they share the machine's noise: ratios count, and figures are
 //! medians with their range. Each side has a Redis and a RabbitMQ node of its own that have just started. A node that has held
-//! backlogs before drains at another cost. After each side, the content of Redis is compared with what must be there. A side with another result has no figures, and the run fails in the end.
+//! backlogs before drains at another cost. After each side, the content of Redis is compared with what must be there. A side with another
+//! result has no figures, and the run fails in the end.
 
 mod acking;
 mod args;
@@ -28,16 +29,21 @@ mod verify;
 mod worker;
 mod workload;
 
-use anyhow::Result;
+use std::process::ExitCode;
+
 use clap::Parser as _;
 
 use args::{Args, Command};
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     let args = Args::parse();
-    match &args.command {
+    let done = match &args.command {
         Some(Command::Ack { count }) => acking::run(*count),
         Some(Command::Chart { from, to }) => report::chart::write(from, to),
         None => parts::run(&args),
-    }
+    };
+    let Err(error) = done else { return ExitCode::SUCCESS };
+    // Without the backtrace that `{error:?}` has.
+    eprintln!("error: {error:#}");
+    ExitCode::FAILURE
 }
