@@ -9,7 +9,9 @@ cd "$ROOT"
 
 readonly MANIFESTS=${1:-deploy/kubernetes}
 readonly TOOLS=target/kubernetes
-readonly RENDERED=$TOOLS/rendered
+# Runs side by side do not disturb each other.
+readonly RENDERED=$TOOLS/rendered.$$
+readonly KEDA_PROGRAM=$TOOLS/keda/check.$$
 readonly CHECK=deploy/kubernetes/check
 
 left_out() { say "left out: $*"; }
@@ -50,7 +52,7 @@ kustomize_command() {
 # Without kustomize the files are checked as they stand. What the components change in the base is then not seen.
 render() {
   local command file overlay
-  rm -rf "$RENDERED" && mkdir -p "$RENDERED"
+  mkdir -p "$RENDERED"
   cp "$MANIFESTS/examples/rabbitmq.yaml" "$RENDERED/example-rabbitmq.yaml"
   command=$(kustomize_command)
   if [ -n "$command" ]; then
@@ -73,12 +75,15 @@ check_hardening() {
 }
 
 check_keda() {
-  "$TOOLS/venv/bin/python" "$CHECK/keda.py" "$RENDERED"/*.yaml >"$TOOLS/keda/check.mts"
-  "$TOOLS/keda/node_modules/.bin/tsc" --strict --skipLibCheck --target es2022 --module nodenext "$TOOLS/keda/check.mts"
-  node "$TOOLS/keda/check.mjs"
+  "$TOOLS/venv/bin/python" "$CHECK/keda.py" "$RENDERED"/*.yaml >"$KEDA_PROGRAM.mts"
+  "$TOOLS/keda/node_modules/.bin/tsc" --strict --skipLibCheck --target es2022 --module nodenext "$KEDA_PROGRAM.mts"
+  node "$KEDA_PROGRAM.mjs"
 }
 
+clean_up() { rm -rf "$RENDERED" "$KEDA_PROGRAM.mts" "$KEDA_PROGRAM.mjs"; }
+
 mkdir -p "$TOOLS"
+trap clean_up EXIT
 if ! have python3 || ! ensure_python_packages; then
   left_out "every check of $MANIFESTS: python3 with venv, or its packages, cannot be had"
   exit 0
