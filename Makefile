@@ -1,7 +1,7 @@
 # The two that matter: `make run` and `make test`. Each recipe is one script or one cargo command.
 .DEFAULT_GOAL := help
 
-.PHONY: help run demo down clean-data check test test-faults servers servers-down bench bench-event-log soak build fmt lint doc deny
+.PHONY: help run demo down clean-data check test test-faults servers servers-down bench bench-event-log soak build install uninstall fmt lint doc deny
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +49,13 @@ soak: ## random faults under load, then a comparison; DURATION=2m, SEED=7; it st
 
 build: ## release binaries in target/release
 	cargo build --release --locked --bins
+
+export PREFIX DESTDIR UNITDIR
+install: ## release binaries (make build) and systemd units below PREFIX=/usr/local, with DESTDIR= for packages
+	@exec scripts/install.sh install
+
+uninstall: ## remove them
+	@exec scripts/install.sh uninstall
 
 fmt: ## format the code
 	cargo fmt --all

@@ -17,6 +17,8 @@ check_docs() { RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-de
 
 scripts/ensure-tools.sh check
 step scripts check_scripts
+step "Kubernetes manifests" scripts/check-kubernetes.sh
+step "systemd units" scripts/check-systemd.sh
 step format cargo fmt --all --check
 step clippy cargo clippy --locked --workspace --all-targets -- -D warnings
 # What no plain `cargo test` runs is none of all targets to cargo.

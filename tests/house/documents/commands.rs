@@ -4,18 +4,25 @@ use std::collections::BTreeSet;
 
 use super::{all_flags, documents, is_code, programs, quoted, read};
 
-/// Flags of other programs that documents name: docker, cargo, redis-cli, promtool, rabbitmqctl.
+/// Flags of other programs that documents name: docker, cargo, redis-cli, promtool, rabbitmqctl, kubectl, helm, systemctl.
 const OF_OTHERS: &[&str] = &[
+    "--all-targets",
     "--askpass",
     "--bench",
     "--build",
     "--check",
     "--events",
+    "--for",
+    "--from-file",
+    "--help",
+    "--kustomize",
     "--lib",
     "--locked",
     "--millions",
     "--no-deps",
+    "--now",
     "--older",
+    "--output",
     "--package",
     "--pattern",
     "--profile",
@@ -24,10 +31,12 @@ const OF_OTHERS: &[&str] = &[
     "--rounds",
     "--scale",
     "--scan",
+    "--tag",
     "--test",
-    "--all-targets",
+    "--timeout",
+    "--values",
+    "--version",
     "--volumes",
-    "--help",
 ];
 
 /// The code blocks of a document, each as its lines without the indent.

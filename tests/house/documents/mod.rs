@@ -2,6 +2,7 @@
 
 mod commands;
 mod configuration;
+mod deploy;
 mod links;
 mod names;
 
