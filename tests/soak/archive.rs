@@ -13,6 +13,8 @@ use crate::world::{NAMESPACE, World};
 
 /// A RabbitMQ that is killed at this age never has its young streams again.
 const AGE_MAX_MS: u64 = 4000;
+/// A stream of this age survives a kill (DESIGN.md, section 3).
+const AGE_SAFE: Duration = Duration::from_secs(6);
 const END: &str = "the soak's end";
 
 /// What the archive must hold.
@@ -31,10 +33,18 @@ pub fn kill_at_birth(world: &mut World, seed: u64) {
 }
 
 impl Archive {
-    /// Makes the archive anew, as its user would.
+    /// Makes the archive anew, as its user would. No other fault strikes until the new stream has the age to survive it: what
+    /// a kill does to a young stream is what [`kill_at_birth`] is for.
     pub fn reset(world: &World) -> Self {
-        let reset = world.spawn_in(NAMESPACE, &world.github, "replay", &["archive", "--reset", "--yes"]);
-        reset.succeed();
+        let reset =
+            || world.spawn_in(NAMESPACE, &world.github, "replay", &["archive", "--reset", "--yes"]).wait();
+        let mut ended = reset();
+        if ended.code != Some(0) {
+            world.rabbitmq.follow_advice(&ended.stderr);
+            ended = reset();
+        }
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        sleep(AGE_SAFE);
         Self { fetched_before: usize::try_from(world.github.served().events.fetched).unwrap() }
     }
 

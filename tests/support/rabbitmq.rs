@@ -84,6 +84,12 @@ impl RabbitNode {
         self.child.wait().unwrap();
     }
 
+    /// Runs the `rabbitmqctl eval '…'` that `replay archive --reset` has printed, as its user would.
+    pub fn follow_advice(&self, printed: &str) {
+        let advice = printed.split("run rabbitmqctl eval '").nth(1).and_then(|rest| rest.split('\'').next());
+        self.ctl(&["eval", advice.unwrap_or_else(|| panic!("no advice: {printed}"))]);
+    }
+
     /// Runs `rabbitmqctl` against the node.
     pub fn ctl(&self, arguments: &[&str]) -> String {
         let mut command = Command::new(sbin().join("rabbitmqctl"));

@@ -30,8 +30,7 @@ fn reset(node: &RabbitNode, corner: &Corner, state: &Path) {
     if ended.code == Some(0) {
         return;
     }
-    let advice = ended.stderr.split("run rabbitmqctl eval '").nth(1).and_then(|rest| rest.split('\'').next());
-    node.ctl(&["eval", advice.unwrap_or_else(|| panic!("{}", ended.stderr))]);
+    node.follow_advice(&ended.stderr);
     corner.replay(state, &command).succeed();
 }
 
