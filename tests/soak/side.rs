@@ -9,7 +9,7 @@ use crate::support::amqp::Amqp;
 use crate::support::dump::{assert_same, dump};
 use crate::support::github::GitHub;
 use crate::support::oracle::Oracle;
-use crate::support::wait::block_on;
+use crate::support::wait::{block_on, eventually};
 use crate::world::World;
 
 const NAMES: &str = "soak-side";
@@ -40,11 +40,13 @@ fn delete_names(world: &World) {
     let archive = names.archive();
     let others = [names.load().to_owned(), names.dead(), names.gaps(), names.unrouted(), names.memory()];
     for name in others.into_iter().chain([archive.clone()]).chain(names.retries().map(|(name, _)| name)) {
-        // RabbitMQ 3.10 refuses to delete a stream that it has lost, and closes the connection's channel.
-        let amqp = Amqp::connect(&world.rabbitmq.url());
-        let deleted =
-            block_on(amqp.channel.queue_delete(name.as_str().into(), QueueDeleteOptions::default()));
-        assert!(deleted.is_ok() || name == archive, "delete {name}: {deleted:?}");
+        // RabbitMQ 3.10 refuses to delete a stream that it has lost, and closes the connection's channel. After a restart, it also
+        // refuses to delete a quorum queue that has no leader yet.
+        eventually(&format!("{name} is deleted"), || {
+            let amqp = Amqp::connect(&world.rabbitmq.url());
+            let deleting = amqp.channel.queue_delete(name.as_str().into(), QueueDeleteOptions::default());
+            block_on(deleting).is_ok() || name == archive
+        });
     }
     let amqp = Amqp::connect(&world.rabbitmq.url());
     for exchange in ["", ".unrouted", ".status"] {
