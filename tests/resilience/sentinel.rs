@@ -71,6 +71,18 @@ fn a_planned_failover() {
 }
 
 #[test]
+fn a_planned_failover_while_writes_are_paused_loses_nothing() {
+    let sentinels = Sentinels::start(&[]);
+    let (mut run, old) = started(&sentinels, "sentinelpaused");
+    sentinels.pause_writes();
+    eventually("the replicas have it", || sentinels.following(old) == 2);
+    sentinels.fail_over();
+    let outage = another_takes_over(&mut run, &sentinels, old);
+    assert_eq!(run.finish().retried, 0);
+    println!("planned failover with writes paused: nothing loaded for {outage:?}");
+}
+
+#[test]
 fn a_sentinel_is_gone_when_the_primary_is_killed() {
     let mut sentinels = Sentinels::start(&[]);
     let (mut run, old) = started(&sentinels, "sentinelgone");

@@ -39,10 +39,19 @@ impl Sentinels {
             replica.run(&format!("REPLICAOF 127.0.0.1 {}", servers[0].port));
             servers.push(replica);
         }
-        let sentinels = (0..3).map(|_| Sentinel::start(servers[0].port)).collect();
+        let sentinels = (0..3).map(|_| Sentinel::start(servers[0].port, 2, "")).collect();
         let all = Self { servers, sentinels };
         all.wait_until_whole();
         all
+    }
+
+    /// One server and one Sentinel, which asks for `password` unless that is empty.
+    pub fn alone(arguments: &[&str], password: &str) -> Self {
+        let server = RedisServer::start_closed(arguments);
+        let lines = if password.is_empty() { String::new() } else { format!("requirepass {password}\n") };
+        let sentinels = vec![Sentinel::start(server.port, 1, &lines)];
+        eventually("the Sentinel listens", || sentinels.iter().all(Sentinel::listens));
+        Self { servers: vec![server], sentinels }
     }
 
     pub fn url(&self) -> String {
@@ -83,6 +92,11 @@ impl Sentinels {
         info.lines().filter(|line| line.contains("state=online") && line.contains(&offset)).count()
     }
 
+    /// Lets the primary take no writes for some seconds, longer than a failover takes.
+    pub fn pause_writes(&self) {
+        self.servers[self.primary().unwrap()].run("CLIENT PAUSE 15000 WRITE");
+    }
+
     /// Asks a Sentinel for a failover, as whoever maintains the servers does.
     pub fn fail_over(&self) {
         let address = format!("127.0.0.1:{}", self.sentinels[0].port);
@@ -112,14 +126,14 @@ impl Sentinels {
 }
 
 impl Sentinel {
-    fn start(primary: u16) -> Self {
+    fn start(primary: u16, quorum: u32, more: &str) -> Self {
         let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
         let file = dir.path().join("sentinel.conf");
         let lines = format!(
             "port {port}\nbind 127.0.0.1\ndir {}\n\
-             sentinel monitor {SERVICE} 127.0.0.1 {primary} 2\n\
+             sentinel monitor {SERVICE} 127.0.0.1 {primary} {quorum}\n\
              sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER_MS}\n\
-             sentinel failover-timeout {SERVICE} {FAILOVER_TIMEOUT_MS}\n",
+             sentinel failover-timeout {SERVICE} {FAILOVER_TIMEOUT_MS}\n{more}",
             dir.path().display()
         );
         std::fs::write(&file, lines).unwrap();
@@ -130,6 +144,10 @@ impl Sentinel {
             .spawn()
             .expect("redis-server is missing: run `make test`, which installs it");
         Self { child, port, _dir: dir }
+    }
+
+    fn listens(&self) -> bool {
+        std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok()
     }
 
     fn sees_all(&self) -> bool {
