@@ -9,7 +9,7 @@ use crate::support::run::Run;
 use crate::support::sentinels::Sentinels;
 use crate::support::wait::eventually;
 
-/// A Sentinel waits 1 s here before it acts. A loader waits at most 3 s for an answer, and then less than 4 s between attempts.
+/// A Sentinel waits 3 s here before it acts. A loader waits at most 3 s for an answer, and then less than 4 s between attempts.
 const OUTAGE_MAX: Duration = Duration::from_secs(20);
 
 /// A busy loader, and the place of the primary.
@@ -41,6 +41,17 @@ fn the_primary_is_killed() {
     sentinels.wait_until_whole();
     let lost = run.loses_whole_events_and_a_replay_mends_it();
     println!("primary killed: nothing loaded for {outage:?}, {lost} events lost and mended");
+}
+
+#[test]
+fn a_primary_that_must_have_a_replica_is_killed_and_nothing_is_lost() {
+    let mut sentinels = Sentinels::start(&["--min-replicas-to-write", "1"]);
+    let (mut run, old) = started(&sentinels, "sentinelkept");
+    sentinels.servers[old].kill();
+    let outage = another_takes_over(&mut run, &sentinels, old);
+    assert!(!run.last().stderr().contains("set min-replicas-to-write"), "{}", run.last().stderr());
+    assert_eq!(run.finish().retried, 0);
+    println!("primary with min-replicas-to-write 1 killed: nothing loaded for {outage:?}");
 }
 
 #[test]
@@ -114,13 +125,12 @@ fn what_no_replica_had_is_lost_and_the_archive_mends_it() {
 }
 
 #[test]
-fn a_primary_that_must_have_a_replica_loses_nothing() {
+fn a_primary_that_must_have_a_replica_takes_nothing_without_one() {
     let mut sentinels = Sentinels::start(&["--min-replicas-to-write", "1"]);
     let (mut run, old) = started(&sentinels, "sentinelkeeps");
     run.drains();
     sentinels.cut_replicas_off(old);
     run.publish(500);
-    // It takes no event that no replica has.
     run.wait_until_unready_because("NOREPLICAS");
     sentinels.servers[old].kill();
     another_takes_over(&mut run, &sentinels, old);

@@ -248,6 +248,10 @@ impl Run {
             let text = |name: &str| event[name].as_str().unwrap().to_owned();
             marks.contains(mark_line(&text("id"), &text("created_at")).as_str())
         };
+        let lost: Vec<_> = self.bodies.iter().enumerate().filter(|(_, body)| !is_held(body)).collect();
+        if let (Some((first, _)), Some((last, _))) = (lost.first(), lost.last()) {
+            println!("lost are events {first} to {last} of {}", self.bodies.len());
+        }
         let there: Vec<_> = self.bodies.iter().filter(is_held).cloned().collect();
         let there = Oracle::of(&there);
         assert_same("Redis after the loss", &held, &there.lines());
