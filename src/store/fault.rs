@@ -77,7 +77,7 @@ impl Fault {
             "OOM" | "BUSY" | "LOADING" | "MISCONF" | "READONLY" | "MASTERDOWN" | "NOREPLICAS"
             | "CLUSTERDOWN" | "NOPERM" | "UNKILLABLE" | "DENIED" => Self::ServerAway(text),
             "MOVED" => Self::ServerAway(format!(
-                "another node has our keys now ({text}); a Redis Cluster needs redis-cluster:// in --redis-url (REDIS_URL)"
+                "another node of the Redis Cluster has our keys ({text}); if this lasts, --redis-url (REDIS_URL) must begin with redis-cluster://"
             )),
             // The script has keys that are not there yet, which no node takes while the slot is at two of them.
             "TRYAGAIN" | "ASK" => Self::ServerAway(format!(
