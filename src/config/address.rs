@@ -14,13 +14,6 @@ pub struct AmqpUrl {
     address: String,
 }
 
-/// Where Redis is. Displays as `host:port`; the whole URL, with its password, only through [`RedisUrl::expose`].
-#[derive(Clone)]
-pub struct RedisUrl {
-    whole: SecretString,
-    address: String,
-}
-
 impl AmqpUrl {
     /// Checks `text`: `amqp://` or `amqps://`, a host, user and password percent-encoded, `/vhost` percent-encoded.
     ///
@@ -43,42 +36,7 @@ impl AmqpUrl {
     }
 }
 
-impl RedisUrl {
-    /// Checks `text`: `redis://` or `rediss://`, a host, optionally user, password and `/database`; fills in `password`
-    /// where the URL has none.
-    ///
-    /// # Errors
-    /// [`UsageError`] with the reason, without the password.
-    pub fn parse(text: &SecretString, password: Option<&SecretString>) -> Result<Self, UsageError> {
-        let mut url = parse_url(text, "--redis-url (REDIS_URL)", &["redis", "rediss"], REDIS_EXAMPLE)?;
-        let database = url.path().trim_start_matches('/');
-        if !database.is_empty() && !database.parse::<i32>().is_ok_and(|number| number >= 0) {
-            return Err(UsageError(format!(
-                "--redis-url (REDIS_URL): the path must be the number of a database, below 16 unless Redis is set otherwise, as in {REDIS_EXAMPLE}0"
-            )));
-        }
-        if let (None, Some(password)) = (url.password(), password) {
-            // A password of its own is not percent-encoded. `set_password` encodes all characters but the percent sign.
-            let encoded = password.expose_secret().replace('%', "%25");
-            // Fails only for URLs that cannot have a password, and `parse_url` has required a host.
-            let _ = url.set_password(Some(&encoded));
-        }
-        Ok(Self { address: address(&url, 6379), whole: SecretString::from(String::from(url)) })
-    }
-
-    /// The URL with its password, for the Redis client only.
-    pub fn expose(&self) -> &str {
-        self.whole.expose_secret()
-    }
-}
-
 impl fmt::Display for AmqpUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.address)
-    }
-}
-
-impl fmt::Display for RedisUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.address)
     }
@@ -99,9 +57,14 @@ fn check_virtual_host(path: &str) -> Result<(), UsageError> {
 }
 
 const AMQP_EXAMPLE: &str = "amqp://user:password@host:5672/%2f";
-const REDIS_EXAMPLE: &str = "redis://host:6379/";
 
-fn parse_url(text: &SecretString, what: &str, schemes: &[&str], example: &str) -> Result<Url, UsageError> {
+/// Checks `text`: one of `schemes`, a host, and no sign of a password that is not percent-encoded.
+pub(super) fn parse_url(
+    text: &SecretString,
+    what: &str,
+    schemes: &[&str],
+    example: &str,
+) -> Result<Url, UsageError> {
     let url = Url::parse(text.expose_secret()).map_err(|error| {
         UsageError(format!(
             "{what}: not a URL ({error}): it must look like {example}, with any of :/?#[]@% in user, password or vhost percent-encoded"
@@ -126,7 +89,8 @@ fn parse_url(text: &SecretString, what: &str, schemes: &[&str], example: &str) -
     Ok(url)
 }
 
-fn address(url: &Url, default_port: u16) -> String {
+/// `host:port` of a URL.
+pub(super) fn address(url: &Url, default_port: u16) -> String {
     format!("{}:{}", url.host_str().unwrap_or_default(), url.port().unwrap_or(default_port))
 }
 
@@ -141,6 +105,13 @@ impl Namespace {
     /// The namespace as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// True if it has a part in braces, which alone decides the slot of a key in a Redis Cluster: all our keys are in one slot then
+    /// (<https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags>).
+    pub(super) fn has_hash_tag(&self) -> bool {
+        let inside = self.0.split_once('{').and_then(|(_, behind)| behind.split_once('}'));
+        inside.is_some_and(|(tag, _)| !tag.is_empty())
     }
 }
 
@@ -169,8 +140,6 @@ mod tests {
         let amqp = AmqpUrl::parse(&secret("amqps://etl:hunter2@mq.example/%2f")).unwrap();
         assert_eq!(amqp.to_string(), "mq.example:5671");
         assert_eq!(AmqpUrl::parse(&secret("amqp://h/")).unwrap().expose(), "amqp://h/%2f");
-        let redis = RedisUrl::parse(&secret("redis://:hunter2@[::1]:7000/3"), None).unwrap();
-        assert_eq!(redis.to_string(), "[::1]:7000");
     }
 
     #[test]
@@ -190,7 +159,6 @@ mod tests {
             );
             assert!(!error.contains("hunter2"), "{bad}: {error}");
         }
-        assert!(RedisUrl::parse(&secret("redis://h/zero"), None).is_err());
     }
 
     #[test]
@@ -204,19 +172,24 @@ mod tests {
     }
 
     #[test]
-    fn the_redis_password_fills_in_only_a_missing_one() {
-        let filled = RedisUrl::parse(&secret("redis://h:6379/"), Some(&secret("p@ss/w"))).unwrap();
-        assert_eq!(filled.expose(), "redis://:p%40ss%2Fw@h:6379/");
-        let kept = RedisUrl::parse(&secret("redis://:own@h:6379/"), Some(&secret("other"))).unwrap();
-        assert_eq!(kept.expose(), "redis://:own@h:6379/");
-    }
-
-    #[test]
     fn namespaces_are_short_and_plain() {
         assert!("github-events".parse::<Namespace>().is_ok());
         assert!("{github-events}".parse::<Namespace>().is_ok());
         for bad in ["", "a b", "a\n", "ä", &"x".repeat(101)] {
             assert!(bad.parse::<Namespace>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_hash_tag_is_what_redis_takes_for_one() {
+        for (namespace, has) in [
+            ("{github-events}", true),
+            ("a{b}c", true),
+            ("github-events", false),
+            ("{}{a}", false),
+            ("}a{", false),
+        ] {
+            assert_eq!(namespace.parse::<Namespace>().unwrap().has_hash_tag(), has, "{namespace}");
         }
     }
 }

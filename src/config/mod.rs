@@ -10,13 +10,14 @@ mod kind;
 mod loader;
 mod mirror;
 mod position;
+mod redis_url;
 mod replay;
 mod shared;
 mod standalone;
 mod values;
 mod what;
 
-pub use address::{AmqpUrl, Namespace, RedisUrl};
+pub use address::{AmqpUrl, Namespace};
 pub use dashboard::{Access, AccessArgs, DashboardArgs, ServeArgs, TailArgs, TailFormat};
 pub use dead::{DeadAction, DeadArgs};
 pub use environment::Environment;
@@ -26,6 +27,7 @@ pub use kind::undocumented;
 pub use loader::{Bots, LoadArgs, LoaderArgs, Retention, ScoreWeight};
 pub use mirror::{BaseUrl, MirrorArgs};
 pub use position::Position;
+pub use redis_url::{RedisKind, RedisUrl};
 pub use replay::{
     ArchiveArgs, GapsArgs, GhArchiveArgs, ListFormat, PaceArgs, PublishArgs, ReplayArgs, ReplaySource,
     SelectArgs, StateArgs,

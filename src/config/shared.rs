@@ -36,7 +36,9 @@ pub struct ServerArgs {
           default_value = "amqp://guest:guest@127.0.0.1:5672/%2f")]
     amqp_url: SecretString,
 
-    /// Redis; rediss:// for TLS. REDIS_PASSWORD fills in a missing password. Prefer REDIS_URL or REDIS_URL_FILE
+    /// Redis: redis://host:port/, or redis-sentinel://host:port,host:port/service/db, or redis-cluster://host:port,host:port/; rediss,
+    /// rediss-sentinel, rediss-cluster for TLS. REDIS_PASSWORD fills in a missing password, REDIS_SENTINEL_PASSWORD is the Sentinels'
+    /// own. Prefer REDIS_URL or REDIS_URL_FILE
     #[arg(long, global = true, env = "REDIS_URL", hide_env_values = true, value_parser = secret, value_name = "URL",
           default_value = "redis://127.0.0.1:6379/")]
     redis_url: SecretString,
@@ -55,12 +57,15 @@ impl ServerArgs {
         AmqpUrl::parse(&self.amqp_url)
     }
 
-    /// The checked address of Redis, with `REDIS_PASSWORD` filled in.
+    /// The checked address of Redis, with its passwords filled in, for keys of our namespace.
     ///
     /// # Errors
     /// [`UsageError`] that names the flag and the variable.
     pub fn redis(&self, environment: &Environment) -> Result<RedisUrl, UsageError> {
-        RedisUrl::parse(&self.redis_url, environment.secret("REDIS_PASSWORD")?.as_ref())
+        let url = RedisUrl::parse(&self.redis_url, environment.secret("REDIS_PASSWORD")?.as_ref())?;
+        let url = url.with_sentinel_password(environment.secret("REDIS_SENTINEL_PASSWORD")?);
+        url.check_namespace(&self.namespace)?;
+        Ok(url)
     }
 }
 

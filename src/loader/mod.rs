@@ -118,6 +118,7 @@ pub async fn run(
     let mut watchers = JoinSet::new();
     watchers.spawn(progress::report_regularly(Arc::clone(&loader)));
     watchers.spawn(readiness::watch_redis(Arc::clone(&loader)));
+    watchers.spawn(readiness::follow_primary(Arc::clone(&loader)));
     watchers.spawn(memory::watch(Arc::clone(&loader)));
     let shutdown = shutdown.child_token();
     let layout = tokio::spawn(event_log::watch(Arc::clone(&loader), shutdown.clone()));

@@ -117,3 +117,14 @@ pub(super) async fn watch_redis(loader: Arc<Loader>) {
         }
     }
 }
+
+/// How often Sentinels are asked whether the primary is still the same. What is loaded into an old one is lost.
+const FOLLOW_EVERY: Duration = Duration::from_secs(1);
+
+/// Goes to the new primary soon after a failover that the old one has survived.
+pub(super) async fn follow_primary(loader: Arc<Loader>) {
+    loop {
+        tokio::time::sleep(FOLLOW_EVERY).await;
+        loader.store.follow_primary().await;
+    }
+}

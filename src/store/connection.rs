@@ -1,20 +1,17 @@
-//! Opening a connection to Redis, bounded in time, with the script loaded.
+//! Opening a connection to the primary, bounded in time, with the script loaded.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, IntoConnectionInfo};
 
 use super::event_log::agree;
 use super::fault::Fault;
 use super::keys::Keys;
+use super::primary::Primary;
 use super::script::SCRIPT;
-use crate::config::{EventLog, RedisUrl};
+use crate::config::EventLog;
 
-/// How long connecting and logging in may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long an answer may take. A command that timed out may still run: the mark makes its repetition harmless.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -29,27 +26,16 @@ pub(super) struct Connection {
     pub(super) slot: usize,
 }
 
-/// The client for `url`; the error is the kind of mistake, without the URL.
-pub(super) fn client(url: &RedisUrl) -> Result<redis::Client, String> {
-    let info = url.expose().into_connection_info().map_err(|error| error.category().to_owned())?;
-    let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
-    redis::Client::open(info).map_err(|error| error.category().to_owned())
-}
-
 impl Connection {
     /// Opens one. With `event_log`, the namespace must have that layout, or none yet: this Redis may be another than before.
     pub(super) async fn open(
-        client: &redis::Client,
+        primary: &Primary,
         slot: usize,
         keys: &Keys,
         event_log: Option<EventLog>,
     ) -> Result<Self, Fault> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(ANSWER_TIMEOUT));
-        let opening = client.get_multiplexed_async_connection_with_config(&config);
-        let multiplexed = opening.await.map_err(|error| Fault::from_redis(&error).of_server())?;
+        let multiplexed = primary.connect().await?;
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let mut connection = Self { multiplexed, script_sha: String::new(), number, slot };
         connection.load_script().await.map_err(Fault::of_server)?;
@@ -59,7 +45,7 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Hands the script to Redis, which forgets it at a restart or `SCRIPT FLUSH`.
+    /// Hands the script to Redis, which forgets it at a restart or `SCRIPT FLUSH`. A server that becomes the primary has never had it.
     pub(super) async fn load_script(&mut self) -> Result<(), Fault> {
         let mut load = redis::cmd("SCRIPT");
         load.arg("LOAD").arg(SCRIPT);

@@ -75,9 +75,14 @@ impl Fault {
             // Busy, full, not writable, not the primary, or not ours to use until a person has changed something: none of it is
             // about this message, all of it may be over any moment.
             "OOM" | "BUSY" | "LOADING" | "MISCONF" | "READONLY" | "MASTERDOWN" | "NOREPLICAS"
-            | "CLUSTERDOWN" | "TRYAGAIN" | "MOVED" | "ASK" | "NOPERM" | "UNKILLABLE" | "DENIED" => {
-                Self::ServerAway(text)
-            }
+            | "CLUSTERDOWN" | "NOPERM" | "UNKILLABLE" | "DENIED" => Self::ServerAway(text),
+            "MOVED" => Self::ServerAway(format!(
+                "another node of the Redis Cluster has our keys ({text}); if this lasts, --redis-url (REDIS_URL) must begin with redis-cluster://"
+            )),
+            // The script has keys that are not there yet, which no node takes while the slot is at two of them.
+            "TRYAGAIN" | "ASK" => Self::ServerAway(format!(
+                "our slot is being moved to another node: loading waits until it is there ({text})"
+            )),
             "NOAUTH" | "WRONGPASS" => {
                 Self::Unusable(format!("{text} (check user and password in --redis-url, REDIS_PASSWORD)"))
             }
@@ -121,7 +126,6 @@ mod tests {
             ("MASTERDOWN", ServerAway(text())),
             ("NOREPLICAS", ServerAway(text())),
             ("CLUSTERDOWN", ServerAway(text())),
-            ("TRYAGAIN", ServerAway(text())),
             ("NOPERM", ServerAway(text())),
             ("DENIED", ServerAway(text())),
             ("NOSCRIPT", ScriptMissing),
@@ -136,6 +140,10 @@ mod tests {
         for code in ["NOAUTH", "WRONGPASS"] {
             let fault = Fault::from_code(code, text());
             assert!(fault.waiting_cannot_help() && fault.is_server_away(), "{code}");
+        }
+        for code in ["MOVED", "ASK", "TRYAGAIN"] {
+            let fault = Fault::from_code(code, text());
+            assert!(matches!(&fault, ServerAway(told) if told.contains("the text")), "{code}: {fault}");
         }
         let full = "ERR max number of clients reached".to_owned();
         assert_eq!(Fault::from_code("ERR", full.clone()), ServerAway(full));

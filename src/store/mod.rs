@@ -2,7 +2,7 @@
 //!
 //! All effects of an event go through `lua/load_event.lua`. After any failure of the server or the network, the connections
 //! that were open then are not used again; the next calls open new ones. So one outage is noticed once, and a half-dead socket or a
-//! demoted node is not used twice.
+//! demoted node is not used twice. `primary` finds the server to connect to, behind Sentinels and in a Redis Cluster as well.
 
 mod connection;
 mod event_log;
@@ -11,9 +11,11 @@ mod hours;
 mod keys;
 mod memory;
 mod overview;
+mod primary;
 mod probe;
 mod read;
 mod script;
+mod server;
 mod settings;
 mod suspects;
 
@@ -34,10 +36,11 @@ use tokio::sync::Mutex;
 
 use crate::config::{EventLog, Namespace, RedisUrl, UsageError};
 use connection::Connection;
+use primary::Primary;
 
 /// Redis for one program. Calls may run at the same time; they use the connections in turn.
 pub struct Store {
-    client: redis::Client,
+    primary: Primary,
     address: String,
     keys: Keys,
     /// The layout that a loader loads in; nothing for readers, who take what they find.
@@ -60,12 +63,12 @@ impl Store {
     /// [`UsageError`] when the URL is not one that the Redis client takes.
     pub fn new(url: &RedisUrl, namespace: &Namespace) -> Result<Self, UsageError> {
         // The client's own error text may quote the URL and with it the password.
-        let client = connection::client(url).map_err(|category| {
+        let keys = Keys::new(namespace);
+        let primary = Primary::new(url, &keys).map_err(|category| {
             UsageError(format!("--redis-url (REDIS_URL): {category}: it must look like redis://host:6379/"))
         })?;
-        let keys = Keys::new(namespace);
         Ok(Self {
-            client,
+            primary,
             address: url.to_string(),
             keys,
             event_log: None,
@@ -88,7 +91,7 @@ impl Store {
         self
     }
 
-    /// `host:port`, without a password.
+    /// The addresses of the URL, without a password.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -137,7 +140,7 @@ impl Store {
     }
 
     async fn open(&self, slot: usize) -> Result<Connection, Fault> {
-        let opened = Connection::open(&self.client, slot, &self.keys, self.event_log).await;
+        let opened = Connection::open(&self.primary, slot, &self.keys, self.event_log).await;
         let failed_before = self.cannot_connect.swap(opened.is_err(), Ordering::Relaxed);
         let connection = opened?;
         self.newest.fetch_max(connection.number, Ordering::Relaxed);
@@ -146,6 +149,14 @@ impl Store {
             self.usable_from.fetch_max(connection.number, Ordering::Relaxed);
         }
         Ok(connection)
+    }
+
+    /// Throws away all connections if Sentinels have replaced the primary. After a planned failover, Sentinels let the old one take
+    /// writes for ten seconds and then throw these writes away.
+    pub async fn follow_primary(&self) {
+        if self.primary.is_replaced().await {
+            self.usable_from.fetch_max(self.newest.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        }
     }
 
     fn is_usable(&self, connection: &Connection) -> bool {

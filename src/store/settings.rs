@@ -16,7 +16,14 @@ impl Store {
                 "it is Redis {version}, and the script needs {VERSION_MIN} or newer: upgrade it, or use another server (Valkey will do)"
             )));
         }
-        Ok(risks_in(&info))
+        let mut risks = risks_in(&info);
+        if self.primary.can_change() && loses_at_a_failover(&info) {
+            risks.push(
+                "it takes events while no replica follows, which a failover loses; set min-replicas-to-write 1, \
+                 or load them again after a failover (replay archive --since)",
+            );
+        }
+        Ok(risks)
     }
 }
 
@@ -32,6 +39,11 @@ fn version_too_old(info: &str) -> Option<&str> {
     let version = value(info, "redis_version")?;
     let major: u32 = version.split('.').next()?.parse().ok()?;
     (major < VERSION_MIN).then_some(version)
+}
+
+/// True if nothing makes the primary refuse writes that no replica will have. The field is there only if that is set.
+fn loses_at_a_failover(info: &str) -> bool {
+    value(info, "min_slaves_good_slaves").is_none()
 }
 
 fn risks_in(info: &str) -> Vec<&'static str> {
@@ -59,6 +71,12 @@ mod tests {
         {
             assert_eq!(version_too_old(fine), None, "{fine}");
         }
+    }
+
+    #[test]
+    fn a_primary_that_needs_no_replica_may_lose_events() {
+        assert!(loses_at_a_failover("# Replication\r\nrole:master\r\nconnected_slaves:2\r\n"));
+        assert!(!loses_at_a_failover("# Replication\r\nmin_slaves_good_slaves:2\r\n"));
     }
 
     #[test]

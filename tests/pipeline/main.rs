@@ -7,6 +7,7 @@ mod browser;
 mod core;
 mod dashboard;
 mod end_to_end;
+mod failover;
 mod failures;
 mod faults;
 mod hostile;

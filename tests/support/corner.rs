@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::amqp::{Amqp, Message, text};
 use super::dump;
+use super::primary;
 use super::program::Program;
 use super::rabbitmq::RabbitNode;
 use super::wait::{DEADLINE, block_on, eventually};
@@ -70,6 +71,9 @@ impl Corner {
     /// The same on servers that are not the shared ones.
     pub fn undeclared_at(story: &str, queues: &[&str], amqp_url: String, redis_url: String) -> Self {
         let namespace = format!("test-{story}-{:08x}", rand::random::<u32>());
+        // In a Redis Cluster, a namespace needs braces.
+        let namespace =
+            if redis_url.starts_with("redis-cluster") { format!("{{{namespace}}}") } else { namespace };
         let queues = queues.iter().map(ToString::to_string).collect();
         Self { namespace, amqp: Amqp::connect(&amqp_url), amqp_url, redis_url, queues }
     }
@@ -229,7 +233,7 @@ impl Corner {
     }
 
     pub fn redis(&self) -> redis::Connection {
-        redis::Client::open(self.redis_url.as_str()).unwrap().get_connection().expect(HINT)
+        primary::connect(&self.redis_url, &self.namespace).expect(HINT)
     }
 
     /// All that Redis holds here.
@@ -244,7 +248,7 @@ impl Corner {
 
     /// The same, of a Redis that may not answer.
     pub fn try_loaded(&self) -> redis::RedisResult<usize> {
-        let mut connection = redis::Client::open(self.redis_url.as_str())?.get_connection()?;
+        let mut connection = primary::connect(&self.redis_url, &self.namespace)?;
         redis::cmd("XLEN").arg(format!("{}:event-stream", self.namespace)).query(&mut connection)
     }
 
@@ -314,6 +318,7 @@ impl Drop for Corner {
                 amqp.channel.exchange_delete(exchange.as_str().into(), ExchangeDeleteOptions::default());
             let _ = block_on(delete);
         }
+        // Servers of its own end with the test.
         let Ok(client) = redis::Client::open(self.redis_url.as_str()) else { return };
         // A test that failed may have left it stopped.
         let patience = std::time::Duration::from_secs(3);

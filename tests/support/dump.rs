@@ -98,12 +98,14 @@ fn contents(redis: &mut Connection, key: &str, name: &str) -> Vec<String> {
 
 /// A line for each hour in the index: it is there until its counts expire.
 fn hours(redis: &mut Connection, prefix: &str, hours: Vec<(String, f64)>) -> Vec<String> {
+    // In a Redis Cluster: a move of a slot key by key shifts when a key expires by as long as the key is on its way.
+    let shift_ms = if prefix.starts_with('{') { 1000.0 } else { 0.0 };
     let line = |(hour, until): (String, f64)| {
         let counts = format!("{prefix}event-count:{hour}");
         let expires_at: i64 = redis::cmd("PEXPIRETIME").arg(counts).query(redis).unwrap();
         match expires_at {
             -1 if until == f64::INFINITY => format!("hours {hour}"),
-            0.. if until == expires_at as f64 => format!("hours {hour} (expires)"),
+            0.. if (until - expires_at as f64).abs() <= shift_ms => format!("hours {hour} (expires)"),
             _ => format!("hours {hour} until {until}, and its counts until {expires_at}"),
         }
     };

@@ -9,6 +9,7 @@ pub fn of(namespace: &str) -> String {
         assert!(LAYOUTS.contains(&layout.as_str()), "ETL_TEST_EVENT_LOG is '{layout}'");
         return layout;
     }
+    let namespace = namespace.trim_end_matches('}');
     // A corner's namespace ends in eight random digits.
     let story = &namespace.as_bytes()[..namespace.len().saturating_sub(8)];
     LAYOUTS[story.iter().map(|byte| usize::from(*byte)).sum::<usize>() % 2].to_owned()

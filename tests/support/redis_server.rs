@@ -34,13 +34,18 @@ pub fn free_port() -> u16 {
 impl RedisServer {
     /// Starts a server, append-only file on and flushed every second, with `arguments` added.
     pub fn start(arguments: &[&str]) -> Self {
+        let server = Self::start_closed(arguments);
+        server.wait_until_up();
+        server
+    }
+
+    /// The same for one that lets nobody in without a password.
+    pub fn start_closed(arguments: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let arguments: Vec<_> = arguments.iter().map(ToString::to_string).collect();
         let port = free_port();
         let child = spawn(port, &dir, &arguments);
-        let server = Self { child, port, dir, arguments };
-        server.wait_until_up();
-        server
+        Self { child, port, dir, arguments }
     }
 
     pub fn url(&self) -> String {

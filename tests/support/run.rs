@@ -1,13 +1,14 @@
 //! The shape of every fault run: load, fault, heal, wait until healthy, drain, compare with a clean run, load one event
 //! more, compare again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::time::{Duration, Instant};
 
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::corner::Corner;
-use super::dump::assert_same;
+use super::dump::{assert_same, mark_line};
 use super::events::event;
 use super::oracle::Oracle;
 use super::program::Program;
@@ -45,6 +46,9 @@ pub struct Totals {
 
 /// Slow enough to be caught in the middle.
 pub const SLOW: [&str; 6] = ["--prefetch", "40", "--batch-size", "1", "--concurrency", "1"];
+
+/// More than any fault here takes.
+const BUSY_MAX: Duration = Duration::from_secs(120);
 
 impl Run {
     /// A run on the shared servers.
@@ -192,6 +196,72 @@ impl Run {
     pub fn wait_until_unready_because(&self, words: &str) {
         let says = |loader: &Loader| loader.status.is_unready_because(words);
         eventually(&format!("all loaders wait because of '{words}'"), || self.loaders.iter().all(says));
+    }
+
+    /// Keeps the loader started last busy until `is_over` and until it has loaded some more after that. Gives the longest time
+    /// in which it loaded nothing.
+    #[track_caller]
+    pub fn busy_until(&mut self, what: &str, mut is_over: impl FnMut() -> bool) -> Duration {
+        let began = Instant::now();
+        let (mut loaded, mut loaded_at, mut longest) = (self.loads_told(), began, Duration::ZERO);
+        let mut enough = None;
+        while enough.is_none_or(|enough| loaded < enough) {
+            assert!(began.elapsed() < BUSY_MAX, "not within {} s: {what}", BUSY_MAX.as_secs());
+            if self.corner.ready("load") < 50 {
+                self.publish(50);
+            }
+            let now = self.loads_told();
+            if now > loaded {
+                longest = longest.max(loaded_at.elapsed());
+                (loaded, loaded_at) = (now, Instant::now());
+            }
+            if enough.is_none() && is_over() {
+                enough = Some(loaded + 100);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        longest
+    }
+
+    /// Events that the loader started last says it has loaded.
+    fn loads_told(&self) -> u64 {
+        let metrics = self.last_status().get("/metrics").unwrap();
+        let name = r#"github_etl_loader_events_total{outcome="loaded"} "#;
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+        line.map_or(0, |count| count.parse().unwrap())
+    }
+
+    /// Everything is mended: ends the loaders when the queue is empty, and gives how many of the events Redis does not have. Of those that
+    /// it does not have, it has nothing; replaying the archive makes it whole.
+    #[track_caller]
+    pub fn loses_whole_events_and_a_replay_mends_it(&mut self) -> usize {
+        self.wait_until_ready();
+        self.corner.wait_until_ready("load", 0);
+        for loader in self.loaders.drain(..) {
+            loader.program.stop();
+        }
+        assert_eq!((self.corner.ready("load"), self.corner.ready("load.dead")), (0, 0));
+        let held = self.corner.dump();
+        let marks: HashSet<&str> = held.iter().filter_map(|line| line.strip_suffix(" (expires)")).collect();
+        let is_held = |body: &&Vec<u8>| {
+            let event: serde_json::Value = serde_json::from_slice(body).unwrap();
+            let text = |name: &str| event[name].as_str().unwrap().to_owned();
+            marks.contains(mark_line(&text("id"), &text("created_at")).as_str())
+        };
+        let lost: Vec<_> = self.bodies.iter().enumerate().filter(|(_, body)| !is_held(body)).collect();
+        if let (Some((first, _)), Some((last, _))) = (lost.first(), lost.last()) {
+            println!("lost are events {first} to {last} of {}", self.bodies.len());
+        }
+        let there: Vec<_> = self.bodies.iter().filter(is_held).cloned().collect();
+        let there = Oracle::of(&there);
+        assert_same("Redis after the loss", &held, &there.lines());
+        // In the fetcher's place, which archives what it publishes.
+        self.corner.archive(&self.bodies);
+        let state = tempfile::tempdir().unwrap();
+        self.corner.replay(state.path(), &["archive", "--since", "1h"]).succeed();
+        self.corner.drain();
+        assert_same("Redis after the replay", &self.corner.dump(), &Oracle::of(&self.bodies).lines());
+        self.distinct() - there.distinct()
     }
 
     /// Everything is mended: waits until the loaders are ready and the queue is empty, compares with what a clean run leaves,

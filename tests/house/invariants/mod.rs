@@ -73,7 +73,7 @@ fn only_the_broker_module_names_lapin() {
 
 #[test]
 fn only_the_store_names_redis() {
-    only_in(&["store/"], &["redis::", "use redis"]);
+    only_in(&["store/"], &["redis::", "use redis;", "use redis "]);
 }
 
 #[test]

@@ -17,6 +17,20 @@ const LOADERS: &[Mistake] = &[
     (&["--redis-url", "http://:hunter2@h/"], &[], &["--redis-url (REDIS_URL)", "redis://"]),
     (&[], &[("REDIS_URL", "redis://:hunter2@h:x/")], &["--redis-url (REDIS_URL)", "redis://"]),
     (&[], &[("REDIS_URL", "redis://:hunter2@h/first")], &["--redis-url (REDIS_URL)", "number"]),
+    (&[], &[("REDIS_URL", "redis-sentinel://:hunter2@h,h/")], &["--redis-url (REDIS_URL)", "/service"]),
+    (&[], &[("REDIS_URL", "redis-sentinel://:hunter2@h,h/s/first")], &["--redis-url (REDIS_URL)", "number"]),
+    (
+        &[],
+        &[("REDIS_URL", "redis-cluster://:hunter2@h,/")],
+        &["--redis-url (REDIS_URL)", "redis-cluster://host"],
+    ),
+    (&[], &[("REDIS_URL", "redis-cluster://:hunter2@h,h/1")], &["--redis-url (REDIS_URL)", "database 0"]),
+    (&[], &[("REDIS_URL", "redis-cluster://:hunter2@h,h/")], BRACES),
+    (
+        &[],
+        &[("REDIS_SENTINEL_PASSWORD_FILE", "/no/such/file")],
+        &["REDIS_SENTINEL_PASSWORD_FILE", "/no/such/file"],
+    ),
     (&[], &[("REDIS_PASSWORD_FILE", "/no/such/file")], &["REDIS_PASSWORD_FILE", "/no/such/file"]),
     (&[], &[("AMQP_URL_FILE", "/no/such/file")], &["AMQP_URL_FILE", "/no/such/file"]),
     (&["--prefetch", "0"], &[], &["--prefetch", "1 to 2000"]),
@@ -52,6 +66,9 @@ const LOADERS: &[Mistake] = &[
     (&["--types", "PushEvent,nosuch"], &[], &["--types", "nosuch", "WatchEvent"]),
     (&["--score", "pushevent=2"], &[], &["--score", "did you mean PushEvent?"]),
 ];
+
+/// What to write for a Redis Cluster.
+const BRACES: &[&str] = &["--namespace (ETL_NAMESPACE)", "'github-events'", "--namespace '{github-events}'"];
 
 /// A virtual host longer than AMQP can name.
 const LONG_VHOST: &str = concat!(
@@ -101,6 +118,7 @@ const STANDALONES: &[Mistake] = &[
     (&[], &[("GITHUB_TOKEN_FILE", "")], &["GITHUB_TOKEN_FILE: it is empty"]),
     (&[], &[("DASHBOARD_TOKEN_FILE", "")], &["DASHBOARD_TOKEN_FILE: it is empty"]),
     (&[], &[("REDIS_URL", "redis://:hunter2@h/first")], &["--redis-url (REDIS_URL)", "number"]),
+    (&[], &[("REDIS_URL", "redis-cluster://:hunter2@h,h/")], BRACES),
     (&[], &[("AMQP_URL", LONG_VHOST)], &["--amqp-url (AMQP_URL)", "255"]),
     (&[], &[("DASHBOARD_TRUST_NETWORK", "disabled")], &["--trust-network", "disabled"]),
 ];

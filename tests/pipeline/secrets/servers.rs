@@ -125,7 +125,7 @@ fn no_mistake_in_an_address_or_a_file_shows_what_it_holds() {
     let file = dir.path().join("secret");
     std::fs::write(&file, "k4n4ry\nk4n4ry on two lines").unwrap();
     let file = file.to_str().unwrap();
-    let mistakes: [&[(&str, &str)]; 14] = [
+    let mistakes: [&[(&str, &str)]; 18] = [
         &[("AMQP_URL", "amqp://u:k4n4ry@h:99999/")],
         &[("AMQP_URL", "amqp://u:k4n4ry/x@h/")],
         &[("AMQP_URL", "amqp://u:1/k4n4ry@h/")],
@@ -137,6 +137,10 @@ fn no_mistake_in_an_address_or_a_file_shows_what_it_holds() {
         &[("REDIS_URL", "redis://k4n4ry:1234?5@h/")],
         &[("AMQP_URL", "amqp://k4n4ry:1234#5@h/")],
         &[("REDIS_URL", "rediss:k4n4ry")],
+        &[("REDIS_URL", "redis-sentinel://:k4n4ry@h,h:x/s")],
+        &[("REDIS_URL", "redis-sentinel://:k4n4ry@h,h/s/first")],
+        &[("REDIS_URL", "redis-sentinel://h,h/s?sentinel_password=k4n4ry")],
+        &[("REDIS_URL", "redis-cluster://u:k4n4ry@h,h/"), ("REDIS_SENTINEL_PASSWORD", "k4n4ry")],
         &[("REDIS_URL_FILE", file)],
         &[("RUST_LOG", "loader=shout"), ("REDIS_PASSWORD", "k4n4ry")],
         &[("METRICS_LISTEN", "everywhere"), ("AMQP_URL", "amqp://u:k4n4ry@h/")],
