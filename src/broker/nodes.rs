@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::session::Uri;
 use super::{BrokerError, identify};
-use crate::config::{AmqpUrl, UsageError};
+use crate::config::{AmqpNode, AmqpUrl, UsageError};
 
 /// The nodes, at least one.
 pub(super) struct Nodes {
@@ -44,10 +44,10 @@ pub(super) struct Failure {
 
 impl Nodes {
     pub(super) fn new(url: &AmqpUrl) -> Result<Self, UsageError> {
-        let nodes = url.nodes().iter();
-        let all: Result<Arc<[_]>, UsageError> =
-            nodes.map(|node| Ok(Node { uri: Uri::parse(node)?, address: node.to_string() })).collect();
-        Ok(Self { all: all?, next: Arc::default(), told: Arc::new(AtomicUsize::new(usize::MAX)) })
+        let is_only = url.nodes().len() == 1;
+        let node = |node: &AmqpNode| Ok(Node { uri: Uri::parse(node, is_only)?, address: node.to_string() });
+        let all = url.nodes().iter().map(node).collect::<Result<Arc<[_]>, UsageError>>()?;
+        Ok(Self { all, next: Arc::default(), told: Arc::new(AtomicUsize::new(usize::MAX)) })
     }
 
     pub(super) fn count(&self) -> usize {

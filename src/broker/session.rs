@@ -27,6 +27,8 @@ const DECLARE_TIMEOUT: Duration = Duration::from_secs(30);
 const DECLARE_TIMEOUT_OF_SEVERAL: Duration = Duration::from_secs(10);
 /// After twice this time of silence the connection is dropped.
 const HEARTBEAT_S: u16 = 10;
+/// The same where there is another node to go on with.
+const HEARTBEAT_OF_SEVERAL_S: u16 = 5;
 /// Limits of the URL's `heartbeat`. Without a heartbeat, a dead peer is never noticed.
 const HEARTBEAT_RANGE_S: std::ops::RangeInclusive<u16> = 5..=60;
 
@@ -35,7 +37,8 @@ const HEARTBEAT_RANGE_S: std::ops::RangeInclusive<u16> = 5..=60;
 pub(super) struct Uri(AMQPUri);
 
 impl Uri {
-    pub(super) fn parse(url: &AmqpNode) -> Result<Self, UsageError> {
+    /// A node's URL. `is_only` says that there is no other node.
+    pub(super) fn parse(url: &AmqpNode, is_only: bool) -> Result<Self, UsageError> {
         // The parser's own reason may quote a part of the URL.
         let mut uri: AMQPUri = url.expose().parse().map_err(|_| {
             UsageError(
@@ -43,7 +46,8 @@ impl Uri {
                     .into(),
             )
         })?;
-        let heartbeat_s = uri.query.heartbeat.unwrap_or(HEARTBEAT_S);
+        let default_s = if is_only { HEARTBEAT_S } else { HEARTBEAT_OF_SEVERAL_S };
+        let heartbeat_s = uri.query.heartbeat.unwrap_or(default_s);
         uri.query.heartbeat = Some(heartbeat_s.clamp(*HEARTBEAT_RANGE_S.start(), *HEARTBEAT_RANGE_S.end()));
         Ok(Self(uri))
     }

@@ -4,9 +4,12 @@
 use std::time::{Duration, Instant};
 
 use crate::support::cluster_load::ClusterRun;
+use crate::support::corner::{Corner, redis_url};
 use crate::support::events::event;
 use crate::support::github::GitHub;
 use crate::support::process::signal;
+use crate::support::program::Program;
+use crate::support::rabbit_cluster::RabbitCluster;
 use crate::support::status::Status;
 use crate::support::wait::eventually;
 
@@ -18,7 +21,7 @@ fn each_node_killed_in_turn_costs_seconds() {
         scene.cluster.nodes[place].kill();
         scene.recovers(&format!("node {place} killed"), killed);
         scene.cluster.nodes[place].restart();
-        scene.cluster.nodes[place].ctl(&["await_online_nodes", "3"]);
+        scene.wait_for_all();
     }
     scene.finish();
 }
@@ -51,6 +54,7 @@ fn two_of_three_down_hold_everything_up_until_one_is_back() {
     }
     let majority = scene.wait_for_majority();
     scene.recovers("one of two is back", majority);
+    scene.wait_for_all();
     scene.finish();
 }
 
@@ -62,6 +66,7 @@ fn all_three_killed_at_once_come_back_with_all_that_was_confirmed() {
     scene.cluster.nodes.iter_mut().for_each(|node| node.begin_again());
     let majority = scene.wait_for_majority();
     scene.recovers("all killed at once", majority);
+    scene.wait_for_all();
     scene.finish();
 }
 
@@ -80,7 +85,7 @@ fn a_rolling_restart_is_seen_by_no_program_for_long() {
         ("ETL_NAMESPACE", corner.namespace.as_str()),
     ];
     let flags = [&["--listen", "127.0.0.1:0"], &listening(1)[..]].concat();
-    let dashboard = crate::support::program::Program::start("dashboard", &variables, &flags);
+    let dashboard = Program::start("dashboard", &variables, &flags);
     let all_are_ready = || statuses.iter().all(Status::is_ready);
     eventually("fetcher and dashboard are ready", all_are_ready);
     for place in 0..3 {
@@ -90,7 +95,7 @@ fn a_rolling_restart_is_seen_by_no_program_for_long() {
         scene.recovers(&format!("node {place} restarts"), stopped);
         eventually("fetcher and dashboard are ready again", all_are_ready);
         scene.cluster.nodes[place].restart();
-        scene.cluster.nodes[place].ctl(&["await_online_nodes", "3"]);
+        scene.wait_for_all();
     }
     github.until_all_fetched(recording.len());
     fetcher.stop();
@@ -122,7 +127,46 @@ fn an_archive_without_its_quorum_stops_nothing() {
     fetcher.wait_for(&format!("the archive {archive} in RabbitMQ at {} is back", nodes.join(", ")));
     fetcher.stop();
     scene.run.expect(recording.clone());
-    scene.run.corner.reconnect();
+    scene.reconnect();
     scene.run.corner.archived(recording.len());
     scene.finish();
+}
+
+#[test]
+fn a_queue_with_one_member_is_seen_and_grown_as_the_documentation_says() {
+    let mut scene = ClusterRun::begin("cluster-grow");
+    let load = scene.run.corner.queue("load");
+    let lonely = scene.cluster.leader_of(&load);
+    let others: Vec<_> = (0..3).filter(|place| *place != lonely).collect();
+    let names: Vec<_> = others.iter().map(|place| scene.cluster.nodes[*place].name()).collect();
+    let node = &scene.cluster.nodes[lonely];
+    let members = || node.run("rabbitmq-queues", &["quorum_status", &load]);
+    assert!(names.iter().all(|name| members().contains(name)), "{}", members());
+    for name in &names {
+        node.run("rabbitmq-queues", &["delete_member", &load, name]);
+    }
+    assert!(!names.iter().any(|name| members().contains(name)), "{}", members());
+    for name in &names {
+        node.run("rabbitmq-queues", &["grow", name, "all", "--queue-pattern", &format!("^{load}$")]);
+    }
+    node.run("rabbitmq-upgrade", &["await_online_quorum_plus_one"]);
+    let killed = Instant::now();
+    scene.cluster.nodes[lonely].kill();
+    scene.recovers("the node that was its only member killed", killed);
+    scene.finish();
+}
+
+#[test]
+fn the_policy_of_the_documentation_spreads_the_leaders() {
+    let cluster = RabbitCluster::lent();
+    let node = &cluster.nodes[0];
+    let definition = r#"{"queue-leader-locator":"balanced"}"#;
+    node.ctl(&["set_policy", "leaders", r"^test-leaders", definition, "--apply-to", "queues"]);
+    let corner = Corner::at("leaders", &node.url(), &redis_url());
+    let queues = [vec!["load".into(), "load.dead".into(), "gaps".into()], corner.retries("load")].concat();
+    let mut leaders: Vec<_> = queues.iter().map(|queue| cluster.leader_of(&corner.queue(queue))).collect();
+    leaders.sort_unstable();
+    leaders.dedup();
+    assert_eq!(leaders, [0, 1, 2]);
+    node.ctl(&["clear_policy", "leaders"]);
 }

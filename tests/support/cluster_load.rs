@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::corner::{Corner, redis_url};
 use super::events::event;
 use super::rabbit_cluster::{LentCluster, RabbitCluster};
+use super::rabbitmq::RabbitNode;
 use super::run::Run;
 use super::wait::{block_on, eventually, eventually_within};
 
@@ -83,19 +84,30 @@ impl ClusterRun {
         Instant::now()
     }
 
-    /// All nodes are up: stops publishing, and compares Redis with a model of all that was confirmed.
+    /// Waits until all nodes are up and know one another.
     #[track_caller]
-    pub fn finish(mut self) {
+    pub fn wait_for_all(&self) {
         for node in &self.cluster.nodes {
             node.wait_until_up();
         }
         self.cluster.nodes[0].ctl(&["await_online_nodes", "3"]);
+    }
+
+    /// Stops publishing, and compares Redis with a model of all that was confirmed.
+    #[track_caller]
+    pub fn finish(mut self) {
         let load = self.load.take().expect("it is taken here only");
         let confirmed = load.finish();
         eprintln!("{}: {} events confirmed", self.story, confirmed.len());
         self.run.expect(confirmed);
-        self.run.corner.reconnect();
+        self.reconnect();
         self.run.finish();
+    }
+
+    /// Connects the corner to a node that is up.
+    pub fn reconnect(&mut self) {
+        self.run.corner.amqp_url = self.cluster.node_that_is_up().url();
+        self.run.corner.reconnect();
     }
 }
 
@@ -127,9 +139,10 @@ impl Load {
     }
 }
 
-/// A failed check must not leave the other thread at work.
+/// A failed check must not leave the other thread at work, nor a node that the corner waits for when it is cleared away.
 impl Drop for ClusterRun {
     fn drop(&mut self) {
+        self.cluster.nodes.iter().for_each(RabbitNode::resume);
         if let Some(load) = &self.load {
             load.stopping.store(true, Ordering::SeqCst);
         }

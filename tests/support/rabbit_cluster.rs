@@ -15,7 +15,7 @@ pub struct RabbitCluster {
 /// The cluster that waits for the next story.
 static IDLE: Mutex<Option<RabbitCluster>> = Mutex::new(None);
 
-/// A cluster that other stories have used and will use, all nodes up. A story that fails takes it with it.
+/// A cluster that other stories have used and will use. A story that fails, or leaves a node down, takes it with it.
 pub struct LentCluster {
     cluster: Option<RabbitCluster>,
     idle: MutexGuard<'static, Option<RabbitCluster>>,
@@ -52,10 +52,13 @@ impl RabbitCluster {
         self.nodes.iter().map(RabbitNode::url).collect::<Vec<_>>().join(",")
     }
 
+    pub fn node_that_is_up(&self) -> &RabbitNode {
+        self.nodes.iter().find(|node| node.listens()).expect("a node is up")
+    }
+
     /// The place of the node where the leader of a quorum queue or stream is.
     pub fn leader_of(&self, queue: &str) -> usize {
-        let node = self.nodes.iter().find(|node| node.listens()).expect("a node is up");
-        let queues = node.ctl(&["list_queues", "name", "leader", "--formatter", "json"]);
+        let queues = self.node_that_is_up().ctl(&["list_queues", "name", "leader", "--formatter", "json"]);
         let queues: serde_json::Value = serde_json::from_str(&queues).unwrap();
         let row = queues.as_array().unwrap().iter().find(|row| row["name"] == queue);
         let leader = row.unwrap_or_else(|| panic!("no {queue} in {queues}"))["leader"].as_str().unwrap();
@@ -86,7 +89,7 @@ impl DerefMut for LentCluster {
 
 impl Drop for LentCluster {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
+        if !std::thread::panicking() && self.nodes.iter().all(RabbitNode::listens) {
             *self.idle = self.cluster.take();
         }
     }

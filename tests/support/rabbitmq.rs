@@ -88,6 +88,12 @@ impl RabbitNode {
         self.child.wait().unwrap();
     }
 
+    /// Lets it go on, if it is stopped.
+    pub fn resume(&self) {
+        let pid = fs::read_to_string(self.dir.path().join("pid")).unwrap_or_default();
+        let _ = Command::new("kill").args(["-CONT", pid.trim()]).stderr(Stdio::null()).status();
+    }
+
     /// Ends it in order.
     pub fn stop(&mut self) {
         super::process::signal(self.pid(), "TERM");
