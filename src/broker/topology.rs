@@ -7,7 +7,7 @@ use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptio
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ExchangeKind};
 
-use super::session::{ANSWER_TIMEOUT, depth_on, within_time};
+use super::session::{ANSWER_TIMEOUT, depth_on, within};
 use super::{BrokerError, Names};
 
 /// How often RabbitMQ may redeliver a message from the load queue before it dead-letters it on its own. Every crash of a
@@ -22,10 +22,6 @@ const ARCHIVE_AGE_MAX: &str = "7D";
 pub const ARCHIVE_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 const ARCHIVE_BYTES_MAX: i64 = 20_000_000_000;
 const ARCHIVE_SEGMENT_BYTES: i64 = 100_000_000;
-
-/// How long RabbitMQ may take to bind or unbind a queue that existed before. Before 4.3, a cluster does neither while one of its
-/// nodes hangs, up to 75 s (`net_ticktime`), although it publishes and delivers.
-const BIND_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Objects in RabbitMQ that are needed together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +78,7 @@ pub(super) async fn unbind_archive(connection: &Connection, names: &Names) -> Re
     let channel = open_channel(connection).await?;
     let none = FieldTable::default();
     let unbind = channel.queue_unbind(archive.as_str().into(), exchange.into(), "#".into(), none);
-    match within_time(BIND_TIMEOUT, "unbind the archive", unbind).await {
+    match within("unbind the archive", unbind).await {
         Ok(()) => {}
         Err(error @ (BrokerError::NoSuchQueue { .. } | BrokerError::NotFound { .. })) => {
             tracing::debug!("{error}")
@@ -109,7 +105,7 @@ impl Declaring<'_> {
             Part::LoadQueue => self.declare_load_queue().await,
             Part::Replay => {
                 self.exchange(&names.replay(), ExchangeKind::Fanout, FieldTable::default()).await?;
-                self.bind(names.load(), &names.replay(), "", true).await
+                self.bind(names.load(), &names.replay(), "").await
             }
             Part::Archive => {
                 self.archive_is_new = self.is_missing(&names.archive()).await?;
@@ -125,10 +121,9 @@ impl Declaring<'_> {
     /// The exchange, and behind it the queue of messages that no binding wanted: a confirmed event is never dropped.
     async fn declare_exchange(&self) -> Result<(), BrokerError> {
         let unrouted = self.names.unrouted();
-        let is_new = self.is_missing(&unrouted).await?;
         self.exchange(&unrouted, ExchangeKind::Fanout, FieldTable::default()).await?;
         self.queue(&unrouted, kept_until_taken()).await?;
-        self.bind(&unrouted, &unrouted, "", is_new).await?;
+        self.bind(&unrouted, &unrouted, "").await?;
         self.events_exchange().await?;
         unbind_archive(self.connection, self.names).await
     }
@@ -141,7 +136,6 @@ impl Declaring<'_> {
 
     async fn declare_load_queue(&mut self) -> Result<(), BrokerError> {
         let names = self.names;
-        let is_new = self.is_missing(names.load()).await?;
         self.events_exchange().await?;
         self.kept(&names.dead()).await?;
         let mut load = dead_lettering_to(&names.dead());
@@ -154,7 +148,7 @@ impl Declaring<'_> {
             retry.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DELIVERY_LIMIT_NONE));
             self.queue(&name, retry).await?;
         }
-        self.bind(names.load(), names.exchange(), "#", is_new).await
+        self.bind(names.load(), names.exchange(), "#").await
     }
 
     /// Declares a queue whose messages stay until they are taken. Looking at them counts as a delivery. If an operator's policy
@@ -198,26 +192,12 @@ impl Declaring<'_> {
         declared.map(drop).map_err(|error| BrokerError::declaring(&format!("queue {name}"), &error))
     }
 
-    /// Binds a queue. If it `is_new`, waits for the answer as for a declaration. Otherwise it has been bound before, and goes without an
-    /// answer that does not come soon: RabbitMQ binds it, if it is not bound, when it can.
-    async fn bind(
-        &self,
-        queue: &str,
-        exchange: &str,
-        routing_key: &str,
-        is_new: bool,
-    ) -> Result<(), BrokerError> {
-        // A channel of its own, because a channel does nothing else until RabbitMQ answers.
-        let channel = open_channel(self.connection).await?;
-        let (options, none) = (QueueBindOptions::default(), FieldTable::default());
-        let bind = channel.queue_bind(queue.into(), exchange.into(), routing_key.into(), options, none);
-        let bound = if is_new { Ok(bind.await) } else { tokio::time::timeout(BIND_TIMEOUT, bind).await };
-        let Ok(bound) = bound else {
-            tracing::warn!(
-                "RabbitMQ does not say whether {queue} is bound to {exchange}; it was, so this goes on (does a node of the cluster hang?)"
-            );
-            return Ok(());
-        };
+    async fn bind(&self, queue: &str, exchange: &str, routing_key: &str) -> Result<(), BrokerError> {
+        let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
+        let bound = self
+            .channel
+            .queue_bind(queue.into(), exchange.into(), routing_key.into(), options, arguments)
+            .await;
         bound.map_err(|error| BrokerError::declaring(&format!("binding of {queue} to {exchange}"), &error))
     }
 }

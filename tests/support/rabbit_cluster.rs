@@ -32,6 +32,7 @@ impl RabbitCluster {
         let epmd = free_port();
         let ports = [(); 3].map(|()| Ports { node: free_port(), distribution: free_port(), epmd });
         let mut settings = "heartbeat = 10\n\
+            net_ticktime = 15\n\
             cluster_partition_handling = pause_minority\n\
             cluster_formation.peer_discovery_backend = classic_config\n"
             .to_owned();
