@@ -36,7 +36,7 @@ pub(super) struct NodeInUse {
 }
 
 /// Why a node could not be used.
-pub(super) struct Failure {
+pub(super) struct NodeFailure {
     all: Arc<[Node]>,
     place: usize,
     error: BrokerError,
@@ -94,7 +94,7 @@ impl NodeInUse {
     }
 
     /// The session is open. If there are several nodes, the log names this one, unless it has named it last.
-    pub(super) fn opened(&mut self, failures: &[Failure]) {
+    pub(super) fn opened(&mut self, failures: &[NodeFailure]) {
         self.is_open = true;
         let is_told = self.nodes.told.swap(self.place, Ordering::Relaxed) == self.place;
         if self.nodes.count() == 1 || is_told && failures.is_empty() {
@@ -108,8 +108,8 @@ impl NodeInUse {
     }
 
     /// The node could not be used, because of `error`.
-    pub(super) fn failed(self, error: BrokerError) -> Failure {
-        Failure { all: Arc::clone(&self.nodes.all), place: self.place, error }
+    pub(super) fn failed(self, error: BrokerError) -> NodeFailure {
+        NodeFailure { all: Arc::clone(&self.nodes.all), place: self.place, error }
     }
 
     /// The session has ended in order: the next one may use the same node.
@@ -134,12 +134,12 @@ impl Drop for NodeInUse {
 }
 
 /// One error for an attempt that has failed with every node.
-pub(super) async fn none_of(mut failures: Vec<Failure>) -> BrokerError {
-    for Failure { all, place, error } in &mut failures {
+pub(super) async fn none_of(mut failures: Vec<NodeFailure>) -> BrokerError {
+    for NodeFailure { all, place, error } in &mut failures {
         *error = identify::explain(error.clone(), all[*place].uri.amqp()).await;
     }
     let all_are_hopeless = failures.iter().all(|failure| failure.error.waiting_cannot_help());
-    let telling = |failure: &Failure| all_are_hopeless || failure.error.is_not_found();
+    let telling = |failure: &NodeFailure| all_are_hopeless || failure.error.is_not_found();
     match failures.iter().rposition(telling) {
         Some(place) => failures.swap_remove(place).error,
         None if failures.len() == 1 => failures.swap_remove(0).error,
@@ -147,9 +147,9 @@ pub(super) async fn none_of(mut failures: Vec<Failure>) -> BrokerError {
     }
 }
 
-fn reasons(failures: &[Failure]) -> String {
+fn reasons(failures: &[NodeFailure]) -> String {
     let mut text = String::new();
-    for Failure { all, place, error } in failures {
+    for NodeFailure { all, place, error } in failures {
         let comma = if text.is_empty() { "" } else { "; " };
         let _ = write!(text, "{comma}{}: {error}", all[*place].address);
     }

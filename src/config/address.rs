@@ -52,7 +52,12 @@ impl fmt::Display for RedisUrl {
 const REDIS_EXAMPLE: &str = "redis://host:6379/";
 
 /// Checks the parts that all addresses have.
-pub(super) fn parse_url(text: &SecretString, what: &str, schemes: &[&str], example: &str) -> Result<Url, UsageError> {
+pub(super) fn parse_url(
+    text: &SecretString,
+    what: &str,
+    schemes: &[&str],
+    example: &str,
+) -> Result<Url, UsageError> {
     let url = Url::parse(text.expose_secret()).map_err(|error| {
         UsageError(format!(
             "{what}: not a URL ({error}): it must look like {example}, with any of :/?#[]@% in user, password or vhost percent-encoded"

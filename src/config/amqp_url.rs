@@ -100,7 +100,8 @@ fn split(text: &str) -> Vec<&str> {
 fn parse_one(text: &str) -> Result<Url, UsageError> {
     let url = parse_url(&SecretString::from(text.to_owned()), FLAG, &["amqp", "amqps"], EXAMPLE);
     let url = url.map_err(|UsageError(reason)| {
-        let hint = if text.contains(',') { format!(", and several as {EXAMPLE_OF_CLUSTER}") } else { String::new() };
+        let hint =
+            if text.contains(',') { format!(", and several as {EXAMPLE_OF_CLUSTER}") } else { String::new() };
         UsageError(format!("{reason}{hint}"))
     })?;
     if url.host_str().is_some_and(|host| host.contains(',')) || url.path().contains(',') {
@@ -268,8 +269,14 @@ mod tests {
 
     #[test]
     fn frames_smaller_than_rabbitmq_takes_are_refused() {
-        for (bytes, is_good) in [("4096", false), ("8191", false), ("8192", true), ("131072", true), ("0", true)] {
-            assert_eq!(parse(&format!("amqp://h/%2f?heartbeat=9&frame_max={bytes}")).is_ok(), is_good, "{bytes}");
+        for (bytes, is_good) in
+            [("4096", false), ("8191", false), ("8192", true), ("131072", true), ("0", true)]
+        {
+            assert_eq!(
+                parse(&format!("amqp://h/%2f?heartbeat=9&frame_max={bytes}")).is_ok(),
+                is_good,
+                "{bytes}"
+            );
         }
         assert!(refusal("amqp://u:hunter2@h/?frame_max=4096").contains("frame_max=4096"));
     }

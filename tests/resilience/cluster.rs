@@ -37,6 +37,7 @@ fn a_frozen_node_is_left_by_all_that_use_it() {
     let resumed = Instant::now();
     signal(pid, "CONT");
     scene.recovers("it goes on", resumed);
+    scene.wait_for_all();
     scene.finish();
 }
 

@@ -63,14 +63,17 @@ impl ClusterRun {
         Self { load: Some(load), run, cluster, story }
     }
 
-    /// Waits until events are loaded whose publish begins now, and prints how long that takes after `since`, when a majority of the
+    /// Waits until events are loaded whose publish begins now, and all that were confirmed before them, and prints how long that takes after `since`, when a majority of the
     /// nodes was there.
     #[track_caller]
     pub fn recovers(&self, what: &str, since: Instant) {
         let now = Instant::now();
         let load = self.load.as_ref().expect("it is taken at the end only");
-        let is_loaded = || load.confirmed_since(now).is_some_and(|count| self.run.corner.loaded() >= count);
-        eventually_within(2 * RECOVERY_MAX, what, is_loaded);
+        let mut confirmed = None;
+        eventually_within(2 * RECOVERY_MAX, what, || {
+            confirmed = confirmed.or_else(|| load.confirmed_since(now));
+            confirmed.is_some_and(|count| self.run.corner.loaded() >= count)
+        });
         let took = since.elapsed();
         eprintln!("{}: {what}: loading again after {:.1} s", self.story, took.as_secs_f64());
         assert!(took <= RECOVERY_MAX, "{what}: {took:?}");
@@ -84,13 +87,14 @@ impl ClusterRun {
         Instant::now()
     }
 
-    /// Waits until all nodes are up and know one another.
+    /// Waits until all nodes are up, in the view of each.
     #[track_caller]
     pub fn wait_for_all(&self) {
-        for node in &self.cluster.nodes {
+        // The first one last: after a freeze it is the one that does not know yet that it was away.
+        for node in self.cluster.nodes.iter().rev() {
             node.wait_until_up();
+            node.ctl(&["await_online_nodes", "3"]);
         }
-        self.cluster.nodes[0].ctl(&["await_online_nodes", "3"]);
     }
 
     /// Stops publishing, and compares Redis with a model of all that was confirmed.

@@ -15,7 +15,8 @@ fn nodes_that_refuse_and_hang_are_left_and_named_and_the_lost_one_is_not_tried_f
     // It connects and says nothing, as a frozen process does.
     let hanging = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = format!("amqp://{}", hanging.local_addr().unwrap());
-    let port = |proxy: &Proxy| format!("127.0.0.1:{}", url::Url::parse(&proxy.url(&amqp)).unwrap().port().unwrap());
+    let port =
+        |proxy: &Proxy| format!("127.0.0.1:{}", url::Url::parse(&proxy.url(&amqp)).unwrap().port().unwrap());
     let list = [refusing.url(&amqp), silent.clone(), first.url(&amqp), second.url(&amqp)].join(",");
     run = run.rabbitmq_at(list);
     let began = Instant::now();
@@ -31,6 +32,7 @@ fn nodes_that_refuse_and_hang_are_left_and_named_and_the_lost_one_is_not_tried_f
     run.last().wait_for(&format!("consuming through {} has ended; next is {}", port(&first), port(&second)));
     run.last().wait_for(&format!("from RabbitMQ at {}", port(&second)));
     assert!(lost.elapsed().as_secs() < 2, "{:?}", lost.elapsed());
+    assert!(!run.last().stderr().contains("guest"), "{}", run.last().stderr());
     run.finish();
 }
 
