@@ -6,6 +6,7 @@ use super::{all_flags, documents, is_code, programs, quoted, read};
 
 /// Flags of other programs that documents name: docker, cargo, redis-cli, promtool, rabbitmqctl.
 const OF_OTHERS: &[&str] = &[
+    "--apply-to",
     "--askpass",
     "--bench",
     "--build",
@@ -19,6 +20,7 @@ const OF_OTHERS: &[&str] = &[
     "--package",
     "--pattern",
     "--profile",
+    "--queue-pattern",
     "--release",
     "--rm",
     "--rounds",
