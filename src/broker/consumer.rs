@@ -85,6 +85,11 @@ fn deliveries_before(delivery: &lapin::message::Delivery) -> u32 {
 }
 
 impl Consumer {
+    /// `host:port` of the node that sends the deliveries.
+    pub fn address(&self) -> &str {
+        self.session.address()
+    }
+
     /// The next delivery, whenever it comes. Safe to drop while waiting.
     ///
     /// # Errors

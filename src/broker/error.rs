@@ -16,6 +16,9 @@ pub enum BrokerError {
     /// No answer in time: the session is thrown away.
     #[error("{operation}: no answer within {} s", after.as_secs())]
     Timeout { operation: &'static str, after: Duration },
+    /// A session could be opened with none of several nodes: wait and try them again.
+    #[error("no node of RabbitMQ can be used: {reasons}")]
+    NoNode { reasons: String },
     /// RabbitMQ ended our consumer, because its queue was deleted or moved: subscribe again.
     #[error("consume from {queue}: cancelled by RabbitMQ (was the queue deleted?)")]
     Cancelled { queue: String },
@@ -63,6 +66,17 @@ impl BrokerError {
             self,
             Self::Denied { .. } | Self::Mismatch { .. } | Self::NotRabbitMq { .. } | Self::TooOld { .. }
         )
+    }
+
+    /// True for a fault that another node of the cluster may not have.
+    pub(super) fn is_of_node(&self) -> bool {
+        let is_stranger = matches!(self, Self::NotRabbitMq { .. } | Self::TooOld { .. });
+        is_stranger || self.is_not_found() || matches!(self, Self::Lost { .. } | Self::Timeout { .. })
+    }
+
+    /// True if RabbitMQ answers that it has no such queue, or cannot reach the queue's node.
+    pub(super) fn is_not_found(&self) -> bool {
+        matches!(self, Self::NotFound { .. } | Self::NoSuchQueue { .. })
     }
 
     pub(super) fn from_lapin(operation: &'static str, error: &lapin::Error) -> Self {

@@ -1,6 +1,6 @@
 //! RabbitMQ: declares queues and exchanges, publishes with confirms, consumes and acks. The only module that names `lapin`.
 //!
-//! A session (connection and channel) is never repaired. On any error its owner drops it, waits, and opens a new one. lapin's own
+//! A session (connection and channel) is with one node of RabbitMQ, and is never repaired. On any error its owner drops it, waits, and opens a new one. lapin's own
 //! recovery stays off, because it can leave a dead consumer that looks alive.
 //!
 //! Consuming and publishing use separate connections: under memory pressure RabbitMQ blocks a publishing connection, and acks
@@ -20,6 +20,7 @@ mod failure;
 mod identify;
 mod memory;
 mod names;
+mod nodes;
 mod outgoing;
 mod publisher;
 mod reader;
@@ -49,10 +50,10 @@ pub use topology::{ARCHIVE_RETENTION, Part};
 
 use crate::config::{AmqpUrl, Namespace, UsageError};
 
-/// RabbitMQ for one program: its address and the names the program uses. Opens sessions.
+/// RabbitMQ for one program: its nodes and the names the program uses. Opens sessions.
 #[derive(Clone)]
 pub struct Broker {
-    uri: session::Uri,
+    nodes: nodes::Nodes,
     address: String,
     names: Names,
     /// The program's name: the first word of the connection's name, and the `app_id` of messages.
@@ -65,8 +66,8 @@ impl Broker {
     /// # Errors
     /// [`UsageError`] when the URL is not one that AMQP clients take.
     pub fn new(url: &AmqpUrl, names: Names, program: &'static str) -> Result<Self, UsageError> {
-        let uri = session::Uri::parse(url)?;
-        Ok(Self { uri, address: url.to_string(), names, program })
+        let nodes = nodes::Nodes::new(url)?;
+        Ok(Self { nodes, address: url.to_string(), names, program })
     }
 
     /// The same broker for another load queue of the namespace.
@@ -81,7 +82,7 @@ impl Broker {
         Self { names: self.names.of_namespace(namespace), ..self.clone() }
     }
 
-    /// `host:port`, without a password.
+    /// `host:port` of every node, without a password.
     pub fn address(&self) -> &str {
         &self.address
     }

@@ -178,7 +178,7 @@ impl Publisher {
                 Err(AttemptError::Broker(BrokerError::TooLarge { reason })) => {
                     // RabbitMQ has closed the channel, and is well. The loop ends: each time fewer messages are left.
                     batch.narrow(reason);
-                    self.session = None;
+                    self.close().await;
                     continue;
                 }
                 Err(AttemptError::Broker(error)) if error.waiting_cannot_help() && !self.was_open => {

@@ -47,7 +47,7 @@ impl Broker {
 
     /// The command that makes RabbitMQ 3.10 forget the archive when it refuses to delete it.
     pub fn archive_removal(&self) -> String {
-        let (vhost, queue) = (erlang_text(self.uri.vhost()), erlang_text(&self.names.archive()));
+        let (vhost, queue) = (erlang_text(self.nodes.vhost()), erlang_text(&self.names.archive()));
         let eval = format!(
             "rabbit_amqqueue:internal_delete(rabbit_misc:r({vhost}, queue, {queue}), <<\"replay\">>)."
         );

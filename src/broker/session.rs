@@ -11,9 +11,10 @@ use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties};
 
 use super::error::{BrokerError, DECLARE};
+use super::nodes::{self, NodeInUse};
 use super::topology::Declared;
-use super::{Broker, Depth, Part, identify, topology, wire};
-use crate::config::{AmqpUrl, UsageError};
+use super::{Broker, Depth, Part, topology, wire};
+use crate::config::{AmqpNode, UsageError};
 
 /// How long a single answer from RabbitMQ may take. lapin itself has no timeout.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -22,8 +23,12 @@ pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Declaring a dozen quorum queues on a fresh node takes a second or two; a busy machine needs more.
 const DECLARE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The same where there is another node. A node without a majority does not answer. What is declared by then stays declared.
+const DECLARE_TIMEOUT_OF_SEVERAL: Duration = Duration::from_secs(10);
 /// After twice this time of silence the connection is dropped.
 const HEARTBEAT_S: u16 = 10;
+/// The same where there is another node to go on with.
+const HEARTBEAT_OF_SEVERAL_S: u16 = 5;
 /// Limits of the URL's `heartbeat`. Without a heartbeat, a dead peer is never noticed.
 const HEARTBEAT_RANGE_S: std::ops::RangeInclusive<u16> = 5..=60;
 
@@ -32,7 +37,8 @@ const HEARTBEAT_RANGE_S: std::ops::RangeInclusive<u16> = 5..=60;
 pub(super) struct Uri(AMQPUri);
 
 impl Uri {
-    pub(super) fn parse(url: &AmqpUrl) -> Result<Self, UsageError> {
+    /// A node's URL. `is_only` says that there is no other node.
+    pub(super) fn parse(url: &AmqpNode, is_only: bool) -> Result<Self, UsageError> {
         // The parser's own reason may quote a part of the URL.
         let mut uri: AMQPUri = url.expose().parse().map_err(|_| {
             UsageError(
@@ -40,13 +46,18 @@ impl Uri {
                     .into(),
             )
         })?;
-        let heartbeat_s = uri.query.heartbeat.unwrap_or(HEARTBEAT_S);
+        let default_s = if is_only { HEARTBEAT_S } else { HEARTBEAT_OF_SEVERAL_S };
+        let heartbeat_s = uri.query.heartbeat.unwrap_or(default_s);
         uri.query.heartbeat = Some(heartbeat_s.clamp(*HEARTBEAT_RANGE_S.start(), *HEARTBEAT_RANGE_S.end()));
         Ok(Self(uri))
     }
 
     pub(super) fn vhost(&self) -> &str {
         &self.0.vhost
+    }
+
+    pub(super) fn amqp(&self) -> &AMQPUri {
+        &self.0
     }
 }
 
@@ -56,27 +67,51 @@ pub(super) struct Session {
     pub(super) channel: Channel,
     /// The session has declared the archive, which did not exist before.
     pub(super) archive_is_new: bool,
+    node: NodeInUse,
 }
 
 impl Session {
-    /// Connects, opens a channel and declares `parts`.
-    pub(super) async fn open(broker: &Broker, purpose: &str, parts: &[Part]) -> Result<Self, BrokerError> {
-        match Self::try_open(broker, purpose, parts).await {
-            Ok(session) => Ok(session),
-            Err(error) => Err(identify::explain(error, &broker.uri.0).await),
+    /// Connects, opens a channel and declares `parts`. Tries each node once, beginning with the next one.
+    pub(super) async fn open(
+        broker: &Broker,
+        purpose: &'static str,
+        parts: &[Part],
+    ) -> Result<Self, BrokerError> {
+        let mut failures = Vec::new();
+        for _ in 0..broker.nodes.count() {
+            let mut node = broker.nodes.take(purpose);
+            match Self::try_open(broker, &node, purpose, parts).await {
+                Ok((connection, Declared { channel, archive_is_new })) => {
+                    node.opened(&failures);
+                    return Ok(Self { connection, channel, archive_is_new, node });
+                }
+                Err(error) if error.is_of_node() => failures.push(node.failed(error)),
+                Err(error) => return Err(error),
+            }
         }
+        Err(nodes::none_of(failures).await)
     }
 
-    async fn try_open(broker: &Broker, purpose: &str, parts: &[Part]) -> Result<Self, BrokerError> {
+    async fn try_open(
+        broker: &Broker,
+        node: &NodeInUse,
+        purpose: &str,
+        parts: &[Part],
+    ) -> Result<(Connection, Declared), BrokerError> {
         let name = LongString::from(format!("{} {purpose}", broker.program));
         let properties = ConnectionProperties::default().with_connection_name(name);
-        let connect = wire::connect(broker.uri.0.clone(), properties, OwnedTLSConfig::default());
+        let connect = wire::connect(node.uri().amqp().clone(), properties, OwnedTLSConfig::default());
         let connection = within("connect", connect).await?;
-        let Declared { channel, archive_is_new } =
-            tokio::time::timeout(DECLARE_TIMEOUT, topology::declare(&connection, &broker.names, parts))
-                .await
-                .map_err(|_| BrokerError::Timeout { operation: DECLARE, after: DECLARE_TIMEOUT })??;
-        Ok(Self { connection, channel, archive_is_new })
+        let after = if broker.nodes.count() == 1 { DECLARE_TIMEOUT } else { DECLARE_TIMEOUT_OF_SEVERAL };
+        let declare = topology::declare(&connection, &broker.names, parts);
+        let timeout = BrokerError::Timeout { operation: DECLARE, after };
+        let declared = tokio::time::timeout(after, declare).await.unwrap_or(Err(timeout))?;
+        Ok((connection, declared))
+    }
+
+    /// `host:port` of the node that this session is with.
+    pub(super) fn address(&self) -> &str {
+        self.node.address()
     }
 
     /// Checks that the session is alive, for owners that are not waiting for an answer.
@@ -128,7 +163,10 @@ impl Session {
     }
 
     /// Closes the connection, if RabbitMQ answers in time. A blocked RabbitMQ does not answer; then the connection is dropped.
-    pub(super) async fn close(self) {
+    pub(super) async fn close(mut self) {
+        if self.connection.status().connected() {
+            self.node.ended_well();
+        }
         let goodbye = self.connection.close(200, "done".into());
         if let Ok(Err(error)) = tokio::time::timeout(Duration::from_secs(2), goodbye).await {
             tracing::debug!("closing the connection to RabbitMQ: {error}");

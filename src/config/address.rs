@@ -1,62 +1,9 @@
 //! Server addresses and the namespace: checked once, printed without passwords.
 
-use std::fmt;
-
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::UsageError;
-
-/// Where RabbitMQ is. Displays as `host:port`; the whole URL, with its password, only through [`AmqpUrl::expose`].
-#[derive(Clone)]
-pub struct AmqpUrl {
-    whole: SecretString,
-    address: String,
-}
-
-impl AmqpUrl {
-    /// Checks `text`: `amqp://` or `amqps://`, a host, user and password percent-encoded, `/vhost` percent-encoded.
-    ///
-    /// # Errors
-    /// [`UsageError`] with the reason, without the password.
-    pub fn parse(text: &SecretString) -> Result<Self, UsageError> {
-        let mut url = parse_url(text, "--amqp-url (AMQP_URL)", &["amqp", "amqps"], AMQP_EXAMPLE)?;
-        let default_port = if url.scheme() == "amqps" { 5671 } else { 5672 };
-        if url.path() == "/" {
-            // Literally a virtual host with an empty name, which hardly exists. The user means the default one.
-            url.set_path("/%2f");
-        }
-        check_virtual_host(url.path())?;
-        Ok(Self { address: address(&url, default_port), whole: SecretString::from(String::from(url)) })
-    }
-
-    /// The URL with its password, for the broker client only.
-    pub fn expose(&self) -> &str {
-        self.whole.expose_secret()
-    }
-}
-
-impl fmt::Display for AmqpUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.address)
-    }
-}
-
-/// AMQP's limit for the name of a virtual host, as for any short string; the client panics beyond it.
-const VIRTUAL_HOST_BYTES_MAX: usize = 255;
-
-fn check_virtual_host(path: &str) -> Result<(), UsageError> {
-    let encoded = path.strip_prefix('/').unwrap_or(path);
-    let bytes = encoded.len() - 2 * encoded.matches('%').count();
-    if bytes > VIRTUAL_HOST_BYTES_MAX {
-        return Err(UsageError(format!(
-            "--amqp-url (AMQP_URL): the virtual host behind the host has {bytes} bytes, at most {VIRTUAL_HOST_BYTES_MAX} are possible: it must look like {AMQP_EXAMPLE}"
-        )));
-    }
-    Ok(())
-}
-
-const AMQP_EXAMPLE: &str = "amqp://user:password@host:5672/%2f";
 
 /// Checks `text`: one of `schemes`, a host, and no sign of a password that is not percent-encoded.
 pub(super) fn parse_url(
@@ -130,46 +77,6 @@ impl std::str::FromStr for Namespace {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn secret(text: &str) -> SecretString {
-        SecretString::from(text.to_owned())
-    }
-
-    #[test]
-    fn addresses_show_host_and_port_and_never_the_password() {
-        let amqp = AmqpUrl::parse(&secret("amqps://etl:hunter2@mq.example/%2f")).unwrap();
-        assert_eq!(amqp.to_string(), "mq.example:5671");
-        assert_eq!(AmqpUrl::parse(&secret("amqp://h/")).unwrap().expose(), "amqp://h/%2f");
-    }
-
-    #[test]
-    fn a_bad_url_names_the_flag_and_what_it_may_be_without_the_password() {
-        for bad in [
-            "amqp:/hunter2@",
-            "http://u:hunter2@h/",
-            "u:hunter2",
-            "amqp://u:hunter2@",
-            "amqp://u:hunter2@h:99999/",
-            "amqp://u:1234/hunter2@h/",
-        ] {
-            let error = AmqpUrl::parse(&secret(bad)).err().expect(bad).to_string();
-            assert!(
-                error.starts_with("--amqp-url (AMQP_URL): ") && error.contains("amqp://"),
-                "{bad}: {error}"
-            );
-            assert!(!error.contains("hunter2"), "{bad}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_virtual_host_has_at_most_as_many_bytes_as_amqp_can_name() {
-        for (name, bytes) in [("x", 1), ("%C3%A9", 2)] {
-            let at = |count: usize| format!("amqp://u:hunter2@h/{}", name.repeat(count / bytes));
-            assert!(AmqpUrl::parse(&secret(&at(254))).is_ok(), "{name}");
-            let error = AmqpUrl::parse(&secret(&at(256))).err().unwrap().to_string();
-            assert!(error.contains("255") && error.contains("256") && !error.contains("hunter2"), "{error}");
-        }
-    }
 
     #[test]
     fn namespaces_are_short_and_plain() {

@@ -1,6 +1,7 @@
 //! The configuration: flags, environment, `.env`, defaults, in this order of precedence. Defaults live here only.
 
 mod address;
+mod amqp_url;
 mod dashboard;
 mod dead;
 mod environment;
@@ -17,7 +18,8 @@ mod standalone;
 mod values;
 mod what;
 
-pub use address::{AmqpUrl, Namespace};
+pub use address::Namespace;
+pub use amqp_url::{AmqpNode, AmqpUrl};
 pub use dashboard::{Access, AccessArgs, DashboardArgs, ServeArgs, TailArgs, TailFormat};
 pub use dead::{DeadAction, DeadArgs};
 pub use environment::Environment;

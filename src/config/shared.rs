@@ -31,7 +31,7 @@ pub enum LogFormat {
 /// The addresses of the servers, and the prefix of our names there.
 #[derive(clap::Args, Clone)]
 pub struct ServerArgs {
-    /// RabbitMQ; amqps:// for TLS. Prefer AMQP_URL or AMQP_URL_FILE: a command line is visible to every user
+    /// RabbitMQ; amqps:// for TLS; several URLs with commas between are the nodes of one cluster. Prefer AMQP_URL or AMQP_URL_FILE: a command line is visible to every user
     #[arg(long, global = true, env = "AMQP_URL", hide_env_values = true, value_parser = secret, value_name = "URL",
           default_value = "amqp://guest:guest@127.0.0.1:5672/%2f")]
     amqp_url: SecretString,
@@ -49,7 +49,7 @@ pub struct ServerArgs {
 }
 
 impl ServerArgs {
-    /// The checked address of RabbitMQ.
+    /// The checked addresses of RabbitMQ's nodes.
     ///
     /// # Errors
     /// [`UsageError`] that names the flag and the variable.

@@ -58,7 +58,7 @@ pub(super) async fn run(
     backoff.reset();
     loader.rabbitmq.up();
     let queue = loader.broker.names().load();
-    tracing::info!(queue, prefetch, "consuming {queue} from RabbitMQ at {}", loader.broker.address());
+    tracing::info!(queue, prefetch, "consuming {queue} from RabbitMQ at {}", consumer.address());
     let (results_sender, results) = mpsc::channel(usize::from(loader.prefetch));
     let opened_at = Instant::now();
     let mut session = Session {

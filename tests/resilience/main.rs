@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cluster;
 mod dead_letters;
 mod duplicates;
 mod fuzz;

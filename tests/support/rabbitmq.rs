@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::ops::{Deref, DerefMut};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -17,11 +18,18 @@ use super::redis_server::free_port;
 pub struct RabbitNode {
     child: Child,
     pub port: u16,
-    distribution_port: u16,
-    epmd_port: u16,
+    ports: Ports,
     dir: TempDir,
     /// Ends the node when its stdin is closed, which the end of the tests does, too.
     guard: Child,
+}
+
+/// The ports of a node, and of the port mapper that it starts unless another node has started it.
+#[derive(Clone, Copy)]
+pub struct Ports {
+    pub node: u16,
+    pub distribution: u16,
+    pub epmd: u16,
 }
 
 /// Nodes that wait for the next story.
@@ -40,15 +48,28 @@ impl RabbitNode {
 
     /// Starts a node with its own name, ports, folders and port mapper, without the wrapper that changes the user.
     pub fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("rabbitmq.conf"), "heartbeat = 10\n").unwrap();
-        fs::write(dir.path().join("plugins"), "[].\n").unwrap();
-        let (port, distribution_port, epmd_port) = (free_port(), free_port(), free_port());
-        let child = spawn(&dir, port, distribution_port, epmd_port);
-        let guard = guard(&dir, epmd_port);
-        let node = Self { child, port, distribution_port, epmd_port, dir, guard };
+        let ports = Ports { node: free_port(), distribution: free_port(), epmd: free_port() };
+        let node = Self::begin(ports, "heartbeat = 10\n");
         node.wait_until_up();
         node
+    }
+
+    /// The same with these ports and settings, without waiting until it is up. All nodes have the same cookie.
+    pub fn begin(ports: Ports, settings: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("rabbitmq.conf"), settings).unwrap();
+        fs::write(dir.path().join("plugins"), "[].\n").unwrap();
+        let cookie = dir.path().join(".erlang.cookie");
+        fs::write(&cookie, "TESTS").unwrap();
+        fs::set_permissions(&cookie, fs::Permissions::from_mode(0o400)).unwrap();
+        let child = spawn(&dir, ports);
+        let guard = guard(&dir, ports.epmd);
+        Self { child, port: ports.node, ports, dir, guard }
+    }
+
+    /// Its name among nodes.
+    pub fn name(&self) -> String {
+        name(self.ports)
     }
 
     pub fn url(&self) -> String {
@@ -67,18 +88,34 @@ impl RabbitNode {
         self.child.wait().unwrap();
     }
 
+    /// Lets it go on, if it is stopped.
+    pub fn resume(&self) {
+        let pid = fs::read_to_string(self.dir.path().join("pid")).unwrap_or_default();
+        let _ = Command::new("kill").args(["-CONT", pid.trim()]).stderr(Stdio::null()).status();
+    }
+
+    /// Ends it in order.
+    pub fn stop(&mut self) {
+        super::process::signal(self.pid(), "TERM");
+        self.child.wait().unwrap();
+    }
+
     /// Starts it again on the same port with the same files. Returns the last time at which the node was certainly down. On a busy
     /// machine it may be up for some time before this returns.
     pub fn restart(&mut self) -> DateTime<Utc> {
-        let _ = fs::remove_file(self.dir.path().join("pid"));
-        self.child = spawn(&self.dir, self.port, self.distribution_port, self.epmd_port);
+        self.begin_again();
         self.wait_until_up()
+    }
+
+    /// The same, without waiting until it is up.
+    pub fn begin_again(&mut self) {
+        let _ = fs::remove_file(self.dir.path().join("pid"));
+        self.child = spawn(&self.dir, self.ports);
     }
 
     /// Starts it again and kills it at this age, however far it has come.
     pub fn live_for(&mut self, age: Duration) {
-        let _ = fs::remove_file(self.dir.path().join("pid"));
-        self.child = spawn(&self.dir, self.port, self.distribution_port, self.epmd_port);
+        self.begin_again();
         std::thread::sleep(age);
         super::process::signal_group(self.child.id(), "KILL");
         self.child.wait().unwrap();
@@ -92,15 +129,18 @@ impl RabbitNode {
 
     /// Runs `rabbitmqctl` against the node.
     pub fn ctl(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new(sbin().join("rabbitmqctl"));
-        environment(&mut command, &self.dir, self.port, self.distribution_port, self.epmd_port);
+        self.run("rabbitmqctl", arguments)
+    }
+
+    /// Runs one of RabbitMQ's commands against the node.
+    pub fn run(&self, tool: &str, arguments: &[&str]) -> String {
+        let mut command = Command::new(sbin().join(tool));
+        environment(&mut command, &self.dir, self.ports);
         let output = command.arg("-q").args(arguments).output().unwrap();
-        assert!(
-            output.status.success(),
-            "rabbitmqctl {arguments:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{tool} {arguments:?}: {stdout} {stderr}");
+        stdout
     }
 
     /// Writes to disk what the node would write within a second: a first queue or stream survives a kill only then.
@@ -135,8 +175,18 @@ impl RabbitNode {
         self.ctl(&["eval", &tell]);
     }
 
+    /// True while somebody listens on its port.
+    pub fn listens(&self) -> bool {
+        std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok()
+    }
+
+    /// Lets the guard end it, without waiting for that.
+    pub fn begin_to_end(&mut self) {
+        drop(self.guard.stdin.take());
+    }
+
     /// Gives the last moment at which nobody listened.
-    fn wait_until_up(&self) -> DateTime<Utc> {
+    pub fn wait_until_up(&self) -> DateTime<Utc> {
         let deadline = Instant::now() + Duration::from_secs(90);
         let mut down = Utc::now();
         loop {
@@ -213,23 +263,27 @@ fn sbin() -> PathBuf {
     server.expect("rabbitmq-server is missing: run `make test`, which installs it")
 }
 
-fn spawn(dir: &TempDir, port: u16, distribution_port: u16, epmd_port: u16) -> Child {
+fn name(ports: Ports) -> String {
+    format!("etl{}@localhost", ports.node)
+}
+
+fn spawn(dir: &TempDir, ports: Ports) -> Child {
     let mut command = Command::new(sbin().join("rabbitmq-server"));
-    environment(&mut command, dir, port, distribution_port, epmd_port);
+    environment(&mut command, dir, ports);
     // Its scripts and the Erlang machine are a group of their own, to be killed together.
     command.process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-fn environment(command: &mut Command, dir: &TempDir, port: u16, distribution_port: u16, epmd_port: u16) {
+fn environment(command: &mut Command, dir: &TempDir, ports: Ports) {
     let path = |name: &str| dir.path().join(name);
     command
         .env("HOME", dir.path())
-        .env("RABBITMQ_NODENAME", format!("etl{port}@localhost"))
+        .env("RABBITMQ_NODENAME", name(ports))
         .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
-        .env("RABBITMQ_NODE_PORT", port.to_string())
-        .env("RABBITMQ_DIST_PORT", distribution_port.to_string())
-        .env("ERL_EPMD_PORT", epmd_port.to_string())
+        .env("RABBITMQ_NODE_PORT", ports.node.to_string())
+        .env("RABBITMQ_DIST_PORT", ports.distribution.to_string())
+        .env("ERL_EPMD_PORT", ports.epmd.to_string())
         .env("ERL_EPMD_ADDRESS", "127.0.0.1")
         .env("RABBITMQ_MNESIA_BASE", path("data"))
         .env("RABBITMQ_LOG_BASE", path("log"))

@@ -7,6 +7,7 @@ use super::{all_flags, documents, is_code, programs, quoted, read};
 /// Flags of other programs that documents name: docker, cargo, redis-cli, promtool, rabbitmqctl, kubectl, helm, systemctl.
 const OF_OTHERS: &[&str] = &[
     "--all-targets",
+    "--apply-to",
     "--askpass",
     "--bench",
     "--build",
@@ -26,6 +27,7 @@ const OF_OTHERS: &[&str] = &[
     "--package",
     "--pattern",
     "--profile",
+    "--queue-pattern",
     "--release",
     "--rm",
     "--rounds",

@@ -56,6 +56,12 @@ const LOADERS: &[Mistake] = &[
     (&[], &[("METRICS_LISTEN", "everywhere")], &["--metrics-listen", "127.0.0.1:9100"]),
     (&["--metrics-listen", "localhost:9100"], &[], &["--metrics-listen", "IP:PORT"]),
     (&[], &[("AMQP_URL", LONG_VHOST)], &["--amqp-url (AMQP_URL)", "255"]),
+    (
+        &[],
+        &[("AMQP_URL", "amqp://u:hunter2@a,amqp://w:hunter2@b")],
+        &["--amqp-url (AMQP_URL)", "differ in user"],
+    ),
+    (&[], &[("AMQP_URL", "amqp://u:hunter2@a?frame_max=4096")], &["--amqp-url (AMQP_URL)", "frame_max=4096"]),
     (&[], &[("AMQP_URL_FILE", "/dev/null")], &["AMQP_URL_FILE", "/dev/null is empty"]),
     (&[], &[("REDIS_PASSWORD_FILE", "/dev/null")], &["REDIS_PASSWORD_FILE", "/dev/null is empty"]),
     (&[], &[("REDIS_PASSWORD_FILE", "")], &["REDIS_PASSWORD_FILE: it is empty", "unset"]),

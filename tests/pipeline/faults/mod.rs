@@ -4,6 +4,7 @@ mod alarms;
 mod broker;
 mod loaders;
 mod network;
+mod nodes;
 mod probes;
 mod publishing;
 mod queue;
