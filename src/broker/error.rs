@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use lapin::ErrorKind;
 
+use crate::handshake;
+
 /// The operation that declares queues and exchanges.
 pub(super) const DECLARE: &str = "declare queues and exchanges";
 
@@ -108,7 +110,9 @@ fn code(error: &lapin::Error) -> Option<u16> {
 /// The error's text without lapin's wrapping.
 fn reason(error: &lapin::Error) -> String {
     match error.kind() {
-        ErrorKind::IOError(error) => error.to_string(),
+        ErrorKind::IOError(error) => {
+            handshake::reason(&**error, "amqp://").unwrap_or_else(|| error.to_string())
+        }
         ErrorKind::ProtocolError(error) => error.get_message().to_string(),
         _ => error.to_string(),
     }

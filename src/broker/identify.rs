@@ -1,13 +1,10 @@
 //! Finds out which server answers at RabbitMQ's address, after an error that leaves this in doubt. lapin does not say; it waits.
 
-use std::time::Duration;
-
 use lapin::uri::{AMQPScheme, AMQPUri};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::BrokerError;
 use super::error::DECLARE;
+use crate::handshake::{self, first_answer};
 use crate::terminal::Escaped;
 
 /// The first bytes of AMQP 0-9-1; RabbitMQ answers with `connection.start`
@@ -18,8 +15,6 @@ const METHOD_FRAME: &[u8] = &[1, 0, 0];
 /// Makes a server of a line protocol answer, if only with an error. To AMQP's header, Redis and web servers do not answer: they
 /// wait for the end of the line.
 const PING: &[u8] = b"PING\r\n\r\n";
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// The first that dead-letters from quorum queues at least once.
 const VERSION_MIN: (u32, u32) = (3, 10);
 /// How much of a stranger's greeting is shown.
@@ -51,24 +46,17 @@ async fn greeting(uri: &AMQPUri) -> Option<Vec<u8>> {
     }
 }
 
-/// The server's first bytes after `said`, if any come soon.
 async fn answer_to(said: &[u8], uri: &AMQPUri) -> Option<Vec<u8>> {
-    let asking = async {
-        let mut stream = TcpStream::connect((uri.authority.host.as_str(), uri.authority.port)).await?;
-        stream.write_all(said).await?;
-        let mut bytes = vec![0; 4096];
-        let length = stream.read(&mut bytes).await?;
-        bytes.truncate(length);
-        std::io::Result::Ok(bytes)
-    };
-    let bytes = tokio::time::timeout(PATIENCE, asking).await.ok()?.ok()?;
-    (!bytes.is_empty()).then_some(bytes)
+    first_answer(&uri.authority.host, uri.authority.port, said).await
 }
 
 fn judge(greeting: &[u8]) -> Option<BrokerError> {
     // A first byte or two may come alone.
     if METHOD_FRAME.starts_with(greeting) {
         return None;
+    }
+    if handshake::is_tls(greeting) {
+        return Some(BrokerError::Lost { operation: "connect", reason: handshake::only_tls("amqps://") });
     }
     if !greeting.starts_with(METHOD_FRAME) {
         let text = String::from_utf8_lossy(&greeting[..greeting.len().min(GREETING_BYTES_MAX)]);

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use lapin::message::BasicGetMessage;
 use lapin::options::{BasicGetOptions, BasicNackOptions, QueueDeclareOptions};
-use lapin::tcp::OwnedTLSConfig;
+use lapin::tcp::RustlsConnector;
 use lapin::types::{FieldTable, LongString};
-use lapin::uri::AMQPUri;
+use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Channel, Connection, ConnectionProperties};
 
 use super::error::{BrokerError, DECLARE};
@@ -27,9 +27,9 @@ const HEARTBEAT_S: u16 = 10;
 /// Limits of the URL's `heartbeat`. Without a heartbeat, a dead peer is never noticed.
 const HEARTBEAT_RANGE_S: std::ops::RangeInclusive<u16> = 5..=60;
 
-/// A parsed URL. Not `Debug`: lapin's would print the password.
+/// A parsed URL, and TLS if it asks for TLS. Not `Debug`: lapin's would print the password.
 #[derive(Clone)]
-pub(super) struct Uri(AMQPUri);
+pub(super) struct Uri(AMQPUri, Option<RustlsConnector>);
 
 impl Uri {
     pub(super) fn parse(url: &AmqpUrl) -> Result<Self, UsageError> {
@@ -42,7 +42,8 @@ impl Uri {
         })?;
         let heartbeat_s = uri.query.heartbeat.unwrap_or(HEARTBEAT_S);
         uri.query.heartbeat = Some(heartbeat_s.clamp(*HEARTBEAT_RANGE_S.start(), *HEARTBEAT_RANGE_S.end()));
-        Ok(Self(uri))
+        let tls = (uri.scheme == AMQPScheme::AMQPS).then(|| url.tls().client_config()).transpose()?;
+        Ok(Self(uri, tls.map(RustlsConnector::from)))
     }
 
     pub(super) fn vhost(&self) -> &str {
@@ -70,7 +71,7 @@ impl Session {
     async fn try_open(broker: &Broker, purpose: &str, parts: &[Part]) -> Result<Self, BrokerError> {
         let name = LongString::from(format!("{} {purpose}", broker.program));
         let properties = ConnectionProperties::default().with_connection_name(name);
-        let connect = wire::connect(broker.uri.0.clone(), properties, OwnedTLSConfig::default());
+        let connect = wire::connect(broker.uri.0.clone(), properties, broker.uri.1.clone());
         let connection = within("connect", connect).await?;
         let Declared { channel, archive_is_new } =
             tokio::time::timeout(DECLARE_TIMEOUT, topology::declare(&connection, &broker.names, parts))

@@ -5,13 +5,14 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::UsageError;
+use super::{Tls, UsageError};
 
 /// Where RabbitMQ is. Displays as `host:port`; the whole URL, with its password, only through [`AmqpUrl::expose`].
 #[derive(Clone)]
 pub struct AmqpUrl {
     whole: SecretString,
     address: String,
+    tls: Tls,
 }
 
 /// Where Redis is. Displays as `host:port`; the whole URL, with its password, only through [`RedisUrl::expose`].
@@ -19,6 +20,7 @@ pub struct AmqpUrl {
 pub struct RedisUrl {
     whole: SecretString,
     address: String,
+    tls: Tls,
 }
 
 impl AmqpUrl {
@@ -34,7 +36,22 @@ impl AmqpUrl {
             url.set_path("/%2f");
         }
         check_virtual_host(url.path())?;
-        Ok(Self { address: address(&url, default_port), whole: SecretString::from(String::from(url)) })
+        Ok(Self {
+            address: address(&url, default_port),
+            whole: SecretString::from(String::from(url)),
+            tls: Tls::default(),
+        })
+    }
+
+    /// The same address, with these certificates if it has TLS.
+    #[must_use]
+    pub fn with_tls(self, tls: &Tls) -> Self {
+        Self { tls: tls.clone(), ..self }
+    }
+
+    /// The certificates for connections with TLS.
+    pub fn tls(&self) -> &Tls {
+        &self.tls
     }
 
     /// The URL with its password, for the broker client only.
@@ -63,7 +80,22 @@ impl RedisUrl {
             // Fails only for URLs that cannot have a password, and `parse_url` has required a host.
             let _ = url.set_password(Some(&encoded));
         }
-        Ok(Self { address: address(&url, 6379), whole: SecretString::from(String::from(url)) })
+        Ok(Self {
+            address: address(&url, 6379),
+            whole: SecretString::from(String::from(url)),
+            tls: Tls::default(),
+        })
+    }
+
+    /// The same address, with these certificates if it has TLS.
+    #[must_use]
+    pub fn with_tls(self, tls: &Tls) -> Self {
+        Self { tls: tls.clone(), ..self }
+    }
+
+    /// The certificates for connections with TLS.
+    pub fn tls(&self) -> &Tls {
+        &self.tls
     }
 
     /// The URL with its password, for the Redis client only.

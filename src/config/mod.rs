@@ -13,6 +13,7 @@ mod position;
 mod replay;
 mod shared;
 mod standalone;
+mod tls;
 mod values;
 mod what;
 
@@ -32,6 +33,7 @@ pub use replay::{
 };
 pub use shared::{LogFormat, ServerArgs, TelemetryArgs};
 pub use standalone::{DashboardListen, StandaloneArgs};
+pub use tls::{Tls, TlsArgs};
 pub use values::{address, number};
 pub use what::What;
 

@@ -12,8 +12,9 @@ use url::Url;
 use super::answer::{Answer, Outcome, Page, outcome_of};
 use super::headers::{Hints, etag};
 use super::link::{is_same_origin, next_page};
-use crate::config::{Source, UsageError};
+use crate::config::{Source, Tls, UsageError};
 use crate::event::split_page;
+use crate::handshake;
 
 const USER_AGENT: &str = concat!("github-event-etl/", env!("CARGO_PKG_VERSION"));
 const API_VERSION: &str = "2022-11-28";
@@ -37,8 +38,8 @@ impl Client {
     /// A client of the API at `api`; nothing is sent yet.
     ///
     /// # Errors
-    /// [`UsageError`] when the token cannot be sent in a header; any other error when TLS cannot be set up.
-    pub fn new(api: Url, token: Option<&SecretString>) -> anyhow::Result<Self> {
+    /// [`UsageError`] when the token cannot be sent in a header, or there is no CA to trust.
+    pub fn new(api: Url, token: Option<&SecretString>, tls: &Tls) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .default_headers(default_headers(token)?)
@@ -47,8 +48,12 @@ impl Client {
             .timeout(REQUEST_TIMEOUT)
             .redirect(same_server_only());
         // Without TLS no certificates are needed, and a machine that has none can still speak to a stand-in.
-        let http = if api.scheme() == "http" { http.tls_certs_only([]) } else { http };
-        let http = http.build().context("set up TLS for GitHub (are CA certificates installed?)")?;
+        let http = if api.scheme() == "http" {
+            http.tls_certs_only([])
+        } else {
+            http.tls_backend_preconfigured(tls.client_config()?)
+        };
+        let http = http.build().context("set up the HTTP client for GitHub")?;
         Ok(Self { http, api })
     }
 
@@ -76,7 +81,7 @@ impl Client {
         }
         let response = match request.send().await {
             Ok(response) => response,
-            Err(error) => return Answer::failed(explain(error)),
+            Err(error) => return Answer::failed(explain(error, url).await),
         };
         let hints = Hints::read(response.headers(), chrono::Utc::now());
         let outcome = match response.status() {
@@ -134,7 +139,7 @@ async fn read_page(response: Response, asked: &Url) -> Outcome {
 /// Reads the body chunk by chunk, so that neither a huge one nor a small one that decompresses to a huge one is ever held.
 async fn read_body(mut response: Response) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(explain)? {
+    while let Some(chunk) = response.chunk().await.map_err(in_words)? {
         if body.len() + chunk.len() > BODY_BYTES_MAX {
             return Err(format!("its answer is larger than {BODY_BYTES_MAX} bytes"));
         }
@@ -143,13 +148,26 @@ async fn read_body(mut response: Response) -> Result<Vec<u8>, String> {
     Ok(body)
 }
 
-/// The error with its causes, in words for the log.
-fn explain(error: reqwest::Error) -> String {
+/// Why no answer came, in words for the log.
+async fn explain(error: reqwest::Error, asked: &Url) -> String {
+    // The server has answered, and not in HTTP.
+    if asked.scheme() == "http" && !error.is_timeout() && !error.is_connect() {
+        let (host, port) = (asked.host_str().unwrap_or_default(), asked.port_or_known_default());
+        if handshake::speaks_tls(host, port.unwrap_or_default()).await {
+            return handshake::only_tls("https://");
+        }
+    }
+    in_words(error)
+}
+
+/// The error with its causes.
+fn in_words(error: reqwest::Error) -> String {
     if error.is_timeout() {
         let seconds = if error.is_connect() { CONNECT_TIMEOUT } else { REQUEST_TIMEOUT }.as_secs();
         return format!("no answer within {seconds} s");
     }
-    format!("{:#}", anyhow::Error::from(error.without_url()))
+    handshake::reason(&error, "http://")
+        .unwrap_or_else(|| format!("{:#}", anyhow::Error::from(error.without_url())))
 }
 
 #[cfg(test)]
@@ -159,7 +177,7 @@ mod tests {
     fn client(api: &str) -> Client {
         // The provider may be installed already, by another test.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Client::new(api.parse().unwrap(), None).unwrap()
+        Client::new(api.parse().unwrap(), None, &Tls::default()).unwrap()
     }
 
     #[test]

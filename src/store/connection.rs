@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, IntoConnectionInfo};
+use redis::{AsyncConnectionConfig, ConnectionAddr, IntoConnectionInfo, RedisError};
 
 use super::event_log::agree;
 use super::fault::Fault;
 use super::keys::Keys;
 use super::script::SCRIPT;
-use crate::config::{EventLog, RedisUrl};
+use super::tls;
+use crate::config::{EventLog, RedisUrl, UsageError};
 
 /// How long connecting and logging in may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -29,11 +30,20 @@ pub(super) struct Connection {
     pub(super) slot: usize,
 }
 
-/// The client for `url`; the error is the kind of mistake, without the URL.
-pub(super) fn client(url: &RedisUrl) -> Result<redis::Client, String> {
-    let info = url.expose().into_connection_info().map_err(|error| error.category().to_owned())?;
+/// The client for `url`.
+pub(super) fn client(url: &RedisUrl) -> Result<redis::Client, UsageError> {
+    // The client's own error text may quote the URL and with it the password.
+    let wrong = |error: RedisError| {
+        let category = error.category();
+        UsageError(format!("--redis-url (REDIS_URL): {category}: it must look like redis://host:6379/"))
+    };
+    let info = url.expose().into_connection_info().map_err(wrong)?;
     let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
-    redis::Client::open(info).map_err(|error| error.category().to_owned())
+    match info.addr() {
+        ConnectionAddr::TcpTls { .. } => redis::Client::build_with_tls(info, tls::certificates(url.tls())?),
+        _ => redis::Client::open(info),
+    }
+    .map_err(wrong)
 }
 
 impl Connection {
@@ -49,7 +59,10 @@ impl Connection {
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(ANSWER_TIMEOUT));
         let opening = client.get_multiplexed_async_connection_with_config(&config);
-        let multiplexed = opening.await.map_err(|error| Fault::from_redis(&error).of_server())?;
+        let multiplexed = match opening.await {
+            Ok(connection) => connection,
+            Err(error) => return Err(tls::explain(&error, client.get_connection_info().addr()).await),
+        };
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let mut connection = Self { multiplexed, script_sha: String::new(), number, slot };
         connection.load_script().await.map_err(Fault::of_server)?;

@@ -2,6 +2,8 @@
 
 use redis::{ErrorKind, RedisError};
 
+use crate::handshake;
+
 /// An error of Redis, in the classes that the loader distinguishes.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Fault {
@@ -100,7 +102,8 @@ fn describe(error: &RedisError) -> String {
             format!("it refuses our login (check user and password in --redis-url, REDIS_PASSWORD): {error}")
         }
         // Some of redis-rs's texts have several lines.
-        _ => error.to_string().split_whitespace().collect::<Vec<_>>().join(" "),
+        _ => handshake::reason(error, "redis://")
+            .unwrap_or_else(|| error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")),
     }
 }
 

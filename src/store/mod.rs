@@ -16,6 +16,7 @@ mod read;
 mod script;
 mod settings;
 mod suspects;
+mod tls;
 
 pub use connection::ANSWER_TIMEOUT;
 pub use event_log::{Layout, Lookup};
@@ -59,10 +60,7 @@ impl Store {
     /// # Errors
     /// [`UsageError`] when the URL is not one that the Redis client takes.
     pub fn new(url: &RedisUrl, namespace: &Namespace) -> Result<Self, UsageError> {
-        // The client's own error text may quote the URL and with it the password.
-        let client = connection::client(url).map_err(|category| {
-            UsageError(format!("--redis-url (REDIS_URL): {category}: it must look like redis://host:6379/"))
-        })?;
+        let client = connection::client(url)?;
         let keys = Keys::new(namespace);
         Ok(Self {
             client,
