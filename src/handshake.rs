@@ -11,6 +11,10 @@ use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{AlertDescription, CertificateError, ClientConfig, ClientConnection, RootCertStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use url::Url;
+
+use crate::config::Tls;
 
 /// How long a server may take to show that it speaks TLS.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -54,10 +58,59 @@ pub async fn speaks_tls(host: &str, port: u16) -> bool {
     first_answer(host, port, &hello).await.is_some_and(|answer| is_tls(&answer))
 }
 
+/// The reason why the server at `host` and `port` ends connections after our part of the handshake, such as a client certificate that
+/// it requires. It says so in a message that is lost if we have sent something meanwhile. So this connects once more, and only listens.
+/// Takes 2 s at most.
+pub async fn refusal(config: ClientConfig, host: &str, port: u16, plain: &str) -> Option<String> {
+    let host = bare_host(host);
+    let name = ServerName::try_from(host.to_owned()).ok()?;
+    let connecting = async {
+        let stream = TcpStream::connect((host, port)).await?;
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+    };
+    let refused = match tokio::time::timeout(PATIENCE, connecting).await.ok()? {
+        Ok(mut stream) => tokio::time::timeout(PATIENCE, stream.read(&mut [0])).await.ok()?.err()?,
+        Err(error) => error,
+    };
+    reason(&refused, plain)
+}
+
+/// Why a web server gave no answer to a request that failed with `error`: TLS, or that one side has TLS and the other has not. Takes 2 s
+/// at most.
+pub async fn of_web_server(failed: Failed<'_>, tls: &Tls) -> Option<String> {
+    let Failed { error, url, while_connecting, is_timeout } = failed;
+    let known = reason(error, "http://");
+    let (host, port) = (url.host_str()?, url.port_or_known_default()?);
+    match url.scheme() {
+        _ if known.is_some() => known,
+        "https" if while_connecting => {
+            // A server with TLS answers, too, that this is not TLS.
+            let has_none = !speaks_tls(host, port).await && speaks_http(host, port).await;
+            has_none.then(|| no_tls("http://"))
+        }
+        _ if while_connecting || is_timeout => None,
+        "https" => refusal(tls.client_config().ok()?, host, port, "http://").await,
+        _ => speaks_tls(host, port).await.then(|| only_tls("https://")),
+    }
+}
+
+/// A request to a web server that got no answer.
+pub struct Failed<'a> {
+    pub error: &'a (dyn Error + Send + Sync + 'static),
+    pub url: &'a Url,
+    pub while_connecting: bool,
+    pub is_timeout: bool,
+}
+
+async fn speaks_http(host: &str, port: u16) -> bool {
+    let answer = first_answer(host, port, b"HEAD / HTTP/1.0\r\n\r\n").await;
+    answer.is_some_and(|answer| answer.starts_with(b"HTTP/"))
+}
+
 /// The first bytes that the server at `host` and `port` sends after `said`, if any come within 1 s.
 pub async fn first_answer(host: &str, port: u16, said: &[u8]) -> Option<Vec<u8>> {
     let asking = async {
-        let mut stream = TcpStream::connect((host, port)).await?;
+        let mut stream = TcpStream::connect((bare_host(host), port)).await?;
         stream.write_all(said).await?;
         let mut bytes = vec![0; 4096];
         let length = stream.read(&mut bytes).await?;
@@ -68,10 +121,15 @@ pub async fn first_answer(host: &str, port: u16, said: &[u8]) -> Option<Vec<u8>>
     (!bytes.is_empty()).then_some(bytes)
 }
 
+/// The host without the brackets that an IPv6 address has in a URL.
+fn bare_host(host: &str) -> &str {
+    host.trim_matches(['[', ']'])
+}
+
 /// The first message of a handshake. No certificate is looked at.
 fn hello(host: &str) -> Option<Vec<u8>> {
     let config = ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
-    let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).ok()?;
+    let name = ServerName::try_from(bare_host(host).to_owned()).ok()?;
     let mut handshake = ClientConnection::new(Arc::new(config), name).ok()?;
     let mut bytes = Vec::new();
     handshake.write_tls(&mut bytes).ok()?;

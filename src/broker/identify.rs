@@ -1,6 +1,7 @@
 //! Finds out which server answers at RabbitMQ's address, after an error that leaves this in doubt. lapin does not say; it waits.
 
-use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::uri::AMQPUri;
+use rustls::ClientConfig;
 
 use super::BrokerError;
 use super::error::DECLARE;
@@ -20,8 +21,8 @@ const VERSION_MIN: (u32, u32) = (3, 10);
 /// How much of a stranger's greeting is shown.
 const GREETING_BYTES_MAX: usize = 60;
 
-/// `error`, or the reason behind it: another server there, or a RabbitMQ that is too old.
-pub(super) async fn explain(error: BrokerError, uri: &AMQPUri) -> BrokerError {
+/// `error`, or the reason behind it: another server there, a RabbitMQ that is too old, or a handshake that it ends.
+pub(super) async fn explain(error: BrokerError, uri: &AMQPUri, tls: Option<&ClientConfig>) -> BrokerError {
     let is_in_doubt = match &error {
         // One that is too old refuses our queues' arguments.
         BrokerError::Lost { operation, .. } | BrokerError::Timeout { operation, .. } => {
@@ -29,13 +30,21 @@ pub(super) async fn explain(error: BrokerError, uri: &AMQPUri) -> BrokerError {
         }
         _ => false,
     };
-    if !is_in_doubt || uri.scheme != AMQPScheme::AMQP {
+    if !is_in_doubt {
         return error;
     }
-    match greeting(uri).await {
-        Some(greeting) => judge(&greeting).unwrap_or(error),
-        None => error,
-    }
+    let found = match tls {
+        Some(tls) => handshake_of(uri, tls, &error).await,
+        None => greeting(uri).await.and_then(|greeting| judge(&greeting)),
+    };
+    found.unwrap_or(error)
+}
+
+async fn handshake_of(uri: &AMQPUri, tls: &ClientConfig, error: &BrokerError) -> Option<BrokerError> {
+    let BrokerError::Lost { operation, .. } = error else { return None };
+    let (host, port) = (&uri.authority.host, uri.authority.port);
+    let reason = handshake::refusal(tls.clone(), host, port, "amqp://").await?;
+    Some(BrokerError::Lost { operation, reason })
 }
 
 async fn greeting(uri: &AMQPUri) -> Option<Vec<u8>> {

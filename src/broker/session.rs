@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use lapin::message::BasicGetMessage;
 use lapin::options::{BasicGetOptions, BasicNackOptions, QueueDeclareOptions};
-use lapin::tcp::RustlsConnector;
 use lapin::types::{FieldTable, LongString};
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Channel, Connection, ConnectionProperties};
+use rustls::ClientConfig;
 
 use super::error::{BrokerError, DECLARE};
 use super::topology::Declared;
@@ -29,7 +29,7 @@ const HEARTBEAT_RANGE_S: std::ops::RangeInclusive<u16> = 5..=60;
 
 /// A parsed URL, and TLS if it asks for TLS. Not `Debug`: lapin's would print the password.
 #[derive(Clone)]
-pub(super) struct Uri(AMQPUri, Option<RustlsConnector>);
+pub(super) struct Uri(AMQPUri, Option<ClientConfig>);
 
 impl Uri {
     pub(super) fn parse(url: &AmqpUrl) -> Result<Self, UsageError> {
@@ -43,7 +43,7 @@ impl Uri {
         let heartbeat_s = uri.query.heartbeat.unwrap_or(HEARTBEAT_S);
         uri.query.heartbeat = Some(heartbeat_s.clamp(*HEARTBEAT_RANGE_S.start(), *HEARTBEAT_RANGE_S.end()));
         let tls = (uri.scheme == AMQPScheme::AMQPS).then(|| url.tls().client_config()).transpose()?;
-        Ok(Self(uri, tls.map(RustlsConnector::from)))
+        Ok(Self(uri, tls))
     }
 
     pub(super) fn vhost(&self) -> &str {
@@ -64,7 +64,7 @@ impl Session {
     pub(super) async fn open(broker: &Broker, purpose: &str, parts: &[Part]) -> Result<Self, BrokerError> {
         match Self::try_open(broker, purpose, parts).await {
             Ok(session) => Ok(session),
-            Err(error) => Err(identify::explain(error, &broker.uri.0).await),
+            Err(error) => Err(identify::explain(error, &broker.uri.0, broker.uri.1.as_ref()).await),
         }
     }
 

@@ -106,7 +106,7 @@ mod tests {
     fn the_stage_can_run_as_a_task() {
         fn task<F: Future + Send>(_: fn(FetchArgs, Broker, Board, CancellationToken) -> F) {}
         task(|args, broker, board, shutdown| async move {
-            run(&args, false, broker, None, &board, shutdown).await
+            run(&args, false, broker, None, &Tls::default(), &board, shutdown).await
         });
     }
 }

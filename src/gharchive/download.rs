@@ -42,6 +42,7 @@ pub enum FetchError {
 pub(super) struct Downloader {
     http: reqwest::Client,
     base: Url,
+    tls: Tls,
     server: Dependency,
 }
 
@@ -79,7 +80,7 @@ impl Downloader {
         let port = base.port().map(|port| format!(":{port}")).unwrap_or_default();
         let server = health.dependency(format!("GH Archive at {host}{port}"));
         server.up();
-        Ok(Self { http, base, server })
+        Ok(Self { http, base, tls: tls.clone(), server })
     }
 
     fn url(&self, hour: Hour) -> Url {
@@ -160,14 +161,12 @@ impl Downloader {
             Ok(response) => return Ok(response),
             Err(error) => error,
         };
-        // The server has answered, and not in HTTP.
-        if self.base.scheme() == "http" && !error.is_timeout() && !error.is_connect() {
-            let (host, port) = (self.base.host_str().unwrap_or_default(), self.base.port_or_known_default());
-            if handshake::speaks_tls(host, port.unwrap_or_default()).await {
-                return Err(Setback::again(handshake::only_tls("https://")));
-            }
+        let (url, while_connecting, is_timeout) = (&self.base, error.is_connect(), error.is_timeout());
+        let failed = handshake::Failed { error: &error, url, while_connecting, is_timeout };
+        match handshake::of_web_server(failed, &self.tls).await {
+            Some(reason) => Err(Setback::again(reason)),
+            None => Err(Setback::of_request(error)),
         }
-        Err(Setback::of_request(error))
     }
 
     async fn look(&self, hour: Hour) -> Result<Fetched, Setback> {
@@ -307,6 +306,5 @@ fn explain(error: reqwest::Error) -> String {
         let limit = if error.is_connect() { CONNECT_TIMEOUT } else { SILENCE_MAX };
         return format!("nothing came within {} s", limit.as_secs());
     }
-    handshake::reason(&error, "http://")
-        .unwrap_or_else(|| format!("{:#}", anyhow::Error::from(error.without_url())))
+    format!("{:#}", anyhow::Error::from(error.without_url()))
 }

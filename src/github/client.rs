@@ -32,6 +32,7 @@ const REDIRECTS_MAX: usize = 3;
 pub struct Client {
     http: reqwest::Client,
     api: Url,
+    tls: Tls,
 }
 
 impl Client {
@@ -54,7 +55,7 @@ impl Client {
             http.tls_backend_preconfigured(tls.client_config()?)
         };
         let http = http.build().context("set up the HTTP client for GitHub")?;
-        Ok(Self { http, api })
+        Ok(Self { http, api, tls: tls.clone() })
     }
 
     /// `host` or `host:port`, as logs name it.
@@ -81,7 +82,7 @@ impl Client {
         }
         let response = match request.send().await {
             Ok(response) => response,
-            Err(error) => return Answer::failed(explain(error, url).await),
+            Err(error) => return Answer::failed(self.explain(error, url).await),
         };
         let hints = Hints::read(response.headers(), chrono::Utc::now());
         let outcome = match response.status() {
@@ -89,6 +90,16 @@ impl Client {
             status => outcome_of(status, &hints),
         };
         Answer { outcome, hints }
+    }
+
+    /// Why no answer came, in words for the log.
+    async fn explain(&self, error: reqwest::Error, url: &Url) -> String {
+        let (while_connecting, is_timeout) = (error.is_connect(), error.is_timeout());
+        let failed = handshake::Failed { error: &error, url, while_connecting, is_timeout };
+        match handshake::of_web_server(failed, &self.tls).await {
+            Some(reason) => reason,
+            None => in_words(error),
+        }
     }
 }
 
@@ -148,26 +159,13 @@ async fn read_body(mut response: Response) -> Result<Vec<u8>, String> {
     Ok(body)
 }
 
-/// Why no answer came, in words for the log.
-async fn explain(error: reqwest::Error, asked: &Url) -> String {
-    // The server has answered, and not in HTTP.
-    if asked.scheme() == "http" && !error.is_timeout() && !error.is_connect() {
-        let (host, port) = (asked.host_str().unwrap_or_default(), asked.port_or_known_default());
-        if handshake::speaks_tls(host, port.unwrap_or_default()).await {
-            return handshake::only_tls("https://");
-        }
-    }
-    in_words(error)
-}
-
 /// The error with its causes.
 fn in_words(error: reqwest::Error) -> String {
     if error.is_timeout() {
         let seconds = if error.is_connect() { CONNECT_TIMEOUT } else { REQUEST_TIMEOUT }.as_secs();
         return format!("no answer within {seconds} s");
     }
-    handshake::reason(&error, "http://")
-        .unwrap_or_else(|| format!("{:#}", anyhow::Error::from(error.without_url())))
+    format!("{:#}", anyhow::Error::from(error.without_url()))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::fault::Fault;
 use super::keys::Keys;
 use super::script::SCRIPT;
 use super::tls;
-use crate::config::{EventLog, RedisUrl, UsageError};
+use crate::config::{EventLog, RedisUrl, Tls, UsageError};
 
 /// How long connecting and logging in may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -50,6 +50,7 @@ impl Connection {
     /// Opens one. With `event_log`, the namespace must have that layout, or none yet: this Redis may be another than before.
     pub(super) async fn open(
         client: &redis::Client,
+        tls: &Tls,
         slot: usize,
         keys: &Keys,
         event_log: Option<EventLog>,
@@ -61,12 +62,13 @@ impl Connection {
         let opening = client.get_multiplexed_async_connection_with_config(&config);
         let multiplexed = match opening.await {
             Ok(connection) => connection,
-            Err(error) => return Err(tls::explain(&error, client.get_connection_info().addr()).await),
+            Err(error) => return Err(tls::explain(&error, client.get_connection_info().addr(), tls).await),
         };
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let mut connection = Self { multiplexed, script_sha: String::new(), number, slot };
-        connection.load_script().await.map_err(Fault::of_server)?;
+        // Readers do not run the script, and need no right to it.
         if let Some(event_log) = event_log {
+            connection.load_script().await.map_err(Fault::of_server)?;
             agree(&mut connection, keys, event_log).await?;
         }
         Ok(connection)

@@ -77,8 +77,13 @@ impl Fault {
             // Busy, full, not writable, not the primary, or not ours to use until a person has changed something: none of it is
             // about this message, all of it may be over any moment.
             "OOM" | "BUSY" | "LOADING" | "MISCONF" | "READONLY" | "MASTERDOWN" | "NOREPLICAS"
-            | "CLUSTERDOWN" | "TRYAGAIN" | "MOVED" | "ASK" | "NOPERM" | "UNKILLABLE" | "DENIED" => {
+            | "CLUSTERDOWN" | "TRYAGAIN" | "MOVED" | "ASK" | "UNKILLABLE" | "DENIED" => {
                 Self::ServerAway(text)
+            }
+            "NOPERM" => Self::ServerAway(no_right(&text)),
+            // A command in the script.
+            "ERR" if text.contains("user executing the script") || text.contains("ACL failure in script") => {
+                Self::Misconfigured(no_right(&text))
             }
             "NOAUTH" | "WRONGPASS" => {
                 Self::Unusable(format!("{text} (check user and password in --redis-url, REDIS_PASSWORD)"))
@@ -93,15 +98,19 @@ impl Fault {
     }
 }
 
+/// Redis's text names the command.
+fn no_right(text: &str) -> String {
+    format!("the user lacks a right: {text}: grant it with ACL SETUSER (docs/SECURITY.md)")
+}
+
 /// The error's text in one line; redis-rs keeps the server's code and detail apart.
 fn describe(error: &RedisError) -> String {
     match (error.code(), error.detail()) {
         (Some(code), Some(detail)) => format!("{code} {detail}"),
-        (Some(code), None) => code.to_owned(),
         _ if error.kind() == ErrorKind::AuthenticationFailed => {
             format!("it refuses our login (check user and password in --redis-url, REDIS_PASSWORD): {error}")
         }
-        // Some of redis-rs's texts have several lines.
+        // An error of a pipeline has its detail inside. Some of redis-rs's texts have several lines.
         _ => handshake::reason(error, "redis://")
             .unwrap_or_else(|| error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")),
     }
@@ -125,7 +134,7 @@ mod tests {
             ("NOREPLICAS", ServerAway(text())),
             ("CLUSTERDOWN", ServerAway(text())),
             ("TRYAGAIN", ServerAway(text())),
-            ("NOPERM", ServerAway(text())),
+            ("NOPERM", ServerAway(no_right("the text"))),
             ("DENIED", ServerAway(text())),
             ("NOSCRIPT", ScriptMissing),
             ("WRONGTYPE", ThisMessage(text())),

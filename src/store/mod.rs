@@ -13,6 +13,7 @@ mod memory;
 mod overview;
 mod probe;
 mod read;
+mod rights;
 mod script;
 mod settings;
 mod suspects;
@@ -33,12 +34,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::Mutex;
 
-use crate::config::{EventLog, Namespace, RedisUrl, UsageError};
+use crate::config::{EventLog, Namespace, RedisUrl, Tls, UsageError};
 use connection::Connection;
 
 /// Redis for one program. Calls may run at the same time; they use the connections in turn.
 pub struct Store {
     client: redis::Client,
+    tls: Tls,
     address: String,
     keys: Keys,
     /// The layout that a loader loads in; nothing for readers, who take what they find.
@@ -64,6 +66,7 @@ impl Store {
         let keys = Keys::new(namespace);
         Ok(Self {
             client,
+            tls: url.tls().clone(),
             address: url.to_string(),
             keys,
             event_log: None,
@@ -135,7 +138,7 @@ impl Store {
     }
 
     async fn open(&self, slot: usize) -> Result<Connection, Fault> {
-        let opened = Connection::open(&self.client, slot, &self.keys, self.event_log).await;
+        let opened = Connection::open(&self.client, &self.tls, slot, &self.keys, self.event_log).await;
         let failed_before = self.cannot_connect.swap(opened.is_err(), Ordering::Relaxed);
         let connection = opened?;
         self.newest.fetch_max(connection.number, Ordering::Relaxed);

@@ -24,7 +24,7 @@ pub(super) fn certificates(tls: &Tls) -> Result<TlsCertificates, UsageError> {
 }
 
 /// Why no connection to `address` came about. The client does not say that the server speaks TLS and we do not, or the reverse.
-pub(super) async fn explain(error: &RedisError, address: &ConnectionAddr) -> Fault {
+pub(super) async fn explain(error: &RedisError, address: &ConnectionAddr, tls: &Tls) -> Fault {
     let is_refused_bytes = error.is_connection_dropped() || error.kind() == ErrorKind::Parse;
     let told = match address {
         ConnectionAddr::Tcp(host, port) if error.code().is_none() && is_refused_bytes => {
@@ -34,6 +34,12 @@ pub(super) async fn explain(error: &RedisError, address: &ConnectionAddr) -> Fau
         ConnectionAddr::TcpTls { host, port, .. } if error.is_timeout() => {
             let answer = handshake::first_answer(host, *port, PING).await.unwrap_or_default();
             matches!(answer.first(), Some(b'+' | b'-')).then(|| handshake::no_tls("redis://"))
+        }
+        ConnectionAddr::TcpTls { host, port, .. } if error.is_connection_dropped() => {
+            match tls.client_config() {
+                Ok(config) => handshake::refusal(config, host, *port, "redis://").await,
+                Err(_) => None,
+            }
         }
         _ => None,
     };

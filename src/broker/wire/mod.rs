@@ -23,6 +23,7 @@ use futures_util::{Stream, TryFutureExt as _};
 use lapin::tcp::{AMQPUriTcpExt as _, AsyncTcpStream, RustlsConnector};
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Connection, ConnectionProperties};
+use rustls::ClientConfig;
 
 pub(super) use repair::UNREADABLE;
 use stream::Readable;
@@ -31,10 +32,11 @@ use stream::Readable;
 pub(super) async fn connect(
     uri: AMQPUri,
     properties: ConnectionProperties,
-    tls: Option<RustlsConnector>,
+    tls: Option<ClientConfig>,
 ) -> lapin::Result<Connection> {
     let tokio = Tokio::current();
     let runtime = Runtime::new(RuntimeParts::new(tokio.clone(), ReadableTokio(tokio.clone())));
+    let tls = tls.map(RustlsConnector::from);
     let tokio = Runtime::new(tokio);
     let connect = async move |uri: AMQPUri, _| {
         let plain = AMQPUri { scheme: AMQPScheme::AMQP, ..uri };
