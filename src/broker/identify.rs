@@ -41,7 +41,7 @@ pub(super) async fn explain(error: BrokerError, uri: &AMQPUri, tls: Option<&Clie
 }
 
 async fn handshake_of(uri: &AMQPUri, tls: &ClientConfig, error: &BrokerError) -> Option<BrokerError> {
-    let BrokerError::Lost { operation, .. } = error else { return None };
+    let BrokerError::Lost { operation, .. } = *error else { return None };
     let (host, port) = (&uri.authority.host, uri.authority.port);
     let reason = handshake::refusal(tls.clone(), host, port, "amqp://").await?;
     Some(BrokerError::Lost { operation, reason })

@@ -24,6 +24,10 @@ const RIGHTS: [&str; 3] = ["configure", "write", "read"];
 const PASSWORD: &str = "secret";
 /// Each poll finds nothing that the poll before has seen: that is a gap.
 const NO_OVERLAP: [&str; 2] = ["--per-poll", "300"];
+/// A queue for what programs say of themselves.
+const HEARD: &str = "heard";
+/// Slow enough that a replay of eight events publishes its status.
+const SLOWLY: [&str; 2] = ["--rate", "2"];
 /// How long a program may take to say that it lacks a right.
 const TOLD_WITHIN: Duration = Duration::from_secs(30);
 
@@ -82,6 +86,18 @@ struct Place {
 }
 
 impl Place {
+    /// True once a program of this place has published its status. Only the place of a story with all rights hears it.
+    fn has_told_status(&self) -> bool {
+        self.corner.try_ready(HEARD).is_some_and(|ready| ready > 0)
+    }
+
+    fn hear_status(&self) {
+        self.corner.declare_parts("load", &[Part::Status]);
+        let (queue, exchange) = (self.corner.queue(HEARD), self.corner.queue("status"));
+        self.corner.amqp().declare_queue(&queue, &[]);
+        self.corner.amqp().bind(&queue, &exchange, "");
+    }
+
     fn variables(&self) -> Vec<(&str, &str)> {
         vec![
             ("AMQP_URL", self.url.as_str()),
@@ -137,7 +153,7 @@ const STORIES: [Story; 7] = [
 fn fetch(place: &Place, enough: &Enough<'_>) -> String {
     let has = |queue: &str| place.corner.try_ready(queue).is_some_and(|ready| ready > 0);
     let fetcher = place.start("fetcher", &["--poll-interval", "100ms"]);
-    watch(fetcher, enough, || has("gaps") && has("load"))
+    watch(fetcher, enough, || has("gaps") && has("load") && place.has_told_status())
 }
 
 /// Loads an event, and sends a message that is no event to the dead letters.
@@ -149,7 +165,8 @@ fn load(place: &Place, enough: &Enough<'_>) -> String {
             place.corner.publish(&[event(1).bytes(), b"no event".to_vec()]);
             published = true;
         }
-        published && place.corner.try_ready("load.dead") == Some(1) && place.corner.loaded() == 1
+        let is_done = published && place.corner.try_ready("load.dead") == Some(1);
+        is_done && place.corner.loaded() == 1 && place.has_told_status()
     })
 }
 
@@ -162,7 +179,7 @@ fn look(place: &Place, enough: &Enough<'_>) -> String {
     let shows = |path: &str, words: &str| get(&address, path).is_ok_and(|answer| answer.contains(words));
     let said = watch(dashboard.program, enough, || {
         shows("/api/dead-letters", "broken on purpose")
-            && shows("/api/gaps", "repos/a/b")
+            && shows("/api/gaps", "2015-01-01T12:00:05Z")
             && shows("/api/workers", "loader")
     });
     speaker.stop();
@@ -170,30 +187,33 @@ fn look(place: &Place, enough: &Enough<'_>) -> String {
 }
 
 fn replay_gharchive(place: &Place, enough: &Enough<'_>) -> String {
-    let file = write(place.state.path(), "events.json.gz", &hour(5, 0..10, 5));
+    let file = write(place.state.path(), "events.json.gz", &hour(5, 0..8, 5));
     let file = file.to_str().unwrap();
-    in_turn(place, enough, &[&["gharchive", file, "--archive"], &["gharchive", file, "--queue", "load"]])
+    in_turn(
+        place,
+        enough,
+        &[&["gharchive", file, "--archive"], &["gharchive", file, "--queue", "load", SLOWLY[0], SLOWLY[1]]],
+    )
 }
 
 fn replay_archive(place: &Place, enough: &Enough<'_>) -> String {
-    in_turn(place, enough, &[&["archive"]])
+    in_turn(place, enough, &[&["archive", SLOWLY[0], SLOWLY[1]]])
 }
 
 fn replay_dead(place: &Place, enough: &Enough<'_>) -> String {
-    in_turn(place, enough, &[&["dead", "--list"], &["dead"]])
+    in_turn(place, enough, &[&["dead", "--list"], &["dead", SLOWLY[0], SLOWLY[1]]])
 }
 
 fn replay_gaps(place: &Place, enough: &Enough<'_>) -> String {
     let folder = place.state.path().join("files");
     fs::create_dir(&folder).unwrap();
-    write(&folder, "2015-01-01-12.json.gz", &hour(12, 0..10, 5));
+    write(&folder, "2015-01-01-12.json.gz", &hour(12, 0..8, 2));
     (13..19).for_each(|hour| drop(write(&folder, &format!("2015-01-01-{hour}.json.gz"), &[])));
-    let base_url = ["gaps", "--base-url", folder.to_str().unwrap()];
-    in_turn(
-        place,
-        enough,
-        &[&[&base_url[..], &["--list"]].concat(), &[&base_url[..], &["--archive"]].concat()],
-    )
+    let gaps = ["gaps", "--base-url", folder.to_str().unwrap()];
+    let with = |more: &[&'static str]| [&gaps[..], more].concat();
+    let commands =
+        [with(&["--list"]), with(&["--queue", "load"]), with(&["--archive", SLOWLY[0], SLOWLY[1]])];
+    in_turn(place, enough, &commands.each_ref().map(Vec::as_slice))
 }
 
 /// Runs `replay` with each of these arguments, until one has said enough.
@@ -211,8 +231,12 @@ fn in_turn(place: &Place, enough: &Enough<'_>, commands: &[&[&str]]) -> String {
 /// A dead letter and a gap, in queues that others have declared.
 fn with_letters_and_gaps(corner: &Corner) {
     corner.declare_parts("load", &[Part::Exchange, Part::LoadQueue, Part::Gaps, Part::Status]);
-    corner.amqp().publish("", &corner.queue("load.dead"), &failed("broken on purpose"), &[event(1).bytes()]);
+    corner.amqp().publish("", &corner.queue("load.dead"), &failed("broken on purpose"), &events());
     gap(corner);
+}
+
+fn events() -> Vec<Vec<u8>> {
+    (0..8).map(|id| event(id).bytes()).collect()
 }
 
 fn with_gaps(corner: &Corner) {
@@ -221,13 +245,13 @@ fn with_gaps(corner: &Corner) {
 }
 
 fn gap(corner: &Corner) {
-    let body = r#"{"source":"repos/a/b","from":"2015-01-01T12:00:00Z","to":"2015-01-01T12:00:05Z","seconds":5,"detected_at":"2015-01-01T13:00:00Z","events_in_poll":300}"#;
+    let body = r#"{"source":"events","from":"2015-01-01T12:00:00Z","to":"2015-01-01T12:00:05Z","seconds":5,"detected_at":"2015-01-01T13:00:00Z","events_in_poll":300}"#;
     corner.amqp().publish("", &corner.queue("gaps"), &properties("gap"), &[body.into()]);
 }
 
 fn with_archive(corner: &Corner) {
     corner.declare_parts("load", &[Part::Archive]);
-    corner.archive(&[event(1).bytes()]);
+    corner.archive(&events());
 }
 
 /// A corner for each of these permissions, with a user who has them.
@@ -291,7 +315,12 @@ fn tell(node: &RabbitNode, story: &Story, is_4_3: bool) -> Vec<String> {
         .chain(fewer.iter().map(|(kind, name)| documented.without(*kind, *name)))
         .collect();
     let places = places(node, story, &all);
+    places[0].hear_status();
     let said = (story.run)(&places[0], &|said| said.contains("the user lacks the right"));
+    if !places[0].has_told_status() {
+        complaints.push(format!("{user} was not heard:\n{said}"));
+    }
+    places[0].corner.amqp().delete(&places[0].corner.queue(HEARD));
     if said.contains("the user lacks the right") || said.contains("refuses access") {
         complaints.push(format!("{user} needs more than is documented:\n{said}"));
     }
