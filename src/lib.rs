@@ -24,6 +24,7 @@ pub mod fetcher;
 pub mod gap;
 pub mod gharchive;
 pub mod github;
+mod handshake;
 pub mod health;
 mod http;
 pub mod lack;

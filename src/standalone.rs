@@ -14,8 +14,9 @@ use crate::{fetcher, loader, status, telemetry, watch};
 /// # Errors
 /// The first part's error.
 pub async fn run(args: StandaloneArgs, context: Context) -> anyhow::Result<()> {
-    let amqp = args.servers.amqp()?;
-    let redis = args.servers.redis(&context.environment)?;
+    let tls = args.servers.tls()?;
+    let amqp = args.servers.amqp(&tls)?;
+    let redis = args.servers.redis(&context.environment, &tls)?;
     let mut parts = JoinSet::new();
     start_fetcher(&mut parts, &args, &amqp, &context)?;
     for _ in 0..args.loaders {
@@ -74,7 +75,8 @@ fn start_fetcher(
     let broker = Broker::new(amqp, names, "fetcher")?;
     let token = context.environment.secret("GITHUB_TOKEN")?;
     let (fetch, board, shutdown) = (args.fetch.clone(), context.board.clone(), context.shutdown.clone());
-    parts.spawn(async move { fetcher::run(&fetch, false, broker, token, &board, shutdown).await });
+    let tls = amqp.tls().clone();
+    parts.spawn(async move { fetcher::run(&fetch, false, broker, token, &tls, &board, shutdown).await });
     Ok(())
 }
 

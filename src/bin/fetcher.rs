@@ -8,12 +8,13 @@ fn main() -> ExitCode {
     program::main(
         |args: &FetcherArgs| &args.telemetry,
         async |args, context| {
+            let tls = args.servers.tls()?;
             // Declared by the fetcher too, so that events have where to go before the first loader starts.
             let names = Names::new(&args.servers.namespace, "load");
-            let broker = Broker::new(&args.servers.amqp()?, names, "fetcher")?;
+            let broker = Broker::new(&args.servers.amqp(&tls)?, names, "fetcher")?;
             let token = context.environment.secret("GITHUB_TOKEN")?;
             status::tell(&context.board, &broker, context.shutdown.clone());
-            fetcher::run(&args.fetch, args.once, broker, token, &context.board, context.shutdown).await
+            fetcher::run(&args.fetch, args.once, broker, token, &tls, &context.board, context.shutdown).await
         },
     )
 }

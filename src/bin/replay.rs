@@ -8,10 +8,11 @@ fn main() -> ExitCode {
     program::main(
         |args: &ReplayArgs| &args.telemetry,
         async |args, context| {
+            let tls = args.servers.tls()?;
             let names = Names::new(&args.servers.namespace, args.source.queue());
-            let broker = Broker::new(&args.servers.amqp()?, names, "replay")?;
+            let broker = Broker::new(&args.servers.amqp(&tls)?, names, "replay")?;
             status::tell(&context.board, &broker, context.shutdown.clone());
-            replay::run(args.source, broker, &context.health, context.shutdown).await
+            replay::run(args.source, broker, &tls, &context.health, context.shutdown).await
         },
     )
 }

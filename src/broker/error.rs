@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use lapin::ErrorKind;
 
+use super::rights;
+use crate::handshake;
+
 /// The operation that declares queues and exchanges.
 pub(super) const DECLARE: &str = "declare queues and exchanges";
 
@@ -35,6 +38,11 @@ pub enum BrokerError {
         "{operation}: RabbitMQ refuses access: {reason}; check user, password and virtual host in --amqp-url (AMQP_URL)"
     )]
     Denied { operation: &'static str, reason: String },
+    /// RabbitMQ refuses the user a right.
+    #[error(
+        "{operation}: the user lacks the right {right}: grant it with rabbitmqctl set_permissions (docs/SECURITY.md): {reason}"
+    )]
+    NoRight { operation: &'static str, right: String, reason: String },
     /// Another server answers there.
     #[error(
         "connect: the server there is not RabbitMQ: it says '{says}'; check host and port in --amqp-url (AMQP_URL)"
@@ -64,7 +72,11 @@ impl BrokerError {
     pub fn waiting_cannot_help(&self) -> bool {
         matches!(
             self,
-            Self::Denied { .. } | Self::Mismatch { .. } | Self::NotRabbitMq { .. } | Self::TooOld { .. }
+            Self::Denied { .. }
+                | Self::NoRight { .. }
+                | Self::Mismatch { .. }
+                | Self::NotRabbitMq { .. }
+                | Self::TooOld { .. }
         )
     }
 
@@ -80,10 +92,20 @@ impl BrokerError {
     }
 
     pub(super) fn from_lapin(operation: &'static str, error: &lapin::Error) -> Self {
+        Self::about(operation, "", error)
+    }
+
+    /// The same, while `object` was being declared.
+    fn about(operation: &'static str, object: &str, error: &lapin::Error) -> Self {
         let reason = reason(error);
         match code(error) {
             // 403 is access-refused, 530 not-allowed (an unknown virtual host, but also a limit of connections, which may pass).
-            Some(403 | 530) if !reason.contains("limit") => Self::Denied { operation, reason },
+            Some(403 | 530) if !reason.contains("limit") => {
+                match rights::lacking(operation, object, &reason) {
+                    Some(right) => Self::NoRight { operation, right, reason },
+                    None => Self::Denied { operation, reason },
+                }
+            }
             // 404 is not-found: also a queue whose node is down, and for some seconds after a start the archive.
             Some(404) if reason.contains("no queue") => Self::NoSuchQueue { operation, reason },
             Some(404) => Self::NotFound { operation, reason },
@@ -107,7 +129,7 @@ impl BrokerError {
             Some(406) if reason(error).contains("inequivalent arg") => {
                 Self::Mismatch { object: object.to_owned(), reason: reason(error) }
             }
-            _ => Self::from_lapin(DECLARE, error),
+            _ => Self::about(DECLARE, object, error),
         }
     }
 }
@@ -122,7 +144,9 @@ fn code(error: &lapin::Error) -> Option<u16> {
 /// The error's text without lapin's wrapping.
 fn reason(error: &lapin::Error) -> String {
     match error.kind() {
-        ErrorKind::IOError(error) => error.to_string(),
+        ErrorKind::IOError(error) => {
+            handshake::reason(&**error, "amqp://").unwrap_or_else(|| error.to_string())
+        }
         ErrorKind::ProtocolError(error) => error.get_message().to_string(),
         _ => error.to_string(),
     }

@@ -1,13 +1,11 @@
 //! Finds out which server answers at RabbitMQ's address, after an error that leaves this in doubt. lapin does not say; it waits.
 
-use std::time::Duration;
-
-use lapin::uri::{AMQPScheme, AMQPUri};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use lapin::uri::AMQPUri;
+use rustls::ClientConfig;
 
 use super::BrokerError;
 use super::error::DECLARE;
+use crate::handshake::{self, first_answer};
 use crate::terminal::Escaped;
 
 /// The first bytes of AMQP 0-9-1; RabbitMQ answers with `connection.start`
@@ -18,15 +16,13 @@ const METHOD_FRAME: &[u8] = &[1, 0, 0];
 /// Makes a server of a line protocol answer, if only with an error. To AMQP's header, Redis and web servers do not answer: they
 /// wait for the end of the line.
 const PING: &[u8] = b"PING\r\n\r\n";
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// The first that dead-letters from quorum queues at least once.
 const VERSION_MIN: (u32, u32) = (3, 10);
 /// How much of a stranger's greeting is shown.
 const GREETING_BYTES_MAX: usize = 60;
 
-/// `error`, or the reason behind it: another server there, or a RabbitMQ that is too old.
-pub(super) async fn explain(error: BrokerError, uri: &AMQPUri) -> BrokerError {
+/// `error`, or the reason behind it: another server there, a RabbitMQ that is too old, or a handshake that it ends.
+pub(super) async fn explain(error: BrokerError, uri: &AMQPUri, tls: Option<&ClientConfig>) -> BrokerError {
     let is_in_doubt = match &error {
         // One that is too old refuses our queues' arguments.
         BrokerError::Lost { operation, .. } | BrokerError::Timeout { operation, .. } => {
@@ -34,13 +30,21 @@ pub(super) async fn explain(error: BrokerError, uri: &AMQPUri) -> BrokerError {
         }
         _ => false,
     };
-    if !is_in_doubt || uri.scheme != AMQPScheme::AMQP {
+    if !is_in_doubt {
         return error;
     }
-    match greeting(uri).await {
-        Some(greeting) => judge(&greeting).unwrap_or(error),
-        None => error,
-    }
+    let found = match tls {
+        Some(tls) => handshake_of(uri, tls, &error).await,
+        None => greeting(uri).await.and_then(|greeting| judge(&greeting)),
+    };
+    found.unwrap_or(error)
+}
+
+async fn handshake_of(uri: &AMQPUri, tls: &ClientConfig, error: &BrokerError) -> Option<BrokerError> {
+    let BrokerError::Lost { operation, .. } = *error else { return None };
+    let (host, port) = (&uri.authority.host, uri.authority.port);
+    let reason = handshake::refusal(tls.clone(), host, port, "amqp://").await?;
+    Some(BrokerError::Lost { operation, reason })
 }
 
 async fn greeting(uri: &AMQPUri) -> Option<Vec<u8>> {
@@ -51,24 +55,17 @@ async fn greeting(uri: &AMQPUri) -> Option<Vec<u8>> {
     }
 }
 
-/// The server's first bytes after `said`, if any come soon.
 async fn answer_to(said: &[u8], uri: &AMQPUri) -> Option<Vec<u8>> {
-    let asking = async {
-        let mut stream = TcpStream::connect((uri.authority.host.as_str(), uri.authority.port)).await?;
-        stream.write_all(said).await?;
-        let mut bytes = vec![0; 4096];
-        let length = stream.read(&mut bytes).await?;
-        bytes.truncate(length);
-        std::io::Result::Ok(bytes)
-    };
-    let bytes = tokio::time::timeout(PATIENCE, asking).await.ok()?.ok()?;
-    (!bytes.is_empty()).then_some(bytes)
+    first_answer(&uri.authority.host, uri.authority.port, said).await
 }
 
 fn judge(greeting: &[u8]) -> Option<BrokerError> {
     // A first byte or two may come alone.
     if METHOD_FRAME.starts_with(greeting) {
         return None;
+    }
+    if handshake::is_tls(greeting) {
+        return Some(BrokerError::Lost { operation: "connect", reason: handshake::only_tls("amqps://") });
     }
     if !greeting.starts_with(METHOD_FRAME) {
         let text = String::from_utf8_lossy(&greeting[..greeting.len().min(GREETING_BYTES_MAX)]);

@@ -25,6 +25,7 @@ mod outgoing;
 mod publisher;
 mod reader;
 mod reset;
+mod rights;
 mod session;
 mod status;
 mod topology;

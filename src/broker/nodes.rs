@@ -136,7 +136,8 @@ impl Drop for NodeInUse {
 /// One error for an attempt that has failed with every node.
 pub(super) async fn none_of(mut failures: Vec<NodeFailure>) -> BrokerError {
     for NodeFailure { all, place, error } in &mut failures {
-        *error = identify::explain(error.clone(), all[*place].uri.amqp()).await;
+        let uri = &all[*place].uri;
+        *error = identify::explain(error.clone(), uri.amqp(), uri.tls()).await;
     }
     let all_are_hopeless = failures.iter().all(|failure| failure.error.waiting_cannot_help());
     let telling = |failure: &NodeFailure| all_are_hopeless || failure.error.is_not_found();

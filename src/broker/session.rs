@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use lapin::message::BasicGetMessage;
 use lapin::options::{BasicGetOptions, BasicNackOptions, QueueDeclareOptions};
-use lapin::tcp::OwnedTLSConfig;
 use lapin::types::{FieldTable, LongString};
-use lapin::uri::AMQPUri;
+use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Channel, Connection, ConnectionProperties};
+use rustls::ClientConfig;
 
 use super::error::{BrokerError, DECLARE};
 use super::nodes::{self, NodeInUse};
@@ -32,9 +32,9 @@ const HEARTBEAT_OF_SEVERAL_S: u16 = 5;
 /// Limits of the URL's `heartbeat`. Without a heartbeat, a dead peer is never noticed.
 const HEARTBEAT_RANGE_S: std::ops::RangeInclusive<u16> = 5..=60;
 
-/// A parsed URL. Not `Debug`: lapin's would print the password.
+/// A parsed URL, and TLS if it asks for TLS. Not `Debug`: lapin's would print the password.
 #[derive(Clone)]
-pub(super) struct Uri(AMQPUri);
+pub(super) struct Uri(AMQPUri, Option<ClientConfig>);
 
 impl Uri {
     /// A node's URL. `is_only` says that there is no other node.
@@ -49,7 +49,8 @@ impl Uri {
         let default_s = if is_only { HEARTBEAT_S } else { HEARTBEAT_OF_SEVERAL_S };
         let heartbeat_s = uri.query.heartbeat.unwrap_or(default_s);
         uri.query.heartbeat = Some(heartbeat_s.clamp(*HEARTBEAT_RANGE_S.start(), *HEARTBEAT_RANGE_S.end()));
-        Ok(Self(uri))
+        let tls = (uri.scheme == AMQPScheme::AMQPS).then(|| url.tls().client_config()).transpose()?;
+        Ok(Self(uri, tls))
     }
 
     pub(super) fn vhost(&self) -> &str {
@@ -58,6 +59,10 @@ impl Uri {
 
     pub(super) fn amqp(&self) -> &AMQPUri {
         &self.0
+    }
+
+    pub(super) fn tls(&self) -> Option<&ClientConfig> {
+        self.1.as_ref()
     }
 }
 
@@ -100,7 +105,7 @@ impl Session {
     ) -> Result<(Connection, Declared), BrokerError> {
         let name = LongString::from(format!("{} {purpose}", broker.program));
         let properties = ConnectionProperties::default().with_connection_name(name);
-        let connect = wire::connect(node.uri().amqp().clone(), properties, OwnedTLSConfig::default());
+        let connect = wire::connect(node.uri().amqp().clone(), properties, node.uri().tls().cloned());
         let connection = within("connect", connect).await?;
         let after = if broker.nodes.count() == 1 { DECLARE_TIMEOUT } else { DECLARE_TIMEOUT_OF_SEVERAL };
         let declare = topology::declare(&connection, &broker.names, parts);

@@ -2,12 +2,15 @@
 
 use futures_util::StreamExt as _;
 use lapin::BasicProperties;
-use lapin::options::{BasicConsumeOptions, BasicPublishOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::options::{
+    BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, QueueBindOptions, QueueDeclareOptions,
+};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use super::session::{Session, within};
 use super::{Broker, BrokerError, Part};
 
+const TELL: &str = "tell status";
 /// `delivery_mode` of messages that do not survive a restart of RabbitMQ.
 const TRANSIENT: u8 = 1;
 /// Messages that may wait for a slow listener. Beyond this the oldest are dropped: a newer status replaces them.
@@ -76,9 +79,9 @@ impl StatusSender {
     /// # Errors
     /// [`BrokerError`] when it could not be sent in time; the session is dropped then.
     pub async fn send(&mut self, body: &[u8]) -> Result<(), BrokerError> {
-        let session = match self.session.take() {
-            Some(session) => session,
-            None => Session::open(&self.broker, "telling status", &[Part::Status]).await?,
+        let (session, is_new) = match self.session.take() {
+            Some(session) => (session, false),
+            None => (Session::open(&self.broker, "telling status", &[Part::Status]).await?, true),
         };
         let properties = BasicProperties::default()
             .with_delivery_mode(TRANSIENT)
@@ -92,12 +95,16 @@ impl StatusSender {
             body,
             properties,
         );
-        within("tell status", publish).await?;
+        within(TELL, publish).await?;
+        if is_new {
+            // RabbitMQ answers requests in order: without the right to publish, it answers this one with the refusal.
+            within(TELL, session.channel.basic_qos(1, BasicQosOptions::default())).await?;
+        }
         if session.connection.status().connected() && session.channel.status().connected() {
             self.session = Some(session);
             return Ok(());
         }
-        Err(BrokerError::Lost { operation: "tell status", reason: "the connection has ended".into() })
+        Err(BrokerError::Lost { operation: TELL, reason: "the connection has ended".into() })
     }
 
     /// Ends the session.

@@ -5,8 +5,8 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::UsageError;
 use super::address::{address, parse_url};
+use super::{Tls, UsageError};
 
 /// The nodes of RabbitMQ, at least one, in the order in which they are tried. Displays as their `host:port`.
 #[derive(Clone)]
@@ -17,6 +17,7 @@ pub struct AmqpUrl(Vec<AmqpNode>);
 pub struct AmqpNode {
     whole: SecretString,
     address: String,
+    tls: Tls,
 }
 
 const FLAG: &str = "--amqp-url (AMQP_URL)";
@@ -51,6 +52,18 @@ impl AmqpUrl {
         Ok(Self(urls.into_iter().map(AmqpNode::new).collect()))
     }
 
+    /// The same nodes, with these certificates if the scheme asks for TLS.
+    #[must_use]
+    pub fn with_tls(mut self, tls: &Tls) -> Self {
+        self.0.iter_mut().for_each(|node| node.tls = tls.clone());
+        self
+    }
+
+    /// The certificates for connections with TLS, which all nodes share.
+    pub fn tls(&self) -> &Tls {
+        self.0[0].tls()
+    }
+
     /// The nodes, in the order in which they are tried.
     pub fn nodes(&self) -> &[AmqpNode] {
         &self.0
@@ -59,7 +72,12 @@ impl AmqpUrl {
 
 impl AmqpNode {
     fn new(url: Url) -> Self {
-        Self { address: address_of(&url), whole: SecretString::from(String::from(url)) }
+        Self { address: address_of(&url), whole: SecretString::from(String::from(url)), tls: Tls::default() }
+    }
+
+    /// The certificates for connections with TLS.
+    pub fn tls(&self) -> &Tls {
+        &self.tls
     }
 
     /// The URL with its password, for the broker client only.

@@ -15,6 +15,7 @@ mod redis_url;
 mod replay;
 mod shared;
 mod standalone;
+mod tls;
 mod values;
 mod what;
 
@@ -36,6 +37,7 @@ pub use replay::{
 };
 pub use shared::{LogFormat, ServerArgs, TelemetryArgs};
 pub use standalone::{DashboardListen, StandaloneArgs};
+pub use tls::{Tls, TlsArgs};
 pub use values::{address, number};
 pub use what::What;
 

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::address::{address, parse_url};
-use super::{Namespace, UsageError};
+use super::{Namespace, Tls, UsageError};
 
 const FLAG: &str = "--redis-url (REDIS_URL)";
 const EXAMPLE: &str = "redis://host:6379/";
@@ -22,6 +22,7 @@ pub struct RedisUrl {
     /// Every server of the URL as if it were alone, with user, password and database.
     servers: Vec<SecretString>,
     shown: String,
+    tls: Tls,
 }
 
 /// How the primary is found. The primary is the server that takes writes to our keys.
@@ -114,7 +115,19 @@ impl RedisUrl {
         }
         let addresses: Vec<_> = urls.iter().map(|url| address(url, default_port)).collect();
         let shown = format!("{}{shown_behind}", addresses.join(","));
-        Self { kind, servers: urls.into_iter().map(String::from).map(SecretString::from).collect(), shown }
+        let servers = urls.into_iter().map(String::from).map(SecretString::from).collect();
+        Self { kind, servers, shown, tls: Tls::default() }
+    }
+
+    /// The same, with these certificates if the scheme asks for TLS.
+    #[must_use]
+    pub fn with_tls(self, tls: &Tls) -> Self {
+        Self { tls: tls.clone(), ..self }
+    }
+
+    /// The certificates for connections with TLS.
+    pub fn tls(&self) -> &Tls {
+        &self.tls
     }
 
     /// The same with a password for the Sentinels themselves, if there are any.

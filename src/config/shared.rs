@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use secrecy::SecretString;
 
 use super::values::address;
-use super::{AmqpUrl, Environment, Namespace, RedisUrl, UsageError};
+use super::{AmqpUrl, Environment, Namespace, RedisUrl, Tls, TlsArgs, UsageError};
 
 /// Log format and metrics.
 #[derive(clap::Args, Clone)]
@@ -46,26 +46,37 @@ pub struct ServerArgs {
     /// Prefix of the exchange, every queue and every key
     #[arg(long, global = true, env = "ETL_NAMESPACE", default_value = "github-events", value_name = "NAME")]
     pub namespace: Namespace,
+
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 impl ServerArgs {
+    /// The certificates for connections with TLS, read and checked.
+    ///
+    /// # Errors
+    /// [`UsageError`] that names the flag, the variable and the file.
+    pub fn tls(&self) -> Result<Tls, UsageError> {
+        self.tls.read()
+    }
+
     /// The checked addresses of RabbitMQ's nodes.
     ///
     /// # Errors
     /// [`UsageError`] that names the flag and the variable.
-    pub fn amqp(&self) -> Result<AmqpUrl, UsageError> {
-        AmqpUrl::parse(&self.amqp_url)
+    pub fn amqp(&self, tls: &Tls) -> Result<AmqpUrl, UsageError> {
+        Ok(AmqpUrl::parse(&self.amqp_url)?.with_tls(tls))
     }
 
     /// The checked address of Redis, with its passwords filled in, for keys of our namespace.
     ///
     /// # Errors
     /// [`UsageError`] that names the flag and the variable.
-    pub fn redis(&self, environment: &Environment) -> Result<RedisUrl, UsageError> {
+    pub fn redis(&self, environment: &Environment, tls: &Tls) -> Result<RedisUrl, UsageError> {
         let url = RedisUrl::parse(&self.redis_url, environment.secret("REDIS_PASSWORD")?.as_ref())?;
         let url = url.with_sentinel_password(environment.secret("REDIS_SENTINEL_PASSWORD")?);
         url.check_namespace(&self.namespace)?;
-        Ok(url)
+        Ok(url.with_tls(tls))
     }
 }
 

@@ -85,7 +85,8 @@ struct AppState {
 /// # Errors
 /// When the configuration is invalid or the address is not free.
 pub async fn run(args: DashboardArgs, context: Context) -> anyhow::Result<()> {
-    let (amqp, redis) = (args.servers.amqp()?, args.servers.redis(&context.environment)?);
+    let tls = args.servers.tls()?;
+    let (amqp, redis) = (args.servers.amqp(&tls)?, args.servers.redis(&context.environment, &tls)?);
     if args.tail.tail {
         let store = Store::new(&redis, &args.servers.namespace)?;
         return tail::run(&args.tail, store, &context.health, context.shutdown).await;

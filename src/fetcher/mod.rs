@@ -35,7 +35,8 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Broker, PublishError};
-use crate::config::FetchArgs;
+use crate::config::{FetchArgs, Tls};
+use crate::github::Client;
 use crate::status::Board;
 use poller::Poller;
 
@@ -52,12 +53,14 @@ pub async fn run(
     once: bool,
     broker: Broker,
     token: Option<SecretString>,
+    tls: &Tls,
     board: &Board,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     warn_of_open_token(&args.api_url()?, token.is_some());
     report::describe();
-    let mut poller = Poller::new(args, broker, token.as_ref(), board, shutdown)?;
+    let client = Client::new(args.api_url()?, token.as_ref(), tls)?;
+    let mut poller = Poller::new(args, client, broker, board, shutdown);
     let ended = if once {
         poller.poll_each_once().await
     } else {
@@ -103,7 +106,7 @@ mod tests {
     fn the_stage_can_run_as_a_task() {
         fn task<F: Future + Send>(_: fn(FetchArgs, Broker, Board, CancellationToken) -> F) {}
         task(|args, broker, board, shutdown| async move {
-            run(&args, false, broker, None, &board, shutdown).await
+            run(&args, false, broker, None, &Tls::default(), &board, shutdown).await
         });
     }
 }

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -48,13 +47,12 @@ impl Poller {
     /// A poller that has not asked anyone anything yet; every source is due.
     pub(super) fn new(
         args: &FetchArgs,
+        client: Client,
         broker: Broker,
-        token: Option<&SecretString>,
         board: &Board,
         shutdown: CancellationToken,
-    ) -> anyhow::Result<Self> {
-        let client = Client::new(args.api_url()?, token)?;
-        Ok(Self {
+    ) -> Self {
+        Self {
             feeds: distinct(&args.sources)
                 .map(|source| Feed::new(source.clone(), &client, args.sweep_every))
                 .collect(),
@@ -67,7 +65,7 @@ impl Poller {
             poll_interval: args.poll_interval,
             has_warned_of_interval: false,
             shutdown,
-        })
+        }
     }
 
     /// Polls the sources as they become due, whenever this fetcher is on duty.

@@ -12,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::Fetched;
+use crate::config::Tls;
 use crate::event::{Hour, HourName};
+use crate::handshake;
 use crate::health::{Dependency, Health};
 use crate::retry::{self, Backoff, Interrupted};
 
@@ -40,6 +42,7 @@ pub enum FetchError {
 pub(super) struct Downloader {
     http: reqwest::Client,
     base: Url,
+    tls: Tls,
     server: Dependency,
 }
 
@@ -59,7 +62,7 @@ struct Part {
 }
 
 impl Downloader {
-    pub(super) fn new(base: Url, health: &Health) -> anyhow::Result<Self> {
+    pub(super) fn new(base: Url, tls: &Tls, health: &Health) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .connect_timeout(CONNECT_TIMEOUT)
@@ -67,13 +70,17 @@ impl Downloader {
             // The file itself is gzip: it must come as it is, whatever the server calls its encoding.
             .no_gzip();
         // Without TLS no certificates are needed.
-        let http = if base.scheme() == "http" { http.tls_certs_only([]) } else { http };
-        let http = http.build().context("set up TLS for GH Archive (are CA certificates installed?)")?;
+        let http = if base.scheme() == "http" {
+            http.tls_certs_only([])
+        } else {
+            http.tls_backend_preconfigured(tls.client_config()?)
+        };
+        let http = http.build().context("set up the HTTP client for GH Archive")?;
         let host = base.host_str().unwrap_or_default();
         let port = base.port().map(|port| format!(":{port}")).unwrap_or_default();
         let server = health.dependency(format!("GH Archive at {host}{port}"));
         server.up();
-        Ok(Self { http, base, server })
+        Ok(Self { http, base, tls: tls.clone(), server })
     }
 
     fn url(&self, hour: Hour) -> Url {
@@ -148,6 +155,20 @@ impl Downloader {
         }
     }
 
+    /// The answer, or why none came.
+    async fn answered(&self, answered: reqwest::Result<Response>) -> Result<Response, Setback> {
+        let error = match answered {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
+        };
+        let (url, while_connecting, is_timeout) = (&self.base, error.is_connect(), error.is_timeout());
+        let failed = handshake::Failed { error: &error, url, while_connecting, is_timeout };
+        match handshake::of_web_server(failed, &self.tls).await {
+            Some(reason) => Err(Setback::again(reason)),
+            None => Err(Setback::of_request(error)),
+        }
+    }
+
     async fn look(&self, hour: Hour) -> Result<Fetched, Setback> {
         let url = self.url(hour);
         let ask = async |method| self.http.request(method, url.clone()).timeout(SILENCE_MAX).send().await;
@@ -158,7 +179,7 @@ impl Downloader {
         if answered.as_ref().is_ok_and(|answer| knows_no_head(answer.status())) {
             answered = ask(Method::GET).await;
         }
-        let response = answered.map_err(Setback::of_request)?;
+        let response = self.answered(answered).await?;
         if response.status().is_success() {
             return Ok(Fetched::File { path: PathBuf::new(), is_ours: false });
         }
@@ -172,7 +193,7 @@ impl Downloader {
         if let (Some(etag), 1..) = (&part.etag, have) {
             request = request.header(RANGE, format!("bytes={have}-")).header(IF_RANGE, etag.clone());
         }
-        let response = request.send().await.map_err(Setback::of_request)?;
+        let response = self.answered(request.send().await).await?;
         match response.status() {
             StatusCode::OK => part.receive(response, 0).await,
             StatusCode::PARTIAL_CONTENT if begins_at(response.headers(), have) => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::download::{Downloader, FetchError};
-use crate::config::BaseUrl;
+use crate::config::{BaseUrl, Tls};
 use crate::event::{Hour, HourName};
 use crate::health::Health;
 
@@ -35,10 +35,10 @@ impl Mirror {
     /// A mirror that has not been asked anything yet.
     ///
     /// # Errors
-    /// When TLS cannot be set up.
-    pub fn new(base: &BaseUrl, health: &Health) -> anyhow::Result<Self> {
+    /// [`UsageError`](crate::config::UsageError) when there is no CA to trust.
+    pub fn new(base: &BaseUrl, tls: &Tls, health: &Health) -> anyhow::Result<Self> {
         Ok(Self(match base {
-            BaseUrl::Web(url) => Kind::Web(Arc::new(Downloader::new(url.clone(), health)?)),
+            BaseUrl::Web(url) => Kind::Web(Arc::new(Downloader::new(url.clone(), tls, health)?)),
             BaseUrl::Folder(path) => Kind::Folder(path.clone()),
         }))
     }

@@ -12,8 +12,9 @@ use url::Url;
 use super::answer::{Answer, Outcome, Page, outcome_of};
 use super::headers::{Hints, etag};
 use super::link::{is_same_origin, next_page};
-use crate::config::{Source, UsageError};
+use crate::config::{Source, Tls, UsageError};
 use crate::event::split_page;
+use crate::handshake;
 
 const USER_AGENT: &str = concat!("github-event-etl/", env!("CARGO_PKG_VERSION"));
 const API_VERSION: &str = "2022-11-28";
@@ -31,14 +32,15 @@ const REDIRECTS_MAX: usize = 3;
 pub struct Client {
     http: reqwest::Client,
     api: Url,
+    tls: Tls,
 }
 
 impl Client {
     /// A client of the API at `api`; nothing is sent yet.
     ///
     /// # Errors
-    /// [`UsageError`] when the token cannot be sent in a header; any other error when TLS cannot be set up.
-    pub fn new(api: Url, token: Option<&SecretString>) -> anyhow::Result<Self> {
+    /// [`UsageError`] when the token cannot be sent in a header, or there is no CA to trust.
+    pub fn new(api: Url, token: Option<&SecretString>, tls: &Tls) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .default_headers(default_headers(token)?)
@@ -47,9 +49,13 @@ impl Client {
             .timeout(REQUEST_TIMEOUT)
             .redirect(same_server_only());
         // Without TLS no certificates are needed, and a machine that has none can still speak to a stand-in.
-        let http = if api.scheme() == "http" { http.tls_certs_only([]) } else { http };
-        let http = http.build().context("set up TLS for GitHub (are CA certificates installed?)")?;
-        Ok(Self { http, api })
+        let http = if api.scheme() == "http" {
+            http.tls_certs_only([])
+        } else {
+            http.tls_backend_preconfigured(tls.client_config()?)
+        };
+        let http = http.build().context("set up the HTTP client for GitHub")?;
+        Ok(Self { http, api, tls: tls.clone() })
     }
 
     /// `host` or `host:port`, as logs name it.
@@ -76,7 +82,7 @@ impl Client {
         }
         let response = match request.send().await {
             Ok(response) => response,
-            Err(error) => return Answer::failed(explain(error)),
+            Err(error) => return Answer::failed(self.explain(error, url).await),
         };
         let hints = Hints::read(response.headers(), chrono::Utc::now());
         let outcome = match response.status() {
@@ -84,6 +90,16 @@ impl Client {
             status => outcome_of(status, &hints),
         };
         Answer { outcome, hints }
+    }
+
+    /// Why no answer came, in words for the log.
+    async fn explain(&self, error: reqwest::Error, url: &Url) -> String {
+        let (while_connecting, is_timeout) = (error.is_connect(), error.is_timeout());
+        let failed = handshake::Failed { error: &error, url, while_connecting, is_timeout };
+        match handshake::of_web_server(failed, &self.tls).await {
+            Some(reason) => reason,
+            None => in_words(error),
+        }
     }
 }
 
@@ -134,7 +150,7 @@ async fn read_page(response: Response, asked: &Url) -> Outcome {
 /// Reads the body chunk by chunk, so that neither a huge one nor a small one that decompresses to a huge one is ever held.
 async fn read_body(mut response: Response) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(explain)? {
+    while let Some(chunk) = response.chunk().await.map_err(in_words)? {
         if body.len() + chunk.len() > BODY_BYTES_MAX {
             return Err(format!("its answer is larger than {BODY_BYTES_MAX} bytes"));
         }
@@ -143,8 +159,8 @@ async fn read_body(mut response: Response) -> Result<Vec<u8>, String> {
     Ok(body)
 }
 
-/// The error with its causes, in words for the log.
-fn explain(error: reqwest::Error) -> String {
+/// The error with its causes.
+fn in_words(error: reqwest::Error) -> String {
     if error.is_timeout() {
         let seconds = if error.is_connect() { CONNECT_TIMEOUT } else { REQUEST_TIMEOUT }.as_secs();
         return format!("no answer within {seconds} s");
@@ -159,7 +175,7 @@ mod tests {
     fn client(api: &str) -> Client {
         // The provider may be installed already, by another test.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Client::new(api.parse().unwrap(), None).unwrap()
+        Client::new(api.parse().unwrap(), None, &Tls::default()).unwrap()
     }
 
     #[test]

@@ -20,6 +20,11 @@ pub(super) async fn meet_redis(loader: &Loader, shutdown: &CancellationToken) ->
         Err(NotWell::Final(fault)) => anyhow::bail!("Redis at {address}: {fault}"),
         Err(NotWell::Interrupted) => return Ok(()),
     }
+    // A user without a right may be given it: nothing is final.
+    let checked = ask_until_well(loader, shutdown, || loader.store.check_rights(), |_| false).await;
+    if checked.is_err() {
+        return Ok(());
+    }
     let risks = tokio::select! {
         risks = loader.store.risks() => risks,
         () = shutdown.cancelled() => return Ok(()),

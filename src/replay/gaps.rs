@@ -23,7 +23,7 @@ use super::state::StateFolder;
 use super::tally::{Size, Tally};
 use super::{Ended, gap_list, reading, say};
 use crate::broker::{Broker, Outgoing};
-use crate::config::GapsArgs;
+use crate::config::{GapsArgs, Tls};
 use crate::event::{Hour, HourName};
 use crate::gharchive::{Fetched, Mark, Mirror, Reject};
 use crate::health::Health;
@@ -78,11 +78,12 @@ struct GapCounts {
 pub(super) async fn run(
     args: &GapsArgs,
     broker: &Broker,
+    tls: &Tls,
     health: &Health,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     args.check()?;
-    let mirror = Mirror::new(&args.mirror.base_url()?, health)?;
+    let mirror = Mirror::new(&args.mirror.base_url()?, tls, health)?;
     let queue = GapQueue::new(broker, health, shutdown.clone());
     if args.list {
         return gap_list::run(args, queue, &mirror, &shutdown).await;

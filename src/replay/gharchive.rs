@@ -18,7 +18,7 @@ use super::state::StateFolder;
 use super::tally::{Size, Tally};
 use super::{Ended, say};
 use crate::broker::{Broker, Outgoing};
-use crate::config::GhArchiveArgs;
+use crate::config::{GhArchiveArgs, Tls};
 use crate::duration::Rounded;
 use crate::gharchive::{Batch, Fetched, Mark, Mirror, Reject};
 use crate::health::Health;
@@ -68,11 +68,12 @@ enum InputEnd {
 pub(super) async fn run(
     args: &GhArchiveArgs,
     broker: &Broker,
+    tls: &Tls,
     health: &Health,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let inputs = Input::expand(&args.what, Utc::now())?;
-    let mirror = Mirror::new(&args.mirror.base_url()?, health)?;
+    let mirror = Mirror::new(&args.mirror.base_url()?, tls, health)?;
     let mut job = Job::begin(args, inputs, broker, health, &shutdown)?;
     let ended = job.work(&mirror, &shutdown).await;
     job.feeder.close().await;

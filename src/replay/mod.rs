@@ -36,7 +36,7 @@ use std::io::Write as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Broker, BrokerError, PublishError};
-use crate::config::ReplaySource;
+use crate::config::{ReplaySource, Tls};
 use crate::gharchive::FetchError;
 use crate::health::{Dependency, Health};
 use crate::retry::{Backoff, Interrupted};
@@ -48,14 +48,15 @@ use crate::retry::{Backoff, Interrupted};
 pub async fn run(
     source: ReplaySource,
     broker: Broker,
+    tls: &Tls,
     health: &Health,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let ended = match source {
-        ReplaySource::GhArchive(args) => gharchive::run(&args, &broker, health, shutdown).await,
+        ReplaySource::GhArchive(args) => gharchive::run(&args, &broker, tls, health, shutdown).await,
         ReplaySource::Archive(args) => archive::run(&args, &broker, health, shutdown).await,
         ReplaySource::Dead(args) => dead::run(&args, &broker, health, shutdown).await,
-        ReplaySource::Gaps(args) => gaps::run(&args, &broker, health, shutdown).await,
+        ReplaySource::Gaps(args) => gaps::run(&args, &broker, tls, health, shutdown).await,
     };
     match Ended::of(&ended) {
         // The user asked the program to stop, so this is no failure.

@@ -13,13 +13,13 @@ pub const SEND_EVERY: Duration = Duration::from_secs(2);
 /// After failures the pauses grow to this, so that programs do not flood a RabbitMQ that cannot take them.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// Publishes the status until `shutdown`, in the background and over a connection of its own. Errors are logged at debug: the
-/// stages that need RabbitMQ report that it is away.
+/// Publishes the status until `shutdown`, in the background and over a connection of its own. A RabbitMQ that is
+/// away is logged at debug only: the stages that need it report that.
 pub fn tell(board: &Board, broker: &Broker, shutdown: CancellationToken) {
     let (board, mut sender) = (board.clone(), broker.status_sender());
     tokio::spawn(async move {
         let mut backoff = Backoff::between(SEND_EVERY, PAUSE_MAX);
-        let mut pause = SEND_EVERY;
+        let (mut pause, mut has_warned) = (SEND_EVERY, false);
         while sleep(pause, &shutdown).await.is_ok() {
             // Our own strings and numbers: this cannot fail.
             let body = serde_json::to_vec(&board.status(sender.program())).unwrap_or_default();
@@ -30,6 +30,10 @@ pub fn tell(board: &Board, broker: &Broker, shutdown: CancellationToken) {
                 }
                 Err(error) => {
                     tracing::debug!("publishing the status: {error}");
+                    // No stage needs this exchange, so none would tell.
+                    if error.waiting_cannot_help() && !std::mem::replace(&mut has_warned, true) {
+                        tracing::warn!("dashboards do not see this program: {error}");
+                    }
                     backoff.next_delay()
                 }
             };

@@ -38,8 +38,9 @@ impl Connection {
         let multiplexed = primary.connect().await?;
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let mut connection = Self { multiplexed, script_sha: String::new(), number, slot };
-        connection.load_script().await.map_err(Fault::of_server)?;
+        // Readers do not run the script, and need no right to it.
         if let Some(event_log) = event_log {
+            connection.load_script().await.map_err(Fault::of_server)?;
             agree(&mut connection, keys, event_log).await?;
         }
         Ok(connection)

@@ -2,6 +2,8 @@
 
 use redis::{ErrorKind, RedisError};
 
+use crate::handshake;
+
 /// An error of Redis, in the classes that the loader distinguishes.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Fault {
@@ -75,7 +77,7 @@ impl Fault {
             // Busy, full, not writable, not the primary, or not ours to use until a person has changed something: none of it is
             // about this message, all of it may be over any moment.
             "OOM" | "BUSY" | "LOADING" | "MISCONF" | "READONLY" | "MASTERDOWN" | "NOREPLICAS"
-            | "CLUSTERDOWN" | "NOPERM" | "UNKILLABLE" | "DENIED" => Self::ServerAway(text),
+            | "CLUSTERDOWN" | "UNKILLABLE" | "DENIED" => Self::ServerAway(text),
             "MOVED" => Self::ServerAway(format!(
                 "another node of the Redis Cluster has our keys ({text}); if this lasts, --redis-url (REDIS_URL) must begin with redis-cluster://"
             )),
@@ -83,6 +85,11 @@ impl Fault {
             "TRYAGAIN" | "ASK" => Self::ServerAway(format!(
                 "our slot is being moved to another node: loading waits until it is there ({text})"
             )),
+            "NOPERM" => Self::ServerAway(no_right(&text)),
+            // A command in the script.
+            "ERR" if text.contains("user executing the script") || text.contains("ACL failure in script") => {
+                Self::Misconfigured(no_right(&text))
+            }
             "NOAUTH" | "WRONGPASS" => {
                 Self::Unusable(format!("{text} (check user and password in --redis-url, REDIS_PASSWORD)"))
             }
@@ -96,16 +103,21 @@ impl Fault {
     }
 }
 
+/// Redis's text names the command.
+fn no_right(text: &str) -> String {
+    format!("the user lacks a right: {text}: grant it with ACL SETUSER (docs/SECURITY.md)")
+}
+
 /// The error's text in one line; redis-rs keeps the server's code and detail apart.
 fn describe(error: &RedisError) -> String {
     match (error.code(), error.detail()) {
         (Some(code), Some(detail)) => format!("{code} {detail}"),
-        (Some(code), None) => code.to_owned(),
         _ if error.kind() == ErrorKind::AuthenticationFailed => {
             format!("it refuses our login (check user and password in --redis-url, REDIS_PASSWORD): {error}")
         }
-        // Some of redis-rs's texts have several lines.
-        _ => error.to_string().split_whitespace().collect::<Vec<_>>().join(" "),
+        // An error of a pipeline has its detail inside. Some of redis-rs's texts have several lines.
+        _ => handshake::reason(error, "redis://")
+            .unwrap_or_else(|| error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")),
     }
 }
 
@@ -126,7 +138,7 @@ mod tests {
             ("MASTERDOWN", ServerAway(text())),
             ("NOREPLICAS", ServerAway(text())),
             ("CLUSTERDOWN", ServerAway(text())),
-            ("NOPERM", ServerAway(text())),
+            ("NOPERM", ServerAway(no_right("the text"))),
             ("DENIED", ServerAway(text())),
             ("NOSCRIPT", ScriptMissing),
             ("WRONGTYPE", ThisMessage(text())),

@@ -14,10 +14,12 @@ mod overview;
 mod primary;
 mod probe;
 mod read;
+mod rights;
 mod script;
 mod server;
 mod settings;
 mod suspects;
+mod tls;
 
 pub use connection::ANSWER_TIMEOUT;
 pub use event_log::{Layout, Lookup};
@@ -62,11 +64,8 @@ impl Store {
     /// # Errors
     /// [`UsageError`] when the URL is not one that the Redis client takes.
     pub fn new(url: &RedisUrl, namespace: &Namespace) -> Result<Self, UsageError> {
-        // The client's own error text may quote the URL and with it the password.
         let keys = Keys::new(namespace);
-        let primary = Primary::new(url, &keys).map_err(|category| {
-            UsageError(format!("--redis-url (REDIS_URL): {category}: it must look like redis://host:6379/"))
-        })?;
+        let primary = Primary::new(url, &keys)?;
         Ok(Self {
             primary,
             address: url.to_string(),

@@ -15,6 +15,8 @@ mod loading;
 mod metrics;
 mod property;
 mod replay;
+mod rights;
 mod script;
 mod secrets;
+mod tls;
 mod traces;

@@ -126,6 +126,11 @@ impl Program {
         String::from_utf8_lossy(&self.written.lock().unwrap()).into_owned()
     }
 
+    /// True once it has ended on its own.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Asks it to end as a supervisor does, and waits at most `within`.
     pub fn terminate(self, within: Duration) -> Ended {
         signal(self.pid(), "TERM");

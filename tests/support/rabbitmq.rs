@@ -5,7 +5,7 @@ use std::fs;
 use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use tempfile::TempDir;
 
+use super::certificates::Identity;
 use super::redis_server::free_port;
 
 pub struct RabbitNode {
@@ -141,6 +142,28 @@ impl RabbitNode {
         let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
         assert!(output.status.success(), "{tool} {arguments:?}: {stdout} {stderr}");
         stdout
+    }
+
+    /// Opens a port with TLS for each of these certificates, and gives the ports. With a CA, clients need a certificate of it. The ports
+    /// stay open as long as the node runs.
+    pub fn listen_with_tls(&self, identities: &[(&Identity, Option<&Path>)]) -> Vec<u16> {
+        let mut ports = Vec::new();
+        let mut start = "ssl:start()".to_owned();
+        for (identity, client_ca) in identities {
+            let port = free_port();
+            let [certificate, key] = identity.paths();
+            let clients = client_ca.map_or_else(String::new, |ca| {
+                let ca = ca.display();
+                format!(", {{cacertfile, \"{ca}\"}}, {{verify, verify_peer}}, {{fail_if_no_peer_cert, true}}")
+            });
+            start += &format!(
+                ", ok = rabbit_networking:start_ssl_listener({{\"127.0.0.1\", {port}, auto}}, \
+                 [{{certfile, \"{certificate}\"}}, {{keyfile, \"{key}\"}}{clients}], 2)"
+            );
+            ports.push(port);
+        }
+        self.ctl(&["eval", &format!("{start}.")]);
+        ports
     }
 
     /// Writes to disk what the node would write within a second: a first queue or stream survives a kill only then.

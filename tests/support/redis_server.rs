@@ -1,11 +1,14 @@
 //! A redis-server of our own: starts in 10 ms, dies with the test.
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use super::certificates::Identity;
 
 /// It reads its append-only file first: after a long soak that is some hundred MB, on a machine that has other work.
 const START_MAX: Duration = Duration::from_secs(60);
@@ -46,6 +49,26 @@ impl RedisServer {
         let port = free_port();
         let child = spawn(port, &dir, &arguments);
         Self { child, port, dir, arguments }
+    }
+
+    /// The same with TLS on a second port, which it gives, too. With `requires_client`, clients need a certificate of `ca`.
+    pub fn start_with_tls(identity: &Identity, ca: &Path, requires_client: bool) -> (Self, u16) {
+        let port = free_port();
+        let ([certificate, key], ca) = (identity.paths(), ca.to_str().unwrap());
+        let clients = if requires_client { "yes" } else { "no" };
+        let server = Self::start(&[
+            "--tls-port",
+            &port.to_string(),
+            "--tls-cert-file",
+            &certificate,
+            "--tls-key-file",
+            &key,
+            "--tls-ca-cert-file",
+            ca,
+            "--tls-auth-clients",
+            clients,
+        ]);
+        (server, port)
     }
 
     pub fn url(&self) -> String {

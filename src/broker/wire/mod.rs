@@ -20,24 +20,31 @@ use async_rs::util::RuntimeParts;
 use async_rs::{Runtime, Tokio};
 use futures_util::io::{AsyncRead, AsyncWrite};
 use futures_util::{Stream, TryFutureExt as _};
-use lapin::tcp::{AMQPUriTcpExt as _, AsyncTcpStream, OwnedTLSConfig};
-use lapin::uri::AMQPUri;
+use lapin::tcp::{AMQPUriTcpExt as _, AsyncTcpStream, RustlsConnector};
+use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Connection, ConnectionProperties};
+use rustls::ClientConfig;
 
 pub(super) use repair::UNREADABLE;
 use stream::Readable;
 
-/// Connects as lapin would, with every frame made readable.
+/// Connects as lapin would, with every frame made readable. lapin's own TLS would read the system's certificates for every connection.
 pub(super) async fn connect(
     uri: AMQPUri,
     properties: ConnectionProperties,
-    tls: OwnedTLSConfig,
+    tls: Option<ClientConfig>,
 ) -> lapin::Result<Connection> {
     let tokio = Tokio::current();
     let runtime = Runtime::new(RuntimeParts::new(tokio.clone(), ReadableTokio(tokio.clone())));
+    let tls = tls.map(RustlsConnector::from);
     let tokio = Runtime::new(tokio);
     let connect = async move |uri: AMQPUri, _| {
-        let stream = uri.connect_with_config_async(tls.as_ref(), &tokio).await?;
+        let plain = AMQPUri { scheme: AMQPScheme::AMQP, ..uri };
+        let stream = plain.connect_async(&tokio).await?;
+        let stream = match &tls {
+            Some(tls) => stream.into_rustls(tls, &plain.authority.host).await?,
+            None => stream,
+        };
         Ok(AsyncTcpStream::Plain(Readable::new(stream)))
     };
     Connection::connector(uri, runtime, connect, properties).await

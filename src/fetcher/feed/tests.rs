@@ -1,10 +1,11 @@
 use super::*;
+use crate::config::Tls;
 use crate::github::{Answer, Page, Quota};
 
 fn feed() -> Feed {
     // The provider may be installed already, by another test.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = Client::new("http://127.0.0.1:1".parse().unwrap(), None).unwrap();
+    let client = Client::new("http://127.0.0.1:1".parse().unwrap(), None, &Tls::default()).unwrap();
     Feed::new("events".parse().unwrap(), &client, s(600))
 }
 

@@ -10,13 +10,14 @@ use super::super::coverage::FeedGap;
 use super::super::feed::{Feed, PollEnd};
 use super::super::walk::{Found, Step, Walk};
 use super::*;
+use crate::config::Tls;
 use crate::github::{Client, Page};
 
 fn feed(source: &str) -> Feed {
     static CLIENT: LazyLock<Client> = LazyLock::new(|| {
         // The provider may be installed already, by another test.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Client::new("http://127.0.0.1:1".parse().unwrap(), None).unwrap()
+        Client::new("http://127.0.0.1:1".parse().unwrap(), None, &Tls::default()).unwrap()
     });
     Feed::new(source.parse().unwrap(), &CLIENT, std::time::Duration::from_secs(600))
 }

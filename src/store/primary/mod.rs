@@ -20,7 +20,7 @@ use redis::aio::MultiplexedConnection;
 use super::connection::ANSWER_TIMEOUT;
 use super::server::Server;
 use super::{Fault, Keys};
-use crate::config::{RedisKind, RedisUrl};
+use crate::config::{RedisKind, RedisUrl, UsageError};
 use nodes::Nodes;
 use sentinels::Sentinels;
 
@@ -47,10 +47,12 @@ struct Found {
 }
 
 impl Primary {
-    /// The search that `url` asks for. The error is the kind of mistake, without the URL.
-    pub(super) fn new(url: &RedisUrl, keys: &Keys) -> Result<Self, String> {
-        let servers: Vec<Server> = url.expose().map(Server::parse).collect::<Result<_, _>>()?;
-        let one = servers.first().ok_or("no server")?.clone();
+    /// The search that `url` asks for.
+    pub(super) fn new(url: &RedisUrl, keys: &Keys) -> Result<Self, UsageError> {
+        let parse = |server| Server::parse(server, url.tls());
+        let servers: Vec<Server> = url.expose().map(parse).collect::<Result<_, _>>()?;
+        let none = || UsageError("--redis-url (REDIS_URL): it names no server".into());
+        let one = servers.first().ok_or_else(none)?.clone();
         let search = match url.kind() {
             RedisKind::Single => Search::Single(one),
             RedisKind::Sentinel { service, password } => {
@@ -103,8 +105,10 @@ impl Primary {
 
 /// Connects to a server that may be the primary.
 async fn connect(server: &Server) -> Result<MultiplexedConnection, Fault> {
-    let connected = server.connect(CONNECT_TIMEOUT, ANSWER_TIMEOUT).await;
-    connected.map_err(|error| Fault::from_redis(&error).of_server())
+    match server.connect(CONNECT_TIMEOUT, ANSWER_TIMEOUT).await {
+        Ok(connection) => Ok(connection),
+        Err(error) => Err(server.explain(&error).await),
+    }
 }
 
 /// The servers to ask, in turn: the one that led to the primary last is asked first.
@@ -157,9 +161,10 @@ impl Failures {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Tls;
 
     fn server(address: &str) -> Server {
-        Server::parse(&format!("redis://{address}/")).unwrap()
+        Server::parse(&format!("redis://{address}/"), &Tls::default()).unwrap()
     }
 
     #[test]

@@ -91,10 +91,11 @@ fn named(node: &Server, address: &str) -> Option<Server> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Tls;
 
     #[test]
     fn a_node_is_sent_for_by_host_and_port_or_by_port_alone() {
-        let node = Server::parse("redis://10.0.0.1:7000/").unwrap();
+        let node = Server::parse("redis://10.0.0.1:7000/", &Tls::default()).unwrap();
         let named = |address| super::named(&node, address).map(|server| server.to_string());
         assert_eq!(named("redis-3.example:7001").as_deref(), Some("redis-3.example:7001"));
         assert_eq!(named(":7001").as_deref(), Some("10.0.0.1:7001"));

@@ -84,13 +84,13 @@ impl Sentinels {
                 "this Sentinel knows no '{}': check the name behind the hosts in --redis-url (REDIS_URL)",
                 self.service
             ))),
-            Err(error) => Err(fault_of_sentinel(&error)),
+            Err(error) => Err(fault_of_sentinel(&error, sentinel.explain(&error).await)),
         }
     }
 }
 
-fn fault_of_sentinel(error: &redis::RedisError) -> Fault {
-    match Fault::from_redis(error).of_server() {
+fn fault_of_sentinel(error: &redis::RedisError, fault: Fault) -> Fault {
+    match fault {
         Fault::Unusable(_) if error.kind() != ErrorKind::Parse => Fault::Unusable(format!(
             "this Sentinel refuses our login (check REDIS_SENTINEL_PASSWORD): {error}"
         )),

@@ -158,6 +158,7 @@ fn absences() -> Vec<(&'static str, Vec<&'static str>)> {
         ("gap", everything().collect()),
         ("gharchive", stages_but("").chain(["broker", "github", "store"]).collect()),
         ("github", stages_but("").chain(["broker", "gharchive", "store"]).collect()),
+        ("handshake", everything().chain(["health", "program"]).collect()),
         ("health", everything().chain(["program"]).collect()),
         ("http", everything().chain(["program"]).collect()),
         ("lack", everything().collect()),
