@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use tempfile::TempDir;
 
-use super::certificates::Identity;
 use super::redis_server::free_port;
 
 pub struct RabbitNode {
@@ -144,14 +143,14 @@ impl RabbitNode {
         stdout
     }
 
-    /// Opens a port with TLS for each of these certificates, and gives the ports. With a CA, clients need a certificate of it. The ports
+    /// Opens a port with TLS for each of these files of a certificate and its key, and gives the ports. With a CA, clients need a certificate of it. The ports
     /// stay open as long as the node runs.
-    pub fn listen_with_tls(&self, identities: &[(&Identity, Option<&Path>)]) -> Vec<u16> {
+    pub fn listen_with_tls(&self, identities: &[([String; 2], Option<&Path>)]) -> Vec<u16> {
         let mut ports = Vec::new();
         let mut start = "ssl:start()".to_owned();
         for (identity, client_ca) in identities {
             let port = free_port();
-            let [certificate, key] = identity.paths();
+            let [certificate, key] = identity;
             let clients = client_ca.map_or_else(String::new, |ca| {
                 let ca = ca.display();
                 format!(", {{cacertfile, \"{ca}\"}}, {{verify, verify_peer}}, {{fail_if_no_peer_cert, true}}")

@@ -8,8 +8,6 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::certificates::Identity;
-
 /// It reads its append-only file first: after a long soak that is some hundred MB, on a machine that has other work.
 const START_MAX: Duration = Duration::from_secs(60);
 
@@ -51,18 +49,18 @@ impl RedisServer {
         Self { child, port, dir, arguments }
     }
 
-    /// The same with TLS on a second port, which it gives, too. With `requires_client`, clients need a certificate of `ca`.
-    pub fn start_with_tls(identity: &Identity, ca: &Path, requires_client: bool) -> (Self, u16) {
+    /// The same with TLS on a second port, which it gives, too. `identity` has the files of the certificate and its key. With `requires_client`, clients need a certificate of `ca`.
+    pub fn start_with_tls(identity: &[String; 2], ca: &Path, requires_client: bool) -> (Self, u16) {
         let port = free_port();
-        let ([certificate, key], ca) = (identity.paths(), ca.to_str().unwrap());
+        let ([certificate, key], ca) = (identity, ca.to_str().unwrap());
         let clients = if requires_client { "yes" } else { "no" };
         let server = Self::start(&[
             "--tls-port",
             &port.to_string(),
             "--tls-cert-file",
-            &certificate,
+            certificate,
             "--tls-key-file",
-            &key,
+            key,
             "--tls-ca-cert-file",
             ca,
             "--tls-auth-clients",

@@ -85,7 +85,7 @@ fn whatever_is_wrong_with_rabbitmqs_tls_is_told_in_one_line() {
     let client_ca = trusted.file();
     let listeners: Vec<_> = (ALL.iter().zip(&identities))
         .map(|(trouble, identity)| {
-            (identity, (*trouble == NoClientCertificate).then_some(client_ca.as_path()))
+            (identity.paths(), (*trouble == NoClientCertificate).then_some(client_ca.as_path()))
         })
         .collect();
     let ports = node.listen_with_tls(&listeners);
@@ -112,7 +112,8 @@ fn whatever_is_wrong_with_rediss_tls_is_told_in_one_line() {
     let started = ALL.map(|trouble| {
         let identity = trouble.identity(&trusted, &unknown);
         let requires_client = trouble == NoClientCertificate;
-        let (redis, tls_port) = RedisServer::start_with_tls(&identity, &trusted.file(), requires_client);
+        let (redis, tls_port) =
+            RedisServer::start_with_tls(&identity.paths(), &trusted.file(), requires_client);
         let (port, url) = match trouble {
             PlainToTls => (tls_port, rediss(tls_port).replacen("rediss", "redis", 1)),
             TlsToPlain => (redis.port, rediss(redis.port)),
@@ -206,7 +207,7 @@ fn whatever_is_wrong_with_a_mirrors_tls_is_told_in_one_line() {
 fn a_certificate_that_is_renewed_ends_the_wait() {
     let (trusted, _) = authorities();
     let corner = Corner::new("tlsrenewed");
-    let (redis, port) = RedisServer::start_with_tls(&trusted.signs_expired(), &trusted.file(), false);
+    let (redis, port) = RedisServer::start_with_tls(&trusted.signs_expired().paths(), &trusted.file(), false);
     let variables = [
         ("AMQP_URL", corner.amqp_url.as_str()),
         ("REDIS_URL", &rediss(port)),
@@ -226,7 +227,7 @@ fn a_certificate_that_is_renewed_ends_the_wait() {
 fn a_client_certificate_that_the_server_does_not_trust_is_told() {
     let (trusted, unknown) = authorities();
     let corner = Corner::new("tlsstranger");
-    let (_redis, port) = RedisServer::start_with_tls(&trusted.signs(&HERE), &trusted.file(), true);
+    let (_redis, port) = RedisServer::start_with_tls(&trusted.signs(&HERE).paths(), &trusted.file(), true);
     let [certificate, key] = unknown.signs(&["etl"]).paths();
     let variables = [
         ("AMQP_URL", corner.amqp_url.as_str()),

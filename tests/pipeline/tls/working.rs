@@ -21,9 +21,9 @@ fn everything_loads(clients_need: Option<(&Authority, &Identity)>) {
     let server = authority.signs(&HERE);
     let client_ca = clients_need.map(|(ca, _)| ca.file());
     let node = RabbitNode::lent();
-    let amqp = amqps(node.listen_with_tls(&[(&server, client_ca.as_deref())])[0]);
+    let amqp = amqps(node.listen_with_tls(&[(server.paths(), client_ca.as_deref())])[0]);
     let ca_of_redis = client_ca.clone().unwrap_or_else(|| authority.file());
-    let (redis, redis_port) = RedisServer::start_with_tls(&server, &ca_of_redis, client_ca.is_some());
+    let (redis, redis_port) = RedisServer::start_with_tls(&server.paths(), &ca_of_redis, client_ca.is_some());
     let corner = Corner::at("tls", &node.url(), &redis.url());
     // One page: the simulator behind the front would link to itself without TLS.
     let recorded: Vec<_> = (0..100).map(|id| event(id).bytes()).collect();
@@ -73,8 +73,9 @@ fn every_program_shows_its_certificate_where_servers_require_one() {
 fn the_own_ca_is_trusted_beside_the_systems() {
     let (systems, own) = (Authority::new("the system's CA"), Authority::new("a CA of our own"));
     let node = RabbitNode::lent();
-    let amqp = amqps(node.listen_with_tls(&[(&own.signs(&HERE), None)])[0]);
-    let (redis, redis_port) = RedisServer::start_with_tls(&systems.signs(&HERE), &systems.file(), false);
+    let amqp = amqps(node.listen_with_tls(&[(own.signs(&HERE).paths(), None)])[0]);
+    let (redis, redis_port) =
+        RedisServer::start_with_tls(&systems.signs(&HERE).paths(), &systems.file(), false);
     let corner = Corner::at("tlsboth", &node.url(), &redis.url());
     let github = GitHub::recorded(&[event(1).bytes()], &[]);
     let api_url =
