@@ -220,7 +220,7 @@ mod tests {
             ["redis://u:hunter2@a:26379/3", "redis://u:hunter2@b:7000/3", "redis://u:hunter2@[::1]:26379/3"];
         assert_eq!(servers(&url), alone);
         assert!(matches!(url.kind(), RedisKind::Sentinel { service, .. } if service == "my.service-1"));
-        assert_eq!(servers(&parsed("rediss-sentinel://a/s/")), ["rediss://a:26379/"]);
+        assert_eq!(servers(&parsed("rediss-sentinel://a/s/")), ["rediss://a:26379"]);
     }
 
     #[test]
