@@ -90,8 +90,7 @@ impl ClusterRun {
     /// Waits until all nodes are up, in the view of each.
     #[track_caller]
     pub fn wait_for_all(&self) {
-        // The first one last: after a freeze it is the one that does not know yet that it was away.
-        for node in self.cluster.nodes.iter().rev() {
+        for node in &self.cluster.nodes {
             node.wait_until_up();
             node.ctl(&["await_online_nodes", "3"]);
         }
