@@ -146,6 +146,12 @@ impl Load {
 impl Drop for ClusterRun {
     fn drop(&mut self) {
         self.cluster.nodes.iter().for_each(RabbitNode::resume);
+        if std::thread::panicking() {
+            let node = self.cluster.node_that_is_up();
+            let columns = ["name", "leader", "messages_ready", "messages_unacknowledged", "consumers"];
+            eprintln!("{}", node.ctl(&[&["list_queues"], &columns[..]].concat()));
+            eprintln!("{}", node.ctl(&["list_consumers"]));
+        }
         if let Some(load) = &self.load {
             load.stopping.store(true, Ordering::SeqCst);
         }
