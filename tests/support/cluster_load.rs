@@ -90,8 +90,7 @@ impl ClusterRun {
     /// Waits until all nodes are up, in the view of each.
     #[track_caller]
     pub fn wait_for_all(&self) {
-        // The first one last: after a freeze it is the one that does not know yet that it was away.
-        for node in self.cluster.nodes.iter().rev() {
+        for node in &self.cluster.nodes {
             node.wait_until_up();
             node.ctl(&["await_online_nodes", "3"]);
         }
@@ -147,6 +146,12 @@ impl Load {
 impl Drop for ClusterRun {
     fn drop(&mut self) {
         self.cluster.nodes.iter().for_each(RabbitNode::resume);
+        if std::thread::panicking() {
+            let node = self.cluster.node_that_is_up();
+            let columns = ["name", "leader", "messages_ready", "messages_unacknowledged", "consumers"];
+            eprintln!("{}", node.ctl(&[&["list_queues"], &columns[..]].concat()));
+            eprintln!("{}", node.ctl(&["list_consumers"]));
+        }
         if let Some(load) = &self.load {
             load.stopping.store(true, Ordering::SeqCst);
         }

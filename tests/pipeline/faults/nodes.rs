@@ -3,7 +3,6 @@
 use std::net::TcpListener;
 use std::time::Instant;
 
-use crate::support::cluster_load::ClusterRun;
 use crate::support::proxy::Proxy;
 use crate::support::run::Run;
 
@@ -34,14 +33,4 @@ fn nodes_that_refuse_and_hang_are_left_and_named_and_the_lost_one_is_not_tried_f
     assert!(lost.elapsed().as_secs() < 2, "{:?}", lost.elapsed());
     assert!(!run.last().stderr().contains("guest"), "{}", run.last().stderr());
     run.finish();
-}
-
-#[test]
-fn the_leader_of_the_load_queue_killed_under_load_costs_seconds_and_no_event() {
-    let mut scene = ClusterRun::begin("cluster-leader");
-    let leader = scene.cluster.leader_of(&scene.run.corner.queue("load"));
-    let killed = Instant::now();
-    scene.cluster.nodes[leader].kill();
-    scene.recovers("the leader of the load queue killed", killed);
-    scene.finish();
 }
