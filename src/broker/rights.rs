@@ -9,6 +9,8 @@ pub(super) fn lacking(operation: &str, object: &str, reason: &str) -> Option<Str
     let resource = behind.split(" in vhost").next()?;
     let said = before.split_whitespace().last().unwrap_or_default();
     let right = match said {
+        // RabbitMQ names the first of them only.
+        _ if operation == "look for a queue" => "configure, write or read",
         "configure" | "write" | "read" => said,
         _ => guessed(operation, object, resource),
     };
@@ -48,6 +50,7 @@ mod tests {
         for (operation, object, reason, told) in [
             ("consume", "", on("queue", "configure "), "configure on queue 'ns.x'"),
             ("consume", "", on("queue", ""), "read on queue 'ns.x'"),
+            ("look for a queue", "", on("queue", "configure "), "configure, write or read on queue 'ns.x'"),
             ("publish", "", on("exchange", ""), "write on exchange 'ns.x'"),
             (
                 "declare queues and exchanges",
