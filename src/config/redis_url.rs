@@ -42,9 +42,9 @@ pub enum RedisKind {
 }
 
 impl RedisUrl {
-    /// Checks `text`, in one of the forms `redis://host/database`, `redis-sentinel://host,host/service/database` and
-    /// `redis-cluster://host,host/`, or with `rediss` for TLS, each with a port, user and password or without. Fills in `password`
-    /// where the URL has none.
+    /// Checks `text`. Its forms are `redis://host/database`, `redis-sentinel://host,host/service/database` and
+    /// `redis-cluster://host,host/`. With TLS they begin with `rediss`. Port, user and password may be left out. Fills in `password` where
+    /// the URL has none.
     ///
     /// # Errors
     /// [`UsageError`] with the reason, without the password.

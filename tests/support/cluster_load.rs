@@ -63,8 +63,8 @@ impl ClusterRun {
         Self { load: Some(load), run, cluster, story }
     }
 
-    /// Waits until events are loaded whose publish begins now, and all that were confirmed before them, and prints how long that takes after `since`, when a majority of the
-    /// nodes was there.
+    /// Waits until events are loaded whose publish begins now, and all that were confirmed before them. Prints how long that takes after
+    /// `since`, when a majority of the nodes was there.
     #[track_caller]
     pub fn recovers(&self, what: &str, since: Instant) {
         let now = Instant::now();
