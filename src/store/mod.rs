@@ -115,6 +115,16 @@ impl Store {
         self.look_at(answer, &connection).await
     }
 
+    /// Runs `commands` in one round trip. The first error counts, and keeps its code: redis-rs would hide it in an error of the whole.
+    async fn ask_all(&self, commands: &mut redis::Pipeline, connection: &Connection) -> Result<(), Fault> {
+        commands.ignore_errors();
+        let answers: redis::RedisResult<Vec<redis::RedisResult<redis::Value>>> =
+            commands.query_async(&mut connection.multiplexed.clone()).await;
+        let first_error =
+            answers.and_then(|answers| answers.into_iter().collect::<redis::RedisResult<Vec<_>>>());
+        self.look_at(first_error, connection).await.map(drop)
+    }
+
     async fn look_at<T>(&self, answer: redis::RedisResult<T>, used: &Connection) -> Result<T, Fault> {
         match answer {
             Ok(value) => Ok(value),

@@ -1,6 +1,6 @@
 //! Probes whether Redis can load events. `PING` does not show that: a full or read-only Redis answers it.
 
-use redis::{Pipeline, RedisResult, Value};
+use redis::Pipeline;
 
 use super::connection::Connection;
 use super::{Fault, Store};
@@ -43,11 +43,6 @@ impl Store {
             .arg(&[key; KEYS_OF_A_CALL])
             .arg(&ARGUMENTS);
         probe.cmd("DEL").arg(key);
-        // Each answer keeps its code: without this, redis-rs hides it in an error of the whole.
-        probe.ignore_errors();
-        let answers: RedisResult<Vec<RedisResult<Value>>> =
-            probe.query_async(&mut connection.multiplexed.clone()).await;
-        let first_error = answers.and_then(|answers| answers.into_iter().collect::<RedisResult<Vec<_>>>());
-        self.look_at(first_error, connection).await.map(drop).map_err(Fault::of_server)
+        self.ask_all(&mut probe, connection).await.map_err(Fault::of_server)
     }
 }

@@ -1,7 +1,7 @@
 //! Checks at the start that the user may run every command that a loader runs. Otherwise a missing right would show in the middle of an
 //! event: the script has no rollback, so each attempt at that event could count it again.
 
-use redis::{Pipeline, RedisResult, Value};
+use redis::Pipeline;
 
 use super::{Fault, Store};
 
@@ -75,12 +75,8 @@ impl Store {
         // Without a key.
         all.cmd("TIME");
         all.cmd("SCAN").arg(0).arg("COUNT").arg(1);
+        // It runs whatever was refused before it.
         all.cmd("DEL").arg(&keys);
-        // Each answer keeps its code, and the keys are deleted whatever was refused.
-        all.ignore_errors();
-        let answers: RedisResult<Vec<RedisResult<Value>>> =
-            all.query_async(&mut connection.multiplexed.clone()).await;
-        let first_error = answers.and_then(|answers| answers.into_iter().collect::<RedisResult<Vec<_>>>());
-        self.look_at(first_error, &connection).await.map(drop).map_err(Fault::of_server)
+        self.ask_all(&mut all, &connection).await.map_err(Fault::of_server)
     }
 }
