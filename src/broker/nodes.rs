@@ -7,6 +7,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use rustls::ClientConfig;
+
 use super::session::Uri;
 use super::{BrokerError, identify};
 use crate::config::{AmqpNode, AmqpUrl, UsageError};
@@ -22,6 +24,8 @@ pub(super) struct Nodes {
 
 pub(super) struct Node {
     pub(super) uri: Uri,
+    /// If the URL asks for TLS.
+    tls: Option<ClientConfig>,
     /// `host:port`
     address: String,
 }
@@ -45,8 +49,12 @@ pub(super) struct NodeFailure {
 impl Nodes {
     pub(super) fn new(url: &AmqpUrl) -> Result<Self, UsageError> {
         let is_only = url.nodes().len() == 1;
-        let node = |node: &AmqpNode| Ok(Node { uri: Uri::parse(node, is_only)?, address: node.to_string() });
-        let all = url.nodes().iter().map(node).collect::<Result<Arc<[_]>, UsageError>>()?;
+        let parse = |node| Uri::parse(node, is_only);
+        let uris = url.nodes().iter().map(parse).collect::<Result<Vec<_>, UsageError>>()?;
+        // All nodes have the same scheme, and share one store of CA certificates.
+        let tls = uris[0].has_tls().then(|| url.tls().client_config()).transpose()?;
+        let node = |(uri, node): (Uri, &AmqpNode)| Node { uri, tls: tls.clone(), address: node.to_string() };
+        let all = uris.into_iter().zip(url.nodes()).map(node).collect();
         Ok(Self { all, next: Arc::default(), told: Arc::new(AtomicUsize::new(usize::MAX)) })
     }
 
@@ -82,6 +90,10 @@ impl Clone for Nodes {
 impl NodeInUse {
     pub(super) fn uri(&self) -> &Uri {
         &self.node().uri
+    }
+
+    pub(super) fn tls(&self) -> Option<&ClientConfig> {
+        self.node().tls.as_ref()
     }
 
     /// `host:port`
@@ -136,8 +148,8 @@ impl Drop for NodeInUse {
 /// One error for an attempt that has failed with every node.
 pub(super) async fn none_of(mut failures: Vec<NodeFailure>) -> BrokerError {
     for NodeFailure { all, place, error } in &mut failures {
-        let uri = &all[*place].uri;
-        *error = identify::explain(error.clone(), uri.amqp(), uri.tls()).await;
+        let node = &all[*place];
+        *error = identify::explain(error.clone(), node.uri.amqp(), node.tls.as_ref()).await;
     }
     let all_are_hopeless = failures.iter().all(|failure| failure.error.waiting_cannot_help());
     let telling = |failure: &NodeFailure| all_are_hopeless || failure.error.is_not_found();

@@ -8,7 +8,6 @@ use lapin::options::{BasicGetOptions, BasicNackOptions, QueueDeclareOptions};
 use lapin::types::{FieldTable, LongString};
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Channel, Connection, ConnectionProperties};
-use rustls::ClientConfig;
 
 use super::error::{BrokerError, DECLARE};
 use super::nodes::{self, NodeInUse};
@@ -32,9 +31,9 @@ const HEARTBEAT_OF_SEVERAL_S: u16 = 5;
 /// Limits of the URL's `heartbeat`. Without a heartbeat, a dead peer is never noticed.
 const HEARTBEAT_RANGE_S: std::ops::RangeInclusive<u16> = 5..=60;
 
-/// A parsed URL, and TLS if it asks for TLS. Not `Debug`: lapin's would print the password.
+/// A parsed URL. Not `Debug`: lapin's would print the password.
 #[derive(Clone)]
-pub(super) struct Uri(AMQPUri, Option<ClientConfig>);
+pub(super) struct Uri(AMQPUri);
 
 impl Uri {
     /// A node's URL. `is_only` says that there is no other node.
@@ -49,8 +48,7 @@ impl Uri {
         let default_s = if is_only { HEARTBEAT_S } else { HEARTBEAT_OF_SEVERAL_S };
         let heartbeat_s = uri.query.heartbeat.unwrap_or(default_s);
         uri.query.heartbeat = Some(heartbeat_s.clamp(*HEARTBEAT_RANGE_S.start(), *HEARTBEAT_RANGE_S.end()));
-        let tls = (uri.scheme == AMQPScheme::AMQPS).then(|| url.tls().client_config()).transpose()?;
-        Ok(Self(uri, tls))
+        Ok(Self(uri))
     }
 
     pub(super) fn vhost(&self) -> &str {
@@ -61,8 +59,8 @@ impl Uri {
         &self.0
     }
 
-    pub(super) fn tls(&self) -> Option<&ClientConfig> {
-        self.1.as_ref()
+    pub(super) fn has_tls(&self) -> bool {
+        self.0.scheme == AMQPScheme::AMQPS
     }
 }
 
@@ -105,7 +103,7 @@ impl Session {
     ) -> Result<(Connection, Declared), BrokerError> {
         let name = LongString::from(format!("{} {purpose}", broker.program));
         let properties = ConnectionProperties::default().with_connection_name(name);
-        let connect = wire::connect(node.uri().amqp().clone(), properties, node.uri().tls().cloned());
+        let connect = wire::connect(node.uri().amqp().clone(), properties, node.tls().cloned());
         let connection = within("connect", connect).await?;
         let after = if broker.nodes.count() == 1 { DECLARE_TIMEOUT } else { DECLARE_TIMEOUT_OF_SEVERAL };
         let declare = topology::declare(&connection, &broker.names, parts);

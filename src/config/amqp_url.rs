@@ -10,14 +10,16 @@ use super::{Tls, UsageError};
 
 /// The nodes of RabbitMQ, at least one, in the order in which they are tried. Displays as their `host:port`.
 #[derive(Clone)]
-pub struct AmqpUrl(Vec<AmqpNode>);
+pub struct AmqpUrl {
+    nodes: Vec<AmqpNode>,
+    tls: Tls,
+}
 
 /// One node. Displays as `host:port`; the whole URL, with its password, only through [`AmqpNode::expose`].
 #[derive(Clone)]
 pub struct AmqpNode {
     whole: SecretString,
     address: String,
-    tls: Tls,
 }
 
 const FLAG: &str = "--amqp-url (AMQP_URL)";
@@ -49,35 +51,29 @@ impl AmqpUrl {
             }
             urls.push(url);
         }
-        Ok(Self(urls.into_iter().map(AmqpNode::new).collect()))
+        Ok(Self { nodes: urls.into_iter().map(AmqpNode::new).collect(), tls: Tls::default() })
     }
 
     /// The same nodes, with these certificates if the scheme asks for TLS.
     #[must_use]
-    pub fn with_tls(mut self, tls: &Tls) -> Self {
-        self.0.iter_mut().for_each(|node| node.tls = tls.clone());
-        self
+    pub fn with_tls(self, tls: &Tls) -> Self {
+        Self { tls: tls.clone(), ..self }
     }
 
     /// The certificates for connections with TLS, which all nodes share.
     pub fn tls(&self) -> &Tls {
-        self.0[0].tls()
+        &self.tls
     }
 
     /// The nodes, in the order in which they are tried.
     pub fn nodes(&self) -> &[AmqpNode] {
-        &self.0
+        &self.nodes
     }
 }
 
 impl AmqpNode {
     fn new(url: Url) -> Self {
-        Self { address: address_of(&url), whole: SecretString::from(String::from(url)), tls: Tls::default() }
-    }
-
-    /// The certificates for connections with TLS.
-    pub fn tls(&self) -> &Tls {
-        &self.tls
+        Self { address: address_of(&url), whole: SecretString::from(String::from(url)) }
     }
 
     /// The URL with its password, for the broker client only.
@@ -88,7 +84,7 @@ impl AmqpNode {
 
 impl fmt::Display for AmqpUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let addresses: Vec<_> = self.0.iter().map(|node| node.address.as_str()).collect();
+        let addresses: Vec<_> = self.nodes.iter().map(|node| node.address.as_str()).collect();
         f.write_str(&addresses.join(", "))
     }
 }
