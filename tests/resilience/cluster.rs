@@ -125,9 +125,7 @@ fn an_archive_without_its_quorum_stops_nothing() {
     let mut scene = ClusterRun::begin("cluster-archive");
     let archive = scene.run.corner.queue("archive");
     let lonely = scene.cluster.leader_of(&archive);
-    let others: Vec<_> = (0..3).filter(|place| *place != lonely).collect();
-    for other in &others {
-        let name = scene.cluster.nodes[*other].name();
+    for name in scene.cluster.names_of_others(lonely) {
         scene.cluster.nodes[lonely].run("rabbitmq-streams", &["delete_replica", &archive, &name]);
     }
     let killed = Instant::now();
@@ -153,8 +151,7 @@ fn a_queue_with_one_member_is_seen_and_grown_as_the_documentation_says() {
     let mut scene = ClusterRun::begin("cluster-grow");
     let load = scene.run.corner.queue("load");
     let lonely = scene.cluster.leader_of(&load);
-    let others: Vec<_> = (0..3).filter(|place| *place != lonely).collect();
-    let names: Vec<_> = others.iter().map(|place| scene.cluster.nodes[*place].name()).collect();
+    let names = scene.cluster.names_of_others(lonely);
     let node = &scene.cluster.nodes[lonely];
     let members = || node.run("rabbitmq-queues", &["quorum_status", &load]);
     assert!(names.iter().all(|name| members().contains(name)), "{}", members());

@@ -1,16 +1,11 @@
 //! Redis behind Sentinel loses its primary while loaders are busy. Loading goes on at the new one. Only what no replica had can be
 //! lost, it is lost with its marks, and a replay of the archive makes Redis whole.
 
-use std::time::Duration;
-
 use crate::support::corner::{Corner, amqp_url};
 use crate::support::process::signal;
 use crate::support::run::Run;
 use crate::support::sentinels::Sentinels;
 use crate::support::wait::eventually;
-
-/// A Sentinel waits 3 s here before it acts. A loader waits at most 3 s for an answer, and then less than 4 s between attempts.
-const OUTAGE_MAX: Duration = Duration::from_secs(20);
 
 /// A busy loader, and the place of the primary.
 fn started(sentinels: &Sentinels, story: &str) -> (Run, usize) {
@@ -19,22 +14,12 @@ fn started(sentinels: &Sentinels, story: &str) -> (Run, usize) {
     (run, sentinels.primary().unwrap())
 }
 
-/// Keeps the loader busy until another server is the primary, and some more.
-#[track_caller]
-fn another_takes_over(run: &mut Run, sentinels: &Sentinels, old: usize) -> Duration {
-    let outage = run.busy_until("another is the primary", || sentinels.another_than(old));
-    assert!(outage < OUTAGE_MAX, "nothing was loaded for {outage:?}");
-    let new = sentinels.servers[sentinels.primary().unwrap()].port;
-    run.last().wait_for(&format!("Redis's primary is 127.0.0.1:{new} now; it was"));
-    outage
-}
-
 #[test]
 fn the_primary_is_killed() {
     let mut sentinels = Sentinels::start(&[]);
     let (mut run, old) = started(&sentinels, "sentinelkilled");
     sentinels.servers[old].kill();
-    let outage = another_takes_over(&mut run, &sentinels, old);
+    let outage = run.another_takes_over(|| sentinels.another_than(old));
     // It is told once, whatever the attempts in between met.
     assert_eq!(run.last().stderr().matches("is away").count(), 1, "{}", run.last().stderr());
     sentinels.servers[old].restart();
@@ -48,7 +33,7 @@ fn a_primary_that_must_have_a_replica_is_killed_and_nothing_is_lost() {
     let mut sentinels = Sentinels::start(&["--min-replicas-to-write", "1"]);
     let (mut run, old) = started(&sentinels, "sentinelkept");
     sentinels.servers[old].kill();
-    let outage = another_takes_over(&mut run, &sentinels, old);
+    let outage = run.another_takes_over(|| sentinels.another_than(old));
     assert!(!run.last().stderr().contains("set min-replicas-to-write"), "{}", run.last().stderr());
     assert_eq!(run.finish().retried, 0);
     println!("primary with min-replicas-to-write 1 killed: nothing loaded for {outage:?}");
@@ -59,7 +44,7 @@ fn the_primary_is_frozen_and_wakes() {
     let sentinels = Sentinels::start(&[]);
     let (mut run, old) = started(&sentinels, "sentinelfrozen");
     signal(sentinels.servers[old].pid(), "STOP");
-    let outage = another_takes_over(&mut run, &sentinels, old);
+    let outage = run.another_takes_over(|| sentinels.another_than(old));
     signal(sentinels.servers[old].pid(), "CONT");
     // It thinks for some seconds more that it is the primary.
     run.busy_until("the old one follows the new one", || {
@@ -75,7 +60,7 @@ fn a_planned_failover() {
     let sentinels = Sentinels::start(&[]);
     let (mut run, old) = started(&sentinels, "sentinelplanned");
     sentinels.fail_over();
-    let outage = another_takes_over(&mut run, &sentinels, old);
+    let outage = run.another_takes_over(|| sentinels.another_than(old));
     sentinels.wait_until_whole();
     let lost = run.loses_whole_events_and_a_replay_mends_it();
     println!("planned failover: nothing loaded for {outage:?}, {lost} events lost and mended");
@@ -88,7 +73,7 @@ fn a_planned_failover_while_writes_are_paused_loses_nothing() {
     sentinels.pause_writes();
     eventually("the replicas have it", || sentinels.following(old) == 2);
     sentinels.fail_over();
-    let outage = another_takes_over(&mut run, &sentinels, old);
+    let outage = run.another_takes_over(|| sentinels.another_than(old));
     assert_eq!(run.finish().retried, 0);
     println!("planned failover with writes paused: nothing loaded for {outage:?}");
 }
@@ -101,7 +86,7 @@ fn a_sentinel_is_gone_when_the_primary_is_killed() {
     run.busy_until("a Sentinel is gone", || true);
     assert!(!run.last().stderr().contains("is away"), "{}", run.last().stderr());
     sentinels.servers[old].kill();
-    let outage = another_takes_over(&mut run, &sentinels, old);
+    let outage = run.another_takes_over(|| sentinels.another_than(old));
     let lost = run.loses_whole_events_and_a_replay_mends_it();
     println!("primary killed, a Sentinel gone: nothing loaded for {outage:?}, {lost} events lost and mended");
 }
@@ -118,7 +103,7 @@ fn what_no_replica_had_is_lost_and_the_archive_mends_it() {
     run.drains();
     let unfollowed = run.distinct() - before;
     sentinels.servers[old].kill();
-    another_takes_over(&mut run, &sentinels, old);
+    run.another_takes_over(|| sentinels.another_than(old));
     let lost = run.loses_whole_events_and_a_replay_mends_it();
     println!("{unfollowed} events were loaded without a replica, {lost} were lost and mended");
     assert_eq!(lost, unfollowed);
@@ -133,6 +118,6 @@ fn a_primary_that_must_have_a_replica_takes_nothing_without_one() {
     run.publish(500);
     run.wait_until_unready_because("NOREPLICAS");
     sentinels.servers[old].kill();
-    another_takes_over(&mut run, &sentinels, old);
+    run.another_takes_over(|| sentinels.another_than(old));
     assert_eq!(run.finish().retried, 0);
 }

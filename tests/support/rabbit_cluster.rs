@@ -57,6 +57,12 @@ impl RabbitCluster {
         self.nodes.iter().find(|node| node.listens()).expect("a node is up")
     }
 
+    /// The names of the nodes but for the one at `place`.
+    pub fn names_of_others(&self, place: usize) -> Vec<String> {
+        let others = self.nodes.iter().enumerate().filter(|(other, _)| *other != place);
+        others.map(|(_, node)| node.name()).collect()
+    }
+
     /// The place of the node where the leader of a quorum queue or stream is.
     pub fn leader_of(&self, queue: &str) -> usize {
         let queues = self.node_that_is_up().ctl(&["list_queues", "name", "leader", "--formatter", "json"]);

@@ -117,9 +117,9 @@ impl RedisCluster {
         (0..6).find(follows).expect("it has a replica")
     }
 
-    /// True once another node than `old` answers for the keys of `namespace`.
-    pub fn another_than(&self, old: usize, namespace: &str) -> bool {
-        self.primary(namespace).is_some_and(|primary| primary != old)
+    /// The port of the node that answers for the keys of `namespace`, once it is another than `old`.
+    pub fn another_than(&self, old: usize, namespace: &str) -> Option<u16> {
+        self.primary(namespace).filter(|primary| *primary != old).map(|primary| self.nodes[primary].port)
     }
 
     /// A replica and its primary change places, as whoever maintains the servers wants it.

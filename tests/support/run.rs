@@ -47,6 +47,9 @@ pub struct Totals {
 /// Slow enough to be caught in the middle.
 pub const SLOW: [&str; 6] = ["--prefetch", "40", "--batch-size", "1", "--concurrency", "1"];
 
+/// The longest time in which nothing may be loaded while Redis gets another primary. Servers wait up to 3 s here before they act. A loader
+/// waits at most 3 s for an answer, and then less than 4 s between attempts.
+const OUTAGE_MAX: Duration = Duration::from_secs(20);
 /// More than any fault here takes.
 const BUSY_MAX: Duration = Duration::from_secs(120);
 
@@ -221,6 +224,17 @@ impl Run {
             std::thread::sleep(Duration::from_millis(20));
         }
         longest
+    }
+
+    /// Keeps the loader started last busy until Redis has `another` primary, at this port, and some more. Gives the longest time in which
+    /// it loaded nothing.
+    #[track_caller]
+    pub fn another_takes_over(&mut self, another: impl Fn() -> Option<u16>) -> Duration {
+        let outage = self.busy_until("another is the primary", || another().is_some());
+        assert!(outage < OUTAGE_MAX, "nothing was loaded for {outage:?}");
+        let port = another().expect("it still is");
+        self.last().wait_for(&format!("Redis's primary is 127.0.0.1:{port} now; it was"));
+        outage
     }
 
     /// Events that the loader started last says it has loaded.

@@ -120,9 +120,9 @@ impl Sentinels {
         sentinel.child.wait().unwrap();
     }
 
-    /// True once another server than `old` is named.
-    pub fn another_than(&self, old: usize) -> bool {
-        self.primary().is_some_and(|primary| primary != old)
+    /// The port of the server that the Sentinels name, once it is another than `old`.
+    pub fn another_than(&self, old: usize) -> Option<u16> {
+        self.primary().filter(|primary| *primary != old).map(|primary| self.servers[primary].port)
     }
 }
 

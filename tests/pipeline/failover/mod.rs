@@ -5,10 +5,13 @@ mod cluster;
 mod login;
 mod sentinel;
 
-use crate::support::corner::Corner;
+use crate::support::corner::{Corner, amqp_url};
 use crate::support::dashboard::request;
+use crate::support::dump::assert_same;
+use crate::support::events::event;
 use crate::support::github::GitHub;
-use crate::support::program::Program;
+use crate::support::oracle::Oracle;
+use crate::support::program::{Ended, Program};
 use crate::support::wait::eventually;
 
 /// `standalone` with a terminal's view and a dashboard, and what both show.
@@ -44,6 +47,40 @@ impl Standalone {
         });
         let log = format!("/api/event-log?id={id}&created_at={hour_at}", hour_at = created_at(hour));
         eventually("the event is known as loaded", || self.get(&log)["loaded"] == true);
+    }
+}
+
+/// The hour of the events in these stories.
+const HOUR: &str = "2015-01-01-12";
+
+/// `standalone` that fetches and loads 300 events while the primary changes.
+struct Loading {
+    events: Vec<Vec<u8>>,
+    github: GitHub,
+    corner: Corner,
+    standalone: Standalone,
+}
+
+impl Loading {
+    /// Begins, with so many events `per_poll`, and waits until the first event is shown.
+    fn begin(story: &str, redis_url: &str, per_poll: &str) -> Self {
+        let corner = Corner::at(story, &amqp_url(), redis_url);
+        let events: Vec<_> = (0..300).map(|id| event(id).bytes()).collect();
+        let github = GitHub::recorded(&events, &["--per-poll", per_poll]);
+        let standalone = Standalone::start(&corner, &github);
+        standalone.shows(HOUR, "0");
+        Self { events, github, corner, standalone }
+    }
+
+    /// Waits until all is loaded and shown, stops the program, and compares Redis with what it must hold.
+    #[track_caller]
+    fn ends(self) -> Ended {
+        self.github.until_all_fetched(self.events.len());
+        eventually("all events are loaded", || self.corner.try_loaded().is_ok_and(|count| count == 300));
+        self.standalone.shows(HOUR, "299");
+        let ended = self.standalone.program.stop();
+        assert_same("Redis", &self.corner.dump(), &Oracle::of(&self.events).lines());
+        ended
     }
 }
 
