@@ -12,8 +12,9 @@ use github_event_etl_simulator::Generator;
 use crate::clients::NAMESPACE;
 use crate::direct::DirectLoader;
 use crate::expected::scores;
-use crate::filler::{arguments, preload, version};
+use crate::preload::preload;
 use crate::process::cpu_seconds;
+use crate::redis_info::{arguments, version};
 use crate::redis_server::RedisServer;
 
 const BLOCK: usize = 10_000;
@@ -50,7 +51,7 @@ pub fn run(millions: &[f64], blocks: usize, older: Option<&Path>, size: u32) -> 
     for before in millions {
         let mut sides = sides(older)?;
         for side in &sides {
-            preload(&side.redis, side.event_log, crate::events(*before))?;
+            preload(&mut side.redis.connect(), side.event_log, crate::events(*before))?;
         }
         alternate(&mut sides, blocks, size)?;
         sides.iter_mut().for_each(|side| side.cpu_s.sort_by(f64::total_cmp));

@@ -9,7 +9,8 @@ use github_event_etl::config::EventLog;
 
 use crate::clients::NAMESPACE;
 use crate::direct::DirectLoader;
-use crate::filler::{arguments, info, preload, version};
+use crate::preload::preload;
+use crate::redis_info::{arguments, info, version};
 use crate::redis_server::RedisServer;
 
 const BATCH: usize = 64;
@@ -35,7 +36,7 @@ pub fn run(millions: f64, hour: u64, layouts: &[EventLog], settings: &[String]) 
 
 fn measure(layout: EventLog, events: u64, hour: u64, arguments: &[&str]) -> Result<()> {
     let redis = RedisServer::start(arguments);
-    preload(&redis, layout, events)?;
+    preload(&mut redis.connect(), layout, events)?;
     let loader = DirectLoader::new(&redis.url(), layout)?;
     fill_hour(&loader, hour)?;
     let keys = hour_keys(&redis)?;

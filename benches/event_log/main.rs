@@ -17,11 +17,13 @@ mod feeds;
 #[allow(dead_code, reason = "bench uses the rest")]
 #[path = "../src/files.rs"]
 mod files;
-mod filler;
 mod memory;
+#[path = "../src/preload.rs"]
+mod preload;
 #[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../../tests/support/process.rs"]
 mod process;
+mod redis_info;
 #[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../../tests/support/redis_server.rs"]
 mod redis_server;

@@ -12,7 +12,7 @@ use crate::clients::NAMESPACE;
 use crate::direct::DirectLoader;
 use crate::feeds::{self, Feed};
 use crate::files;
-use crate::filler::{arguments, info, version};
+use crate::redis_info::{arguments, info, version};
 use crate::redis_server::RedisServer;
 
 const BATCH: usize = 500;

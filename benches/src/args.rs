@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use github_event_etl::config::EventLog;
+
 /// What this pipeline costs, beside other workers.
 #[derive(clap::Parser)]
 #[command(name = "bench", version, subcommand_negates_reqs = true)]
@@ -48,6 +50,18 @@ pub enum Command {
     Ack {
         /// How many messages.
         count: u64,
+    },
+    /// Whether a loader keeps its rate: over a long backlog, into an empty Redis and into one with a full event log
+    Growth {
+        /// Events that wait in the queue, in thousands
+        #[arg(long, default_value_t = 2_000, value_name = "THOUSANDS")]
+        backlog: usize,
+        /// Events in the log before, in millions
+        #[arg(long, default_values_t = [0, 30], value_delimiter = ',', value_name = "MILLIONS,…")]
+        log: Vec<u64>,
+        /// The layouts; both if not given
+        #[arg(long)]
+        event_log: Vec<EventLog>,
     },
     /// Draw the chart of results that an earlier run has written
     Chart {

@@ -1,6 +1,8 @@
 //! Connections of the benchmark itself: to Redis for looking, to RabbitMQ for filling queues.
 
-use anyhow::Result;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
 use github_event_etl::broker::{Broker, Names};
 use github_event_etl::config::{AmqpUrl, Namespace};
 use secrecy::SecretString;
@@ -36,12 +38,24 @@ pub fn events_loaded(connection: &mut redis::Connection) -> u64 {
     }
 }
 
-/// Bytes that Redis has allocated, without its connections' buffers and its replication backlog.
-pub fn redis_data_bytes(connection: &mut redis::Connection) -> Result<u64> {
-    let stats: std::collections::HashMap<String, redis::Value> =
-        redis::cmd("MEMORY").arg("STATS").query(connection)?;
-    match stats.get("dataset.bytes") {
-        Some(redis::Value::Int(bytes)) => Ok(u64::try_from(*bytes).unwrap_or(0)),
-        other => anyhow::bail!("MEMORY STATS has no dataset.bytes: {other:?}"),
+/// Bytes that Redis has allocated, once nothing changes any more: connections that were closed give their buffers back a
+/// moment later.
+pub fn redis_bytes_at_rest(connection: &mut redis::Connection) -> Result<u64> {
+    const LOOK: Duration = Duration::from_millis(50);
+    const SAME_READINGS: u32 = 4;
+    let start = Instant::now();
+    let (mut bytes, mut same) = (redis_bytes(connection)?, 0);
+    while same < SAME_READINGS {
+        ensure!(start.elapsed() < Duration::from_secs(10), "the memory of Redis still changes after 10 s");
+        std::thread::sleep(LOOK);
+        let now = redis_bytes(connection)?;
+        same = if now == bytes { same + 1 } else { 0 };
+        bytes = now;
     }
+    Ok(bytes)
+}
+
+fn redis_bytes(connection: &mut redis::Connection) -> Result<u64> {
+    let info: redis::InfoDict = redis::cmd("INFO").arg("memory").query(connection)?;
+    info.get("used_memory").context("INFO memory has no used_memory")
 }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use github_event_etl::config::EventLog;
 use redis::Connection;
 
-use crate::clients::{NAMESPACE, events_loaded, redis_data_bytes};
+use crate::clients::{NAMESPACE, events_loaded, redis_bytes_at_rest};
 use crate::expected::Expected;
 use crate::meter::{Meter, Reading};
 use crate::publish::node_with;
@@ -37,7 +37,7 @@ pub fn drain(side: &Side, workload: &Workload, expected: &Expected, log: &Path) 
     let redis = servers::redis(side.aof);
     let mut connection = redis.connect();
     let rabbitmq = node_with(&workload.events)?;
-    let bytes_before = redis_data_bytes(&mut connection)?;
+    let bytes_before = redis_bytes_at_rest(&mut connection)?;
     let mut meter = Meter::default();
     let mut running = Vec::new();
     for _ in 0..side.workers {
@@ -121,13 +121,12 @@ pub fn wait_until_loaded(redis: &mut Connection, count: u64) -> Result<()> {
     Ok(())
 }
 
-/// What an event adds to Redis for good: the stream is capped, so it does not count.
+/// Bytes that an event adds to Redis for good. The stream is capped, so it does not count and is deleted.
 fn bytes_per_event(redis: &mut Connection, bytes_before: u64, count: u64) -> Result<f64> {
-    let bytes = redis_data_bytes(redis)?;
-    let mut usage = redis::cmd("MEMORY");
-    usage.arg("USAGE").arg(format!("{}:event-stream", NAMESPACE)).arg("SAMPLES").arg(0);
-    let stream_bytes: u64 = usage.query(redis)?;
-    Ok(bytes.saturating_sub(bytes_before + stream_bytes) as f64 / count as f64)
+    let () = redis::cmd("DEL").arg(format!("{NAMESPACE}:event-stream")).query(redis)?;
+    let bytes = redis_bytes_at_rest(redis)?;
+    let growth = bytes.checked_sub(bytes_before).context("Redis holds less memory than before the load")?;
+    Ok(growth as f64 / count as f64)
 }
 
 /// Consumes and acks the workload without Redis, in a process of its own.

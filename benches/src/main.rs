@@ -13,6 +13,7 @@ mod drain;
 mod end_to_end;
 mod expected;
 mod files;
+mod growth;
 mod jobs;
 mod latency;
 mod machine;
@@ -20,6 +21,7 @@ mod meter;
 mod micro;
 mod parts;
 mod peers;
+mod preload;
 mod publish;
 mod queue;
 mod report;
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let done = match &args.command {
         Some(Command::Ack { count }) => acking::run(*count),
+        Some(Command::Growth { backlog, log, event_log }) => growth::run(&args, *backlog, log, event_log),
         Some(Command::Chart { from, to }) => report::chart::write(from, to),
         None => parts::run(&args),
     };
