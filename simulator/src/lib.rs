@@ -151,6 +151,13 @@ impl Simulator {
         self.api.lock().world.as_ref().map(World::sources).unwrap_or_default()
     }
 
+    /// From now on, no more events happen in the world.
+    pub fn rest(&self) {
+        if let Some(world) = &mut self.api.lock().world {
+            world.rest();
+        }
+    }
+
     /// From now on, this has become of a world's repository `owner/name`. False if there is no such repository.
     pub fn set_state(&self, repository: &str, state: State) -> bool {
         self.api.lock().world.as_mut().is_some_and(|world| world.turn(repository, state))

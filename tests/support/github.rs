@@ -62,6 +62,11 @@ impl GitHub {
         self.simulator.entered()
     }
 
+    /// No more events happen in the world.
+    pub fn rest(&self) {
+        self.simulator.rest();
+    }
+
     /// The feeds of a world: repositories, then organisations.
     pub fn sources(&self) -> Vec<SourceSeen> {
         self.simulator.sources()

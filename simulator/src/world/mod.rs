@@ -89,7 +89,7 @@ impl World {
             organisations: logins.collect(),
             scoped,
             repositories,
-            feeds: (0..feeds).map(|_| Window::new(window as usize)).collect(),
+            feeds: (0..feeds).map(|_| Window::new(window as usize, now.timestamp_millis())).collect(),
             due: BinaryHeap::new(),
             last_ids: FIRST_IDS,
             entered: VecDeque::new(),
@@ -157,6 +157,11 @@ impl World {
             self.due.push(Reverse((at_ms + wait_ms, at)));
             self.enter(at, number, at_ms, 0);
         }
+    }
+
+    /// No more events are due.
+    pub(super) fn rest(&mut self) {
+        self.due.clear();
     }
 
     /// An event enters the feeds that show it, below so many newer ones.

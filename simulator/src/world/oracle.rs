@@ -30,7 +30,7 @@ pub struct SourceSeen {
     pub state: State,
     /// Answers 200 and 304.
     pub answers: u64,
-    /// The events of this feed. The history at the start has entered, too.
+    /// The events of this feed. The history at the start has entered, too, except what left the window before the first answer.
     pub events: Tally,
 }
 

@@ -21,6 +21,8 @@ pub(super) struct Window {
     /// Newest first, each with whether it was fetched. At most `size`, and never grows.
     shown: VecDeque<(Event, bool)>,
     size: usize,
+    /// The world's start, in milliseconds since 1970. Events before it are history.
+    started_ms: i64,
     /// Changes with each event that enters.
     pub version: u64,
     /// Answers 200 and 304 so far.
@@ -29,16 +31,16 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn new(size: usize) -> Self {
-        Self { shown: VecDeque::new(), size, version: 0, answers: 0, tally: Tally::default() }
+    pub(super) fn new(size: usize, started_ms: i64) -> Self {
+        Self { shown: VecDeque::new(), size, started_ms, version: 0, answers: 0, tally: Tally::default() }
     }
 
     /// An event enters, below so many newer ones.
     pub(super) fn insert(&mut self, below: usize, event: Event) {
         if self.shown.len() == self.size
-            && let Some((_, fetched)) = self.shown.pop_back()
+            && let Some((gone, fetched)) = self.shown.pop_back()
         {
-            self.tally.missed += u64::from(!fetched);
+            self.leaves(gone, fetched);
         }
         if self.shown.capacity() < self.size && self.shown.len() == self.shown.capacity() {
             // Doubling would end far above the size.
@@ -47,6 +49,15 @@ impl Window {
         self.shown.insert(below.min(self.shown.len()), (event, false));
         self.version += 1;
         self.tally.entered += 1;
+    }
+
+    fn leaves(&mut self, event: Event, fetched: bool) {
+        match fetched {
+            true => {}
+            // Nobody could ask in time for history that newer events push out at once.
+            false if self.answers == 0 && event.at_ms < self.started_ms => self.tally.entered -= 1,
+            false => self.tally.missed += 1,
+        }
     }
 
     /// `count` events after the newest `start`.
@@ -68,8 +79,9 @@ impl Window {
 
     /// No more events are shown. Those that nobody fetched are missed.
     pub(super) fn close(&mut self) {
-        self.tally.missed += self.shown.iter().filter(|(_, fetched)| !fetched).count() as u64;
-        self.shown.clear();
+        while let Some((gone, fetched)) = self.shown.pop_back() {
+            self.leaves(gone, fetched);
+        }
         self.version += 1;
     }
 }
@@ -84,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_window_shows_the_newest_and_counts_each_event_once() {
-        let mut window = Window::new(3);
+        let mut window = Window::new(3, 0);
         (0..3).for_each(|number| window.insert(0, event(number)));
         window.fetched(0, 2);
         window.fetched(0, 2);
@@ -99,8 +111,18 @@ mod tests {
     }
 
     #[test]
+    fn history_that_leaves_before_the_first_answer_was_never_there() {
+        let mut window = Window::new(2, 1);
+        (0..3).for_each(|number| window.insert(0, event(number)));
+        assert_eq!(window.tally, Tally { entered: 2, fetched: 0, missed: 0 });
+        window.answers = 1;
+        window.insert(0, event(3));
+        assert_eq!(window.tally, Tally { entered: 3, fetched: 0, missed: 1 });
+    }
+
+    #[test]
     fn a_window_takes_no_more_memory_than_its_events() {
-        let mut window = Window::new(300);
+        let mut window = Window::new(300, 0);
         (0..1_000).for_each(|number| window.insert(0, event(number)));
         assert!(window.shown.capacity() <= 310, "{}", window.shown.capacity());
     }
