@@ -78,12 +78,13 @@ fn a_mirror_that_lacks_an_hour_costs_nothing_and_an_hour_that_all_lack_is_reject
     let bases = ["--base-url", base(one.path()), "--base-url", &host.url];
     let ended =
         corner.replay(state.path(), &[&["gharchive", "2015-01-01-12"], &bases[..]].concat()).succeed();
-    let line =
-        format!("2015-01-01-12: 20 events; all from {}; {} has no file\n", base(one.path()), host.url);
+    let line = format!("2015-01-01-12: 20 events; all from {}; {} has no file\n", base(one.path()), host.url);
     assert!(ended.stdout.contains(&line), "{}", ended.stdout);
-    let ended = corner.replay(state.path(), &[&["gharchive", "2015-01-01-12..13"], &bases[..]].concat()).wait();
+    let ended =
+        corner.replay(state.path(), &[&["gharchive", "2015-01-01-12..13"], &bases[..]].concat()).wait();
     assert_eq!((ended.code, published(&ended.stdout)), (Some(1), 20), "{}", ended.stderr);
-    let told = format!("2015-01-01-13, line 0: missing: no {}/2015-01-01-13.json.gz, no http://", base(one.path()));
+    let told =
+        format!("2015-01-01-13, line 0: missing: no {}/2015-01-01-13.json.gz, no http://", base(one.path()));
     assert!(ended.stderr.contains(&told) && ended.stderr.contains("1 were rejected"), "{}", ended.stderr);
 }
 
@@ -118,7 +119,14 @@ fn a_replay_of_several_mirrors_that_is_killed_goes_on_where_the_last_confirm_was
     write(one.path(), "2015-01-01-12.json.gz", &events[..4500]);
     write(two.path(), "2015-01-01-12.json.gz", &events[2000..]);
     let command = [
-        "gharchive", "2015-01-01-12", "--rate", "3000", "--base-url", base(one.path()), "--base-url", base(two.path()),
+        "gharchive",
+        "2015-01-01-12",
+        "--rate",
+        "3000",
+        "--base-url",
+        base(one.path()),
+        "--base-url",
+        base(two.path()),
     ];
     let killed = corner.replay(state.path(), &command);
     // In the second file, where all of the first must be known again.
@@ -149,7 +157,14 @@ fn an_hour_whose_files_have_changed_since_it_was_begun_is_published_again() {
     write(one.path(), "2015-01-01-12.json.gz", &events[1000..]);
     write(two.path(), "2015-01-01-12.json.gz", &events[4000..]);
     let command = [
-        "gharchive", "2015-01-01-12", "--rate", "2000", "--base-url", base(one.path()), "--base-url", base(two.path()),
+        "gharchive",
+        "2015-01-01-12",
+        "--rate",
+        "2000",
+        "--base-url",
+        base(one.path()),
+        "--base-url",
+        base(two.path()),
     ];
     let running = corner.replay(state.path(), &command);
     eventually("some of it is published", || corner.ready("load") >= 1100);

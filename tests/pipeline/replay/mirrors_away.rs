@@ -2,6 +2,8 @@
 
 use std::net::TcpListener;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::published;
@@ -12,6 +14,7 @@ use crate::support::dump::assert_same;
 use crate::support::oracle::Oracle;
 use crate::support::program::Ended;
 use crate::support::stranger;
+use crate::support::wait::eventually;
 
 const HOURS: std::ops::Range<u32> = 0..6;
 
@@ -29,11 +32,9 @@ fn mirrors(one: &Path, two: &Path) -> Vec<Vec<u8>> {
     all
 }
 
-fn replay(corner: &Corner, state: &Path, bases: [&str; 2], flags: &[&str]) -> Ended {
-    let command = [
-        "gharchive", "2015-01-01-0..5", "--mirror-patience", "1s", "--base-url", bases[0], "--base-url", bases[1],
-    ];
-    corner.replay(state, &[&command, flags].concat()).wait()
+fn replay(corner: &Corner, state: &Path, bases: [&str; 2], patience: &str, flags: &[&str]) -> Ended {
+    let mirrors = ["--base-url", bases[0], "--base-url", bases[1], "--mirror-patience", patience];
+    corner.replay(state, &[&["gharchive", "2015-01-01-0..5"], &mirrors[..], flags].concat()).wait()
 }
 
 #[test]
@@ -47,7 +48,7 @@ fn what_a_mirror_that_was_away_has_comes_with_the_same_command_when_it_is_back()
     let (host, url) = (ArchiveHost::serving(one.path(), &[]), format!("http://{address}"));
     // The second run finds the same, and publishes nothing again.
     for said in ["without", "fetching the parts of mirrors that were away when an earlier run"] {
-        let ended = replay(&corner, state.path(), [&url, &host.url], &[]);
+        let ended = replay(&corner, state.path(), [&url, &host.url], "1s", &[]);
         assert_eq!((ended.code, published(&ended.stdout)), (Some(1), 900), "{}", ended.stderr);
         let told = format!(
             "without {url}, which was away: 2015-01-01-0, 2015-01-01-1, 2015-01-01-2, 2015-01-01-3, 2015-01-01-4, 2015-01-01-5\n"
@@ -60,7 +61,7 @@ fn what_a_mirror_that_was_away_has_comes_with_the_same_command_when_it_is_back()
     assert_eq!(host.asked().len(), 6, "the mirror that was there is not asked again");
 
     let back = ArchiveHost::serving_at(TcpListener::bind(address).unwrap(), two.path(), &[]);
-    let ended = replay(&corner, state.path(), [&url, &host.url], &[]);
+    let ended = replay(&corner, state.path(), [&url, &host.url], "1s", &[]);
     assert_eq!((ended.code, published(&ended.stdout)), (Some(0), 1200), "{}", ended.stderr);
     let line = format!(
         "2015-01-01-5: 200 events, 50 more than before; {url} alone had 50; {} alone had 50\n",
@@ -83,7 +84,8 @@ fn a_mirror_that_hangs_holds_up_no_hour_for_long() {
     mirrors(one.path(), two.path());
     let silent = format!("http://127.0.0.1:{}", stranger::mute());
     let started = Instant::now();
-    let ended = replay(&corner, state.path(), [one.path().to_str().unwrap(), &silent], &["--keep-going"]);
+    let ended =
+        replay(&corner, state.path(), [one.path().to_str().unwrap(), &silent], "1s", &["--keep-going"]);
     assert!(started.elapsed() < Duration::from_secs(25), "{:?}", started.elapsed());
     assert_eq!((ended.code, published(&ended.stdout)), (Some(0), 900), "{}", ended.stderr);
     let line = format!("2015-01-01-0: 150 events; all from {}; {silent} is away\n", one.path().display());
@@ -98,20 +100,21 @@ fn a_mirror_in_trouble_for_a_moment_is_waited_for_and_one_that_refuses_is_told()
     let events = mirrors(one.path(), two.path());
     let troubled = ArchiveHost::serving(two.path(), &[Mishap::Status(503), Mishap::CutAfter(500)]);
     let bases = [one.path().to_str().unwrap(), &troubled.url];
-    let ended = replay(&corner, state.path(), bases, &["--mirror-patience", "30s"]);
-    assert_eq!(ended.code, Some(2), "one patience is enough: {}", ended.stderr);
-    let command = [
-        "gharchive", "2015-01-01-0..5", "--mirror-patience", "30s", "--base-url", bases[0], "--base-url", bases[1],
-    ];
-    let ended = corner.replay(state.path(), &command).succeed();
+    let ended = replay(&corner, state.path(), bases, "30s", &[]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert_eq!(published(&ended.stdout), 1200, "{}", ended.stdout);
     corner.wait_until_ready("load", 1200);
     corner.drain();
     assert_same("Redis", &corner.dump(), &Oracle::of(&events).lines());
 
     let refusing = ArchiveHost::serving(two.path(), &[Mishap::Status(403)]);
-    let ended = replay(&corner, state.path(), [bases[0], &refusing.url], &["--dry-run"]);
-    assert_eq!((ended.code, published(&ended.stdout.replace("would publish", "published"))), (Some(1), 1150), "{}", ended.stdout);
+    let ended = replay(&corner, state.path(), [bases[0], &refusing.url], "30s", &["--dry-run"]);
+    assert_eq!(
+        (ended.code, published(&ended.stdout.replace("would publish", "published"))),
+        (Some(1), 1150),
+        "{}",
+        ended.stdout
+    );
     assert!(ended.stderr.contains(&format!("of {}, line 0: refused: ", refusing.url)), "{}", ended.stderr);
 }
 
@@ -119,14 +122,21 @@ fn a_mirror_in_trouble_for_a_moment_is_waited_for_and_one_that_refuses_is_told()
 fn if_no_mirror_answers_they_are_waited_for_as_one_alone_is() {
     let corner = Corner::new("all-away");
     let state = tempfile::tempdir().unwrap();
-    let silent = format!("http://127.0.0.1:{}", stranger::mute());
-    let command = [
-        "gharchive", "2015-01-01-0", "--mirror-patience", "1s", "--base-url", "http://127.0.0.1:1", "--base-url", &silent,
-    ];
+    let asked: [Arc<AtomicUsize>; 2] = Default::default();
+    let [one, two] = asked.clone().map(|asked| {
+        let port = stranger::answering(move |_| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            b"HTTP/1.1 503 Oops\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec()
+        });
+        format!("http://127.0.0.1:{port}")
+    });
+    let command =
+        ["gharchive", "2015-01-01-0", "--mirror-patience", "1s", "--base-url", &one, "--base-url", &two];
     let replay = corner.replay(state.path(), &command);
-    replay.wait_for("GH Archive at 127.0.0.1:1 is away");
-    // The hanging one is silent for longer than the patience before it counts as away.
-    replay.wait_for(&format!("GH Archive at {} is away", silent.trim_start_matches("http://")));
+    // The waits between four requests are longer than the patience.
+    eventually("each is asked again and again", || {
+        asked.iter().all(|asked| asked.load(Ordering::Relaxed) >= 5)
+    });
     let ended = replay.stop();
     assert!(ended.stdout.contains("the same command continues from here"), "{}", ended.stdout);
 }
