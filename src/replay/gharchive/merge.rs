@@ -68,7 +68,10 @@ impl Job<'_> {
         ready.fetched.iter().for_each(remove_ours);
         self.lack_parts(index, ready, owed)?;
         let fresh = self.position.tally.events.saturating_sub(events_before);
-        self.tell_hour(ready, &union, (owed != 0).then_some(fresh));
+        // Up to a limit, not every file is read.
+        if matches!(end, InputEnd::Ended) {
+            self.tell_hour(ready, &union, (owed != 0).then_some(fresh));
+        }
         Ok(end)
     }
 
@@ -81,7 +84,7 @@ impl Job<'_> {
         skip: Taken,
         shutdown: &CancellationToken,
     ) -> anyhow::Result<Reading> {
-        let mut bytes_before = 0;
+        let (mut bytes_before, mut is_skipping) = (0, skip.count > 0);
         for part in parts {
             let select = self.args.select.clone();
             let mut batches =
@@ -98,14 +101,12 @@ impl Job<'_> {
                     continue;
                 }
                 batch.events.iter().for_each(|event| union.take(event.identity()));
-                if skip.count > 0 && union.taken().count <= skip.count {
+                if is_skipping {
                     if !self.skip(&batch, union.taken(), skip) {
                         return Ok(Reading::OtherEvents);
                     }
+                    is_skipping = union.taken().count < skip.count;
                     continue;
-                }
-                if union.taken().count - (batch.events.len() as u64) < skip.count {
-                    return Ok(Reading::OtherEvents);
                 }
                 self.publish(&self.name_of(input, part.mirror), batch).await?;
                 self.position.merged.taken = union.taken();
@@ -117,7 +118,7 @@ impl Job<'_> {
             }
             bytes_before += part.path.metadata().map_or(0, |file| file.len());
         }
-        Ok(if union.taken().count < skip.count { Reading::OtherEvents } else { Reading::Ended })
+        Ok(if is_skipping { Reading::OtherEvents } else { Reading::Ended })
     }
 
     /// Counts a batch that an earlier run published. False if it published other events.

@@ -2,10 +2,11 @@
 //!
 //! - `merge` publishes an hour of several mirrors, each event once.
 //! - `union` knows which mirrors have an event.
-//! - `owed` knows the parts of mirrors that were away.
+//! - `owed` knows the parts of mirrors that were away, `position` how far the replay is.
 
 mod merge;
 mod owed;
+mod position;
 mod union;
 
 use std::path::Path;
@@ -14,10 +15,10 @@ use anyhow::bail;
 use chrono::Utc;
 use futures_util::StreamExt as _;
 use indicatif::HumanCount;
-use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use self::owed::Owed;
+use self::position::Position;
 use self::union::Taken;
 use super::feeder::{Feeder, Refused, Target};
 use super::inputs::{Input, Ready, make_ready};
@@ -32,34 +33,6 @@ use crate::config::{GhArchiveArgs, Tls};
 use crate::duration::Rounded;
 use crate::gharchive::{Batch, Fetched, Mark, Mirrors, Reject};
 use crate::health::Health;
-
-/// A position: every event before it is published and confirmed, rejected, or not wanted.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Position {
-    /// The input, by its place in the command.
-    input: usize,
-    /// The lines of this input that are done. A file that begins with other lines is another file, and read from its beginning.
-    done: Mark,
-    tally: Tally,
-    /// The tally before this input.
-    tally_before: Tally,
-    /// The name of the file of rejects.
-    rejects: String,
-    #[serde(default)]
-    merged: Merged,
-}
-
-/// What a position has of hours that several mirrors have.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Merged {
-    /// The hour under way, by its place in the command, and the events that are taken of it.
-    hour: usize,
-    taken: Taken,
-    /// What mirrors that were away still owe.
-    owed: Owed,
-    /// For each mirror, the events that no other had.
-    alone: Vec<u64>,
-}
 
 /// A replay under way.
 struct Job<'a> {
@@ -121,28 +94,6 @@ fn remove_ours(fetched: &Fetched) {
     }
 }
 
-impl Position {
-    /// Logs that an earlier run is continued.
-    fn tell(&self, inputs: &[Input]) {
-        let events = HumanCount(self.tally.events);
-        let anew = "(--anew begins at the start)";
-        match inputs.get(self.input) {
-            None => tracing::info!(
-                "fetching the parts of mirrors that were away when an earlier run of this command published the rest: {} hours; {events} events are published {anew}",
-                self.merged.owed.inputs().count()
-            ),
-            Some(input) if self.merged.taken.count > 0 => tracing::info!(
-                "continuing after {} events of {input}, where an earlier run of this command stopped; {events} events are published {anew}",
-                HumanCount(self.merged.taken.count)
-            ),
-            Some(input) => tracing::info!(
-                "continuing after line {} of {input}, where an earlier run of this command stopped; {events} events are published {anew}",
-                self.done.line
-            ),
-        }
-    }
-}
-
 impl<'a> Job<'a> {
     fn begin(
         args: &'a GhArchiveArgs,
@@ -159,19 +110,14 @@ impl<'a> Job<'a> {
             (&args.select.types, args.select.limit, args.select.dry_run, bases.join(","), &inputs),
         );
         let folder = StateFolder::open(&args.state.state_dir, "gharchive", &identity)?;
-        let anew = Position {
-            input: 0,
-            done: Mark::default(),
-            tally: Tally::default(),
-            tally_before: Tally::default(),
-            rejects: Rejects::new_name(),
-            merged: Merged { alone: vec![0; bases.len()], ..Merged::default() },
-        };
         let remembers = !args.select.dry_run && !inputs.contains(&Input::Stdin);
         let saved = if args.resume.anew || !remembers { None } else { folder.load::<Position>() };
         let has_work =
             |position: &Position| position.input < inputs.len() || !position.merged.owed.is_empty();
-        let position = saved.filter(has_work).inspect(|position| position.tell(&inputs)).unwrap_or(anew);
+        let position = saved
+            .filter(has_work)
+            .inspect(|position| position.tell(&inputs))
+            .unwrap_or_else(|| Position::at_the_start(bases.len()));
         #[allow(clippy::cast_precision_loss)]
         let fraction = position.input as f64 / inputs.len() as f64;
         let (pace, is_dry) = (&args.publish.pace, args.select.dry_run);

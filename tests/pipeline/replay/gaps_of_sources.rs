@@ -158,3 +158,56 @@ fn a_gap_gets_the_union_of_several_mirrors_and_waits_for_one_that_is_away() {
     assert_eq!(queued_ids(&corner), (0..60).collect::<Vec<_>>());
     corner.wait_until_ready("gaps", 0);
 }
+
+/// The record of a gap of a repository, with the hours of the day that it covers in part.
+fn long_gap(number: usize) -> (std::ops::RangeInclusive<usize>, Vec<u8>) {
+    // Half of them are one outage of the fetcher, which all sources share.
+    let (first, last) = if number.is_multiple_of(2) { (12, 13) } else { (number % 24, number % 24) };
+    let body = format!(
+        r#"{{"source":"repos/o/r{number}","from":"2015-01-01T{first:02}:00:00Z","to":"2015-01-01T{last:02}:29:59Z","seconds":1,"detected_at":"2015-01-02T00:00:00Z","events_in_poll":300}}"#
+    );
+    (first..=last, body.into_bytes())
+}
+
+#[test]
+fn five_thousand_gaps_over_a_day_read_each_file_once_and_miss_nothing() {
+    const EVENTS_PER_HOUR: usize = 2_000;
+    let corner = Corner::new("gap-thousands");
+    let folder = tempfile::tempdir().unwrap();
+    let gaps_of: Vec<_> = (0..5_000).map(long_gap).collect();
+    let mut expected = Vec::new();
+    for hour in 0..30_usize {
+        let mut events = Vec::new();
+        for id in hour * EVENTS_PER_HOUR..(hour + 1) * EVENTS_PER_HOUR {
+            // Some repositories have no gap, and every other event comes after half past.
+            let (number, half) = (id * 7 % 6_000, id / 3 % 2);
+            let time =
+                format!("2015-01-{:02}T{:02}:{:02}:00Z", 1 + hour / 24, hour % 24, half * 30 + id % 30);
+            let repo = format!(r#"{{"id":{number},"name":"o/r{number}"}}"#);
+            events.push(event(id).at(&time).with("repo", &repo).bytes());
+            let is_inside = |hours: &std::ops::RangeInclusive<usize>| {
+                hours.contains(&hour) && (half == 0 || hour < *hours.end())
+            };
+            if gaps_of.get(number).is_some_and(|(hours, _)| is_inside(hours)) {
+                expected.push(id as u64);
+            }
+        }
+        let name = format!("2015-01-{:02}-{}.json.gz", 1 + hour / 24, hour % 24);
+        crate::support::archive_files::write(folder.path(), &name, &events);
+    }
+    let bodies: Vec<Vec<u8>> = gaps_of.into_iter().map(|(_, body)| body).collect();
+    corner.publish_to("gaps", &properties("thousands"), &bodies);
+    let host = ArchiveHost::serving(folder.path(), &[]);
+    let started = std::time::Instant::now();
+    let ended = gaps(&corner, &[&host.url], &[]);
+    eprintln!("5,000 gaps, {} events: {:?}\n{}", 30 * EVENTS_PER_HOUR, started.elapsed(), ended.stdout);
+    let mut fetched: Vec<String> =
+        host.asked().into_iter().filter(|request| request.starts_with("GET")).collect();
+    fetched.sort();
+    fetched.dedup();
+    assert_eq!((fetched.len(), host.asked().len()), (30, 60), "one HEAD and one GET each");
+    assert!(expected.len() > 500, "{}", expected.len());
+    assert_eq!(queued_ids(&corner), expected, "{}", ended.stderr);
+    // Most of these repositories have no event in their gap.
+    assert!(ended.stderr.lines().count() < 400, "the log does not name each of them");
+}
