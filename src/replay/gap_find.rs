@@ -158,12 +158,12 @@ impl Found {
 }
 
 /// About how many events a gap had, if its source was as busy in it as in the poll that found it, which reached from the end of the gap
-/// to the poll. None if that poll says nothing.
+/// to the poll. At least two: the fetcher saw the last event before the gap and the first one after it. None if that poll says nothing.
 pub(super) fn expected(gap: &Gap) -> Option<u64> {
     let record = &gap.record;
     let polled_s = u64::try_from((record.detected_at - record.to).num_seconds()).ok().filter(|s| *s > 0)?;
     let events = u64::try_from(record.events_in_poll).ok().filter(|events| *events > 0)?;
-    Some(events.saturating_mul(record.seconds) / polled_s)
+    Some((events.saturating_mul(record.seconds) / polled_s).max(2))
 }
 
 #[cfg(test)]
