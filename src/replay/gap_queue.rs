@@ -151,7 +151,8 @@ impl GapQueue {
             };
             let (gone, mut stays): (Vec<_>, Vec<_>) = some.into_iter().partition(is_gone);
             let ids: Vec<String> = stays.iter().filter_map(id_of).collect();
-            for record in &mut stays {
+            // Most often none has changed, and none has to be read.
+            for record in stays.iter_mut().filter(|_| !settled.changed.is_empty()) {
                 if let Some(body) = id_of(record).and_then(|id| settled.changed.get(&id)) {
                     record.body.clone_from(body);
                 }

@@ -60,7 +60,7 @@ fn gaps_of_every_kind_of_source_are_filled_from_files_that_are_read_once() {
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     eprintln!("{}", ended.stdout);
     let is_wanted = |id: &u64| {
-        (*id < 20 && id % 4 == 0)
+        (*id < 20 && id.is_multiple_of(4))
             || ((60..70).contains(id) && id % 4 < 2)
             || ((50..60).contains(id) && id % 5 == 3)
             || id % 4 == 3
@@ -172,7 +172,7 @@ fn long_gap(number: usize) -> (std::ops::RangeInclusive<usize>, Vec<u8>) {
 
 #[test]
 fn five_thousand_gaps_over_a_day_read_each_file_once_and_miss_nothing() {
-    const EVENTS_PER_HOUR: usize = 2_000;
+    const EVENTS_PER_HOUR: usize = 600;
     let corner = Corner::new("gap-thousands");
     let folder = tempfile::tempdir().unwrap();
     let gaps_of: Vec<_> = (0..5_000).map(long_gap).collect();
@@ -207,7 +207,7 @@ fn five_thousand_gaps_over_a_day_read_each_file_once_and_miss_nothing() {
     fetched.sort();
     fetched.dedup();
     assert_eq!((fetched.len(), host.asked().len()), (29, 58), "one HEAD and one GET each");
-    assert!(expected.len() > 500, "{}", expected.len());
+    assert!(expected.len() > 200, "{}", expected.len());
     assert_eq!(queued_ids(&corner), expected, "{}", ended.stderr);
     // Most of these repositories have no event in their gap.
     assert!(ended.stderr.lines().count() < 400, "the log does not name each of them");
