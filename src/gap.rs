@@ -28,6 +28,12 @@ pub struct GapRecord {
     pub detected_at: DateTime<Utc>,
     /// The number of events of this poll, new or not.
     pub events_in_poll: usize,
+    /// GitHub's number of the repository, of a source `repos/…` whose poll told it. It stays when the repository is renamed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repo_id: Option<u64>,
+    /// The mirrors of GH Archive whose files hold no event of the gap, as `replay gaps` found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacked_by: Vec<String>,
 }
 
 impl GapRecord {
@@ -82,6 +88,14 @@ mod tests {
         assert_eq!(String::from_utf8(record.json()).unwrap(), JSON);
         assert_eq!(record.id(), "gap repos/a/b 2026-01-01T12:00:09Z 2026-01-01T12:01:40Z");
         assert_eq!(GapRecord::parse(JSON.replace('{', "{\"later\":1,").as_bytes()), Ok(record));
+    }
+
+    #[test]
+    fn what_only_some_records_have_is_written_where_it_is() {
+        let more = JSON.replace('}', r#","repo_id":7,"lacked_by":["https://data.gharchive.org"]}"#);
+        let record = GapRecord::parse(more.as_bytes()).unwrap();
+        assert_eq!((record.repo_id, record.lacked_by.len()), (Some(7), 1));
+        assert_eq!(String::from_utf8(record.json()).unwrap(), more);
     }
 
     #[test]

@@ -49,6 +49,17 @@ pub(super) fn name_in<'a>(json: &'a str, name: &str) -> Option<Cow<'a, str>> {
     fields::unquote(value?.get())
 }
 
+/// The number `id` of the object `json`.
+pub(super) fn id_in(json: &str) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Numbered<'a> {
+        #[serde(borrow)]
+        id: Option<&'a RawValue>,
+    }
+    let numbered: Numbered<'_> = serde_json::from_str(json).ok()?;
+    numbered.id?.get().parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,5 +82,18 @@ mod tests {
         assert_eq!(Headline::from_fields(|_| Some("null")).actor, "");
         assert_eq!(Headline::from_fields(|_| None), Headline::default());
         assert_eq!(Headline::default().hour(), None);
+    }
+
+    #[test]
+    fn a_repository_has_a_number_or_none() {
+        for (json, id) in [
+            (r#"{"name":"o/r","id":2}"#, Some(2)),
+            (r#"{"id":null}"#, None),
+            (r#"{"id":"2"}"#, None),
+            (r#"{"name":"o/r"}"#, None),
+            ("7", None),
+        ] {
+            assert_eq!(id_in(json), id, "{json}");
+        }
     }
 }

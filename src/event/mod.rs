@@ -10,6 +10,7 @@ mod fields;
 mod filter;
 mod headline;
 mod hour;
+mod identity;
 mod invalid;
 mod kinds;
 mod nesting;
@@ -26,6 +27,7 @@ pub use filter::{Filter, NamePattern, TypeFilter};
 pub use headline::Headline;
 pub use hour::{Hour, HourName};
 pub(crate) use hour::{parse_day, parse_hour};
+pub use identity::identity;
 pub use invalid::NotAnEvent;
 pub use kinds::{KINDS, place_of_kind};
 pub use page::{NotAPage, split_page};
@@ -111,6 +113,12 @@ impl<'a> Event<'a> {
     /// The repository as `owner/name`, if the event names one.
     pub fn repo_name(&self) -> Option<Cow<'a, str>> {
         self.name_in("repo", "name")
+    }
+
+    /// GitHub's number of the repository, if the event has it. It stays when the repository is renamed.
+    pub fn repo_id(&self) -> Option<u64> {
+        let (_, object) = self.fields.iter().find(|(known, _)| known == "repo")?;
+        headline::id_in(object.get())
     }
 
     /// The login of the organisation it happened in, if in any.

@@ -15,6 +15,8 @@ pub(super) struct FeedGap {
     pub to: DateTime<Utc>,
     /// Events that this poll brought, whether new or not.
     pub events_in_poll: usize,
+    /// The number of the repository of the newest of them, if it has one.
+    pub repo_id: Option<u64>,
 }
 
 impl FeedGap {
@@ -32,6 +34,8 @@ impl FeedGap {
             seconds: self.seconds(),
             detected_at,
             events_in_poll: self.events_in_poll,
+            repo_id: self.repo_id.filter(|_| matches!(source, Source::Repository(_))),
+            lacked_by: Vec::new(),
         }
     }
 }
@@ -91,11 +95,18 @@ mod tests {
     use super::*;
 
     fn gap(from: &str, to: &str) -> FeedGap {
-        FeedGap { from: from.parse().unwrap(), to: to.parse().unwrap(), events_in_poll: 300 }
+        FeedGap { from: from.parse().unwrap(), to: to.parse().unwrap(), events_in_poll: 300, repo_id: None }
     }
 
     fn after(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_767_268_800 + seconds, 0).unwrap()
+    }
+
+    #[test]
+    fn the_record_of_a_repositorys_gap_has_its_number_and_no_other_has_one() {
+        let gap = FeedGap { repo_id: Some(7), ..gap("2026-01-01T12:00:00Z", "2026-01-01T12:00:25Z") };
+        let of = |source: &str| gap.record(&source.parse().unwrap(), after(0)).repo_id;
+        assert_eq!((of("repos/o/r"), of("orgs/o"), of("events")), (Some(7), None, None));
     }
 
     #[test]
@@ -135,7 +146,8 @@ mod tests {
             let (mut coverage, mut other) = (Coverage::default(), Coverage::default());
             other.add(after(0), &[]);
             for (at, missed_s) in polls {
-                let gap = FeedGap { from: after(0), to: after(missed_s.into()), events_in_poll: 1 };
+                let gap =
+                    FeedGap { from: after(0), to: after(missed_s.into()), events_in_poll: 1, repo_id: None };
                 coverage.add(after(at), &[gap]);
                 for now in [after(at), after(asked)] {
                     prop_assert!((0.0..=1.0).contains(&coverage.ratio(now)));

@@ -7,9 +7,9 @@
 use std::collections::{HashSet, VecDeque};
 
 use chrono::{DateTime, Utc};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::event::Event;
+use crate::event::{Event, identity};
 
 /// The newest this many are remembered, in each part: 33 full polls. GitHub shows 300.
 pub(super) const REMEMBERED_MAX: usize = 10_000;
@@ -23,13 +23,9 @@ pub(super) type Mark = u64;
 /// Separates the marks of other elements from those of events.
 const OTHER_SEED: u64 = 1;
 
-/// The mark of an event. An id alone does not do: GitHub's ids have started afresh before.
+/// The mark of an event.
 pub(super) fn mark_of(event: &Event) -> Mark {
-    let created = event.created();
-    let mut name = created.timestamp().to_le_bytes().to_vec();
-    name.extend(created.timestamp_subsec_nanos().to_le_bytes());
-    name.extend(event.id.as_bytes());
-    xxh3_64(&name)
+    identity(&event.id, event.created())
 }
 
 /// The mark of an element that is not an event.

@@ -30,6 +30,8 @@ pub(super) struct Walk {
     met: HashSet<Mark>,
     /// The creation time of each event so far.
     times: Vec<DateTime<Utc>>,
+    /// The number of the repository of its first event, if it has one.
+    repo_id: Option<u64>,
     meets_before: bool,
     /// It reads all pages, also below known events.
     sweeps: bool,
@@ -131,6 +133,9 @@ impl Walk {
     fn meet(&mut self, body: Vec<u8>, memory: &Memory) {
         let (mark, event) = match Event::parse(&body) {
             Ok(event) => {
+                if self.times.is_empty() {
+                    self.repo_id = event.repo_id();
+                }
                 self.times.push(event.created());
                 (mark_of(&event), Some(name_of(&event)))
             }
@@ -166,7 +171,10 @@ impl Walk {
     pub(super) fn gaps(&self, memory: &Memory) -> Vec<FeedGap> {
         let mut gaps = self.holes.clone();
         gaps.extend(self.gap_before(memory));
-        gaps.iter_mut().for_each(|gap| gap.events_in_poll = self.marks.len());
+        for gap in &mut gaps {
+            gap.events_in_poll = self.marks.len();
+            gap.repo_id = self.repo_id;
+        }
         gaps
     }
 
@@ -177,7 +185,7 @@ impl Walk {
         }
         // Events older than the newest known event came late. They do not show where the gap ends.
         let to = self.times.iter().copied().filter(|time| *time >= from).min().unwrap_or(from);
-        Some(FeedGap { from, to, events_in_poll: 0 })
+        Some(FeedGap { from, to, events_in_poll: 0, repo_id: None })
     }
 
     /// Ends the walk.
@@ -197,7 +205,7 @@ impl Walk {
 fn hole(newest: DateTime<Utc>, times: &[DateTime<Utc>]) -> Option<FeedGap> {
     times.iter().max().filter(|time| **time > newest)?;
     let to = times.iter().copied().filter(|time| *time >= newest).min()?;
-    Some(FeedGap { from: newest, to, events_in_poll: 0 })
+    Some(FeedGap { from: newest, to, events_in_poll: 0, repo_id: None })
 }
 
 fn name_of(event: &Event) -> EventName {

@@ -10,8 +10,10 @@ use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
 use tokio_util::sync::CancellationToken;
 use url::Url;
+use xxhash_rust::xxh3::xxh3_64;
 
-use super::Fetched;
+use super::heard::Heard;
+use super::mirror::Fetched;
 use crate::config::Tls;
 use crate::event::{Hour, HourName};
 use crate::handshake;
@@ -44,6 +46,9 @@ pub(super) struct Downloader {
     base: Url,
     tls: Tls,
     server: Dependency,
+    /// Distinguishes its downloads from those of other mirrors. Empty if there is no other.
+    tag: String,
+    pub(super) heard: Heard,
 }
 
 /// Why a request has no outcome.
@@ -62,7 +67,7 @@ struct Part {
 }
 
 impl Downloader {
-    pub(super) fn new(base: Url, tls: &Tls, health: &Health) -> anyhow::Result<Self> {
+    pub(super) fn new(base: Url, is_alone: bool, tls: &Tls, health: &Health) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .connect_timeout(CONNECT_TIMEOUT)
@@ -78,9 +83,13 @@ impl Downloader {
         let http = http.build().context("set up the HTTP client for GH Archive")?;
         let host = base.host_str().unwrap_or_default();
         let port = base.port().map(|port| format!(":{port}")).unwrap_or_default();
-        let server = health.dependency(format!("GH Archive at {host}{port}"));
+        let name = format!("GH Archive at {host}{port}");
+        // The replay goes on without one of several mirrors.
+        let server = if is_alone { health.dependency(name) } else { health.extra(name) };
         server.up();
-        Ok(Self { http, base, tls: tls.clone(), server })
+        let tag =
+            if is_alone { String::new() } else { format!(".{:016x}", xxh3_64(base.as_str().as_bytes())) };
+        Ok(Self { http, base, tls: tls.clone(), server, tag, heard: Heard::default() })
     }
 
     fn url(&self, hour: Hour) -> Url {
@@ -95,7 +104,7 @@ impl Downloader {
         folder: &Path,
         shutdown: &CancellationToken,
     ) -> Result<Fetched, FetchError> {
-        let path = folder.join(format!("{}.json.gz", HourName(hour)));
+        let path = folder.join(format!("{}{}.json.gz", HourName(hour), self.tag));
         // Downloaded whole by an earlier run: a download gets this name last.
         if path.is_file() {
             return Ok(Fetched::File { path, is_ours: true });
@@ -144,6 +153,7 @@ impl Downloader {
         match attempted {
             Ok(fetched) => {
                 self.server.up();
+                self.heard.now();
                 Ok(Some(fetched))
             }
             Err(Setback::Again { reason, after }) => {
@@ -195,9 +205,9 @@ impl Downloader {
         }
         let response = self.answered(request.send().await).await?;
         match response.status() {
-            StatusCode::OK => part.receive(response, 0).await,
+            StatusCode::OK => part.receive(response, 0, &self.heard).await,
             StatusCode::PARTIAL_CONTENT if begins_at(response.headers(), have) => {
-                part.receive(response, have).await
+                part.receive(response, have, &self.heard).await
             }
             StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
                 part.etag = None;
@@ -214,7 +224,12 @@ impl Part {
     }
 
     /// Writes the answer's body behind the first `from` bytes.
-    async fn receive(&mut self, mut response: Response, from: u64) -> Result<Fetched, Setback> {
+    async fn receive(
+        &mut self,
+        mut response: Response,
+        from: u64,
+        heard: &Heard,
+    ) -> Result<Fetched, Setback> {
         // A weak one does not promise the same bytes (RFC 9110, 13.1.5).
         self.etag = response.headers().get(ETAG).filter(|etag| !etag.as_bytes().starts_with(b"W/")).cloned();
         let disk = |error| Setback::Final(FetchError::Disk { path: self.path.clone(), error });
@@ -233,6 +248,7 @@ impl Part {
                     return Err(Setback::of_request(error));
                 }
             };
+            heard.now();
             bytes += chunk.len() as u64;
             if bytes > FILE_BYTES_MAX {
                 return Ok(Fetched::Refused { reason: format!("it is larger than {FILE_BYTES_MAX} bytes") });

@@ -1,8 +1,8 @@
 //! The source of the files: a web server or a folder.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::download::{Downloader, FetchError};
@@ -10,13 +10,14 @@ use crate::config::{BaseUrl, Tls};
 use crate::event::{Hour, HourName};
 use crate::health::Health;
 
-/// GH Archive itself, a mirror of it, or a folder with its files. Cheap to clone.
-#[derive(Clone)]
-pub struct Mirror(Kind);
+/// GH Archive itself, a mirror of it, or a folder with its files.
+pub(super) struct Mirror {
+    name: String,
+    kind: Kind,
+}
 
-#[derive(Clone)]
 enum Kind {
-    Web(Arc<Downloader>),
+    Web(Box<Downloader>),
     Folder(PathBuf),
 }
 
@@ -29,18 +30,25 @@ pub enum Fetched {
     Missing { place: String },
     /// The server refuses to give the file.
     Refused { reason: String },
+    /// The mirror does not answer, and others did; or it was not asked. Never of a mirror alone.
+    Away,
 }
 
 impl Mirror {
-    /// A mirror that has not been asked anything yet.
+    /// A mirror that has not been asked anything yet. `is_alone` if the replay has no other.
     ///
     /// # Errors
     /// [`UsageError`](crate::config::UsageError) when there is no CA to trust.
-    pub fn new(base: &BaseUrl, tls: &Tls, health: &Health) -> anyhow::Result<Self> {
-        Ok(Self(match base {
-            BaseUrl::Web(url) => Kind::Web(Arc::new(Downloader::new(url.clone(), tls, health)?)),
+    pub(super) fn new(base: &BaseUrl, is_alone: bool, tls: &Tls, health: &Health) -> anyhow::Result<Self> {
+        let kind = match base {
+            BaseUrl::Web(url) => Kind::Web(Box::new(Downloader::new(url.clone(), is_alone, tls, health)?)),
             BaseUrl::Folder(path) => Kind::Folder(path.clone()),
-        }))
+        };
+        Ok(Self { name: base.shown(), kind })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Makes the hour's file available on this machine; a download goes into `folder`. A request to a web server that does
@@ -48,13 +56,13 @@ impl Mirror {
     ///
     /// # Errors
     /// [`FetchError`] when the program is to stop, or the file cannot be written.
-    pub async fn fetch(
+    pub(super) async fn fetch(
         &self,
         hour: Hour,
         folder: &Path,
         shutdown: &CancellationToken,
     ) -> Result<Fetched, FetchError> {
-        match &self.0 {
+        match &self.kind {
             Kind::Web(web) => web.fetch(hour, folder, shutdown).await,
             Kind::Folder(path) => Ok(find_in(path, hour)),
         }
@@ -64,11 +72,36 @@ impl Mirror {
     ///
     /// # Errors
     /// [`FetchError::Interrupted`] when the program is to stop.
-    pub async fn has(&self, hour: Hour, shutdown: &CancellationToken) -> Result<bool, FetchError> {
-        match &self.0 {
+    pub(super) async fn has(&self, hour: Hour, shutdown: &CancellationToken) -> Result<bool, FetchError> {
+        match &self.kind {
             Kind::Web(web) => web.has(hour, shutdown).await,
             Kind::Folder(path) => Ok(matches!(find_in(path, hour), Fetched::File { .. })),
         }
+    }
+
+    /// When a web server last sent something useful. None if it never did.
+    pub(super) fn heard(&self) -> Option<Instant> {
+        match &self.kind {
+            Kind::Web(web) => web.heard.last(),
+            Kind::Folder(_) => None,
+        }
+    }
+
+    /// It is not waited for any more, until it sends something.
+    pub(super) fn give_up(&self) {
+        if let Kind::Web(web) = &self.kind {
+            web.heard.give_up();
+        }
+    }
+
+    pub(super) fn hope_again(&self) {
+        if let Kind::Web(web) = &self.kind {
+            web.heard.hope_again();
+        }
+    }
+
+    pub(super) fn is_given_up(&self) -> bool {
+        matches!(&self.kind, Kind::Web(web) if web.heard.is_given_up())
     }
 }
 

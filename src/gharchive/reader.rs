@@ -8,7 +8,7 @@ use super::lines::Lines;
 use super::mark::{Mark, Marker};
 use super::open::{Meter, open};
 use super::records;
-use crate::event::{BODY_BYTES_MAX, Event};
+use crate::event::{BODY_BYTES_MAX, Event, identity};
 
 /// A batch is handed out when it has this many events or bytes, at the end of a line.
 const BATCH_EVENTS: usize = 1024;
@@ -152,6 +152,13 @@ impl<F: Fn(&Event) -> bool> Iterator for Reader<F> {
         }
         batch.bytes_read = self.meter.bytes();
         Some(batch)
+    }
+}
+
+impl RawEvent {
+    /// A short stand-in for it: see [`identity`].
+    pub fn identity(&self) -> u64 {
+        identity(&self.id, self.created)
     }
 }
 

@@ -10,7 +10,7 @@ use indicatif::HumanCount;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::gap_plan::{Files, by_hour};
+use super::gap_plan::{Files, hours_of};
 use super::gap_queue::{GapQueue, RECORDS_MAX};
 use super::gaps::Planned;
 use super::say;
@@ -18,7 +18,7 @@ use super::table::{aligned, json};
 use crate::config::{GapsArgs, ListFormat};
 use crate::event::Hour;
 use crate::gap::GapRecord;
-use crate::gharchive::Mirror;
+use crate::gharchive::{Has, Mirrors};
 use crate::retry::Interrupted;
 use crate::terminal::Escaped;
 
@@ -35,14 +35,17 @@ const AT_ONCE: usize = 8;
 pub(super) async fn run(
     args: &GapsArgs,
     mut queue: GapQueue,
-    mirror: &Mirror,
+    mirrors: &Mirrors,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     let records = queue.look(RECORDS_MAX).await?;
     let now = Utc::now();
-    let hours: BTreeSet<Hour> = by_hour(&records.gaps).into_keys().filter(|hour| hour.end() <= now).collect();
-    let (there, unknown) = look_for(hours, mirror, shutdown).await?;
-    let files = Files { there, unknown, patience: args.patience };
+    let names: Vec<String> = mirrors.names().map(str::to_owned).collect();
+    // Nothing is asked for gaps that GH Archive is known to lack.
+    let open = records.gaps.iter().filter(|gap| !gap.is_lacked_by(&names));
+    let hours: BTreeSet<Hour> = hours_of(open).into_iter().filter(|hour| hour.end() <= now).collect();
+    let (there, unknown) = look_for(hours, mirrors, shutdown).await?;
+    let files = Files { there, unknown, patience: args.patience, mirrors: names };
     let plan = |gap: super::gap_plan::Gap| Planned { state: gap.state(&files, now), gap };
     let planned: Vec<Planned> = records.gaps.into_iter().map(plan).collect();
     say(&show(&planned, args.format.unwrap_or(ListFormat::Table)));
@@ -52,24 +55,32 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// The `hours` that have a file, and those for which GH Archive does not answer in time. After the first timeout no more files are
-/// asked for: GH Archive is not reachable.
+/// The `hours` that have a file, and those for which GH Archive does not answer in time. If it is one server, no more files are asked
+/// for after the first timeout: it is not reachable.
 async fn look_for(
     hours: BTreeSet<Hour>,
-    mirror: &Mirror,
+    mirrors: &Mirrors,
     shutdown: &CancellationToken,
 ) -> Result<(BTreeSet<Hour>, BTreeSet<Hour>), Interrupted> {
     let (mut there, mut unknown) = (BTreeSet::new(), hours.clone());
     let ask = |hour: Hour| async move {
-        let asked = mirror.has(hour, shutdown);
+        let asked = mirrors.has(hour, shutdown);
         (hour, tokio::time::timeout(ANSWER_WITHIN, asked).await)
     };
     let asking = async {
         let mut answers = stream::iter(hours).map(ask).buffer_unordered(AT_ONCE);
-        while let Some((hour, Ok(Ok(is_there)))) = answers.next().await {
-            unknown.remove(&hour);
-            if is_there {
-                there.insert(hour);
+        while let Some((hour, answer)) = answers.next().await {
+            match answer {
+                Ok(Ok(Has::Unknown)) => {}
+                Ok(Ok(has)) => {
+                    unknown.remove(&hour);
+                    if has == Has::Yes {
+                        there.insert(hour);
+                    }
+                }
+                // Another mirror may have the other hours.
+                _ if mirrors.are_several() => {}
+                _ => break,
             }
         }
     };

@@ -1,6 +1,6 @@
 //! The files of GH Archive that may hold a gap's events, and whether the gap can be filled from them. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -43,12 +43,47 @@ impl Gap {
         Ok(Self { record, source })
     }
 
+    pub(super) fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// The number of its repository, if the record has it. It stays when the repository is renamed.
+    pub(super) fn repository_id(&self) -> Option<u64> {
+        self.record.repo_id
+    }
+
+    /// When it is over: it includes `to`, which is a whole second.
+    pub(super) fn end(&self) -> DateTime<Utc> {
+        self.record.to + TimeDelta::seconds(1)
+    }
+
     /// True if the gap may have missed `event`.
     pub(super) fn wants(&self, event: &Event) -> bool {
-        let second = TimeDelta::seconds(1);
-        // Both ends are included, and `to` is a whole second.
-        let is_inside = event.created() >= self.record.from && event.created() < self.record.to + second;
-        is_inside && self.source.shows(event)
+        event.created() >= self.record.from && event.created() < self.end() && self.is_of(event)
+    }
+
+    /// True for an event of the source. An event names its repository as it was called then, so the number decides if both have it:
+    /// the repository may have been renamed since, and another one may have its old name.
+    fn is_of(&self, event: &Event) -> bool {
+        match (&self.source, self.repository_id(), event.repo_id()) {
+            (Source::Repository(_), Some(own), Some(of_event)) => own == of_event,
+            _ => self.source.shows(event),
+        }
+    }
+
+    /// True if the file of this hour may hold its events: see [`Self::hours`].
+    pub(super) fn may_be_in(&self, file: Hour) -> bool {
+        file >= Hour::of(self.record.from) && file <= Hour::of(self.record.to).plus(LATE_HOURS)
+    }
+
+    /// Its record with a note that none of these mirrors has an event of it, as JSON.
+    pub(super) fn json_lacked_by(&self, mirrors: &[String]) -> Vec<u8> {
+        GapRecord { lacked_by: mirrors.to_vec(), ..self.record.clone() }.json()
+    }
+
+    /// True if every one of these mirrors was read and has no event of it.
+    pub(super) fn is_lacked_by(&self, mirrors: &[String]) -> bool {
+        !mirrors.is_empty() && mirrors.iter().all(|mirror| self.record.lacked_by.contains(mirror))
     }
 
     /// The hours whose files may hold its events.
@@ -66,6 +101,9 @@ impl Gap {
 
     /// The state of the gap at `now`.
     pub(super) fn state(&self, files: &Files, now: DateTime<Utc>) -> GapState {
+        if self.is_lacked_by(&files.mirrors) {
+            return GapState::Lacked;
+        }
         if self.hours().any(|hour| files.unknown.contains(&hour)) {
             return GapState::Unknown;
         }
@@ -93,6 +131,8 @@ pub(super) struct Files {
     pub(super) unknown: BTreeSet<Hour>,
     /// How long after its hour a file may still appear.
     pub(super) patience: Duration,
+    /// The names of the mirrors.
+    pub(super) mirrors: Vec<String>,
 }
 
 /// True while an hour's file may still appear, or a new one in place of a damaged one.
@@ -117,6 +157,8 @@ pub(super) enum GapState {
     Impossible(String),
     /// GH Archive did not answer.
     Unknown,
+    /// Its files were read, and hold no event of it.
+    Lacked,
 }
 
 impl GapState {
@@ -134,19 +176,14 @@ impl fmt::Display for GapState {
             Self::Waits(hour) => write!(f, "waits for {}.json.gz", HourName(*hour)),
             Self::Impossible(hours) => write!(f, "cannot be filled: GH Archive has no file for {hours}"),
             Self::Unknown => f.write_str("unknown: GH Archive not reachable"),
+            Self::Lacked => f.write_str("GH Archive lacks it too: its files hold no event of it"),
         }
     }
 }
 
-/// The places in `gaps` of the gaps that each hour's file may fill.
-pub(super) fn by_hour(gaps: &[Gap]) -> BTreeMap<Hour, Vec<usize>> {
-    let mut by_hour: BTreeMap<Hour, Vec<usize>> = BTreeMap::new();
-    for (index, gap) in gaps.iter().enumerate() {
-        for hour in gap.hours() {
-            by_hour.entry(hour).or_default().push(index);
-        }
-    }
-    by_hour
+/// The hours whose files may fill `gaps`.
+pub(super) fn hours_of<'a>(gaps: impl IntoIterator<Item = &'a Gap>) -> BTreeSet<Hour> {
+    gaps.into_iter().flat_map(Gap::hours).collect()
 }
 
 #[cfg(test)]
@@ -173,10 +210,16 @@ mod tests {
                 hour => format!("2026-01-01-{hour}"),
             })
         );
-        let both = by_hour(&[gap("events", "01:00:00", "01:00:01"), gap("events", "02:59:00", "02:59:01")]);
-        assert_eq!(both.len(), 8);
-        assert_eq!(both[&"2026-01-01-01".parse().unwrap()], [0]);
-        assert_eq!(both[&"2026-01-01-07".parse().unwrap()], [0, 1]);
+        let both = [gap("events", "01:00:00", "01:00:01"), gap("events", "02:59:00", "02:59:01")];
+        assert_eq!(
+            names(hours_of(&both).into_iter()).join(" "),
+            (1..9).map(|hour| format!("2026-01-01-{hour}")).collect::<Vec<_>>().join(" ")
+        );
+        let may_be_in = |hour: &str| both[1].may_be_in(hour.parse().unwrap());
+        assert_eq!(
+            ["2026-01-01-01", "2026-01-01-02", "2026-01-01-08", "2026-01-01-09"].map(may_be_in),
+            [false, true, true, false]
+        );
     }
 
     #[test]
@@ -190,8 +233,12 @@ mod tests {
                 .collect()
         };
         let at = |there: BTreeSet<Hour>, now: &str| {
-            let files =
-                Files { there, unknown: BTreeSet::new(), patience: Duration::from_secs(3 * 24 * 3600) };
+            let files = Files {
+                there,
+                unknown: BTreeSet::new(),
+                patience: Duration::from_secs(3 * 24 * 3600),
+                mirrors: Vec::new(),
+            };
             gap.state(&files, now.parse().unwrap()).to_string()
         };
         assert_eq!(at(all.clone(), "2026-01-01T20:00:00Z"), "can be filled");
@@ -212,7 +259,7 @@ mod tests {
         let gap = gap("events", "12:00:00", "12:00:01");
         let (mut there, mut unknown): (BTreeSet<Hour>, _) = (gap.hours().collect(), BTreeSet::new());
         unknown.extend(there.pop_last());
-        let files = Files { there, unknown, patience: Duration::ZERO };
+        let files = Files { there, unknown, patience: Duration::ZERO, mirrors: Vec::new() };
         let state = gap.state(&files, Utc::now());
         assert_eq!(state.to_string(), "unknown: GH Archive not reachable");
         assert!(!state.can_be_filled());
@@ -251,6 +298,49 @@ mod tests {
     }
 
     #[test]
+    fn the_number_of_a_repository_decides_if_record_and_event_have_it_since_names_change() {
+        let gap = |number: &str| {
+            let json = format!(
+                r#"{{"source":"repos/o/old","from":"2026-01-01T12:00:00Z","to":"2026-01-01T12:00:09Z","seconds":9,"detected_at":"2026-01-01T12:02:00Z","events_in_poll":300{number}}}"#
+            );
+            Gap::parse(json.as_bytes()).unwrap()
+        };
+        let event = |repo: &str| {
+            format!(r#"{{"id":"1","type":"A","created_at":"2026-01-01T12:00:01Z","repo":{repo}}}"#)
+        };
+        for (repo, by_number, by_name) in [
+            (r#"{"id":7,"name":"o/old"}"#, true, true),
+            (r#"{"id":7,"name":"o/new"}"#, true, false),
+            (r#"{"id":8,"name":"o/old"}"#, false, true),
+            (r#"{"name":"O/OLD"}"#, true, true),
+            (r#"{"name":"o/new"}"#, false, false),
+        ] {
+            let body = event(repo);
+            let event = Event::parse(body.as_bytes()).unwrap();
+            assert_eq!(gap(r#","repo_id":7"#).wants(&event), by_number, "{repo}");
+            assert_eq!(gap("").wants(&event), by_name, "{repo}");
+        }
+    }
+
+    #[test]
+    fn a_gap_that_a_mirror_lacks_is_tried_again_only_with_another_mirror() {
+        let gap = gap("repos/o/r", "12:00:00", "12:00:01");
+        let lacked = Gap::parse(&gap.json_lacked_by(&["a".into(), "b".into()])).unwrap();
+        let state = |gap: &Gap, mirrors: &[&str]| {
+            let mirrors = mirrors.iter().map(ToString::to_string).collect();
+            let (there, unknown) = (gap.hours().collect(), BTreeSet::new());
+            gap.state(&Files { there, unknown, patience: Duration::ZERO, mirrors }, Utc::now())
+        };
+        assert_eq!(state(&gap, &["a"]), GapState::Whole);
+        assert_eq!(
+            (state(&lacked, &["b"]), state(&lacked, &["b", "a"])),
+            (GapState::Lacked, GapState::Lacked)
+        );
+        assert_eq!((state(&lacked, &["a", "c"]), lacked.record.id()), (GapState::Whole, gap.record.id()));
+        assert!(!GapState::Lacked.can_be_filled());
+    }
+
+    #[test]
     fn a_record_that_no_fetcher_can_have_written_is_refused() {
         let parse = |from: &str, to: &str| {
             let json = format!(
@@ -272,8 +362,12 @@ mod tests {
     #[test]
     fn a_network_is_filled_in_part_only() {
         let gap = gap("networks/o/r", "12:00:00", "12:00:01");
-        let files =
-            Files { there: gap.hours().collect(), unknown: BTreeSet::new(), patience: Duration::ZERO };
+        let files = Files {
+            there: gap.hours().collect(),
+            unknown: BTreeSet::new(),
+            patience: Duration::ZERO,
+            mirrors: Vec::new(),
+        };
         assert!(matches!(gap.state(&files, Utc::now()), GapState::InPart(why) if why.contains("forks")));
     }
 }

@@ -1,6 +1,6 @@
 //! The queue of gap records. Records are read in parts, and removed only when their gap is filled.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -33,6 +33,21 @@ pub(super) struct Records {
     pub(super) messages: u32,
     /// Messages behind them.
     pub(super) behind: u32,
+}
+
+/// What becomes of records, by the ids of their gaps. All others stay as they are.
+#[derive(Default)]
+pub(super) struct Settled {
+    /// Filled: their records are removed.
+    pub(super) done: HashSet<String>,
+    /// Their records get another body.
+    pub(super) changed: HashMap<String, Vec<u8>>,
+}
+
+impl Settled {
+    pub(super) fn is_empty(&self) -> bool {
+        self.done.is_empty() && self.changed.is_empty()
+    }
 }
 
 impl GapQueue {
@@ -91,17 +106,17 @@ impl GapQueue {
         Ok(Records { gaps, messages, behind: ready.saturating_sub(messages) })
     }
 
-    /// Takes the first `messages` again. Removes the records with the ids `done`, and moves the others to the tail, so that the records
+    /// Takes the first `messages` again. Removes the records that are done, and moves the others to the tail, so that the records
     /// behind them can be read. RabbitMQ counts the deliveries of a moved message from 0.
     ///
     /// # Errors
     /// As [`QueueAccess::open`].
-    pub(super) async fn settle(&mut self, messages: u32, done: &HashSet<String>) -> anyhow::Result<()> {
+    pub(super) async fn settle(&mut self, messages: u32, settled: &Settled) -> anyhow::Result<()> {
         let (mut left, mut moved) = (messages, HashSet::new());
         let mut backoff = Backoff::for_server();
         while left > 0 {
             let Found::Ready(mut reader, _) = self.access.open().await? else { return Ok(()) };
-            match self.settle_some(&mut reader, &mut left, done, &mut moved).await {
+            match self.settle_some(&mut reader, &mut left, settled, &mut moved).await {
                 Ok(()) => {
                     reader.close().await;
                     return Ok(());
@@ -122,7 +137,7 @@ impl GapQueue {
         &mut self,
         reader: &mut QueueReader,
         left: &mut u32,
-        done: &HashSet<String>,
+        settled: &Settled,
         moved: &mut HashSet<String>,
     ) -> Result<(), SessionError> {
         while *left > 0 {
@@ -131,10 +146,17 @@ impl GapQueue {
                 return Ok(());
             }
             *left = left.saturating_sub(u32::try_from(some.len()).unwrap_or(u32::MAX));
-            let is_gone =
-                |taken: &Taken| id_of(taken).is_some_and(|id| done.contains(&id) || moved.contains(&id));
-            let (gone, stays): (Vec<_>, Vec<_>) = some.into_iter().partition(is_gone);
+            let is_gone = |taken: &Taken| {
+                id_of(taken).is_some_and(|id| settled.done.contains(&id) || moved.contains(&id))
+            };
+            let (gone, mut stays): (Vec<_>, Vec<_>) = some.into_iter().partition(is_gone);
             let ids: Vec<String> = stays.iter().filter_map(id_of).collect();
+            // Most often none has changed, and none has to be read.
+            for record in stays.iter_mut().filter(|_| !settled.changed.is_empty()) {
+                if let Some(body) = id_of(record).and_then(|id| settled.changed.get(&id)) {
+                    record.body.clone_from(body);
+                }
+            }
             let mut tags: Vec<u64> = gone.iter().map(|taken| taken.tag).collect();
             tags.extend(self.copy_to_tail(stays).await?);
             reader.ack(&tags).await?;

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{UsageError, What};
 use crate::event::{Hour, HourName};
-use crate::gharchive::{Fetched, Mirror};
+use crate::gharchive::{Fetched, Mirrors};
 use crate::terminal::Escaped;
 
 /// Inputs that are made ready ahead of the one that is read. An hour takes about 0.1 GB of disk.
@@ -79,22 +79,22 @@ impl fmt::Display for Input {
     }
 }
 
-/// An input and its file, if there is one.
+/// An input and its file, if there is one. An hour has an outcome of each mirror, in their order.
 pub(super) struct Ready {
     pub(super) input: Input,
-    pub(super) fetched: Fetched,
+    pub(super) fetched: Vec<Fetched>,
 }
 
 /// Makes `inputs` ready in order, some ahead: downloads run while the one before is published.
 pub(super) fn make_ready(
     inputs: Vec<Input>,
-    mirror: &Mirror,
+    mirrors: &Mirrors,
     folder: &Path,
     shutdown: &CancellationToken,
 ) -> impl Stream<Item = anyhow::Result<Ready>> + use<> {
     // Downloads end with the stream, so that none writes into a folder that is being removed.
     let stop = shutdown.child_token();
-    let context = Arc::new((mirror.clone(), folder.to_owned(), stop.clone()));
+    let context = Arc::new((mirrors.clone(), folder.to_owned(), stop.clone()));
     let guarded = (context, stop.drop_guard());
     stream::iter(inputs)
         .map(move |input| {
@@ -105,15 +105,15 @@ pub(super) fn make_ready(
         .map(|joined| joined?)
 }
 
-async fn one(input: Input, context: Arc<(Mirror, PathBuf, CancellationToken)>) -> anyhow::Result<Ready> {
-    let (mirror, folder, shutdown) = &*context;
+async fn one(input: Input, context: Arc<(Mirrors, PathBuf, CancellationToken)>) -> anyhow::Result<Ready> {
+    let (mirrors, folder, shutdown) = &*context;
     let fetched = match &input {
         Input::Hour(hour) => {
-            let fetched = mirror.fetch(*hour, folder, shutdown).await;
+            let fetched = mirrors.fetch(*hour, folder, shutdown).await;
             fetched.with_context(|| format!("hour {}", HourName(*hour)))?
         }
-        Input::File(path) => Fetched::File { path: path.clone(), is_ours: false },
-        Input::Stdin => Fetched::File { path: PathBuf::new(), is_ours: false },
+        Input::File(path) => vec![Fetched::File { path: path.clone(), is_ours: false }],
+        Input::Stdin => vec![Fetched::File { path: PathBuf::new(), is_ours: false }],
     };
     Ok(Ready { input, fetched })
 }

@@ -58,6 +58,11 @@ impl Progress {
         }
     }
 
+    /// Prints something without spoiling the bar.
+    pub(super) fn above(&self, print: impl FnOnce()) {
+        self.bar.suspend(print);
+    }
+
     /// Events a second since the start of this run.
     pub(super) fn rate(&self, tally: &Tally) -> u64 {
         let events = tally.events.saturating_sub(self.events_before);

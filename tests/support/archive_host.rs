@@ -32,7 +32,11 @@ struct Served {
 impl ArchiveHost {
     /// Serves the files of `folder`; the first requests for a file meet `mishaps`, one each.
     pub fn serving(folder: &Path, mishaps: &[Mishap]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::serving_at(TcpListener::bind("127.0.0.1:0").unwrap(), folder, mishaps)
+    }
+
+    /// The same, at the address of `listener`.
+    pub fn serving_at(listener: TcpListener, folder: &Path, mishaps: &[Mishap]) -> Self {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(Vec::new()));
         let served = Arc::new(Served {

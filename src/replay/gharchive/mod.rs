@@ -1,4 +1,13 @@
 //! `replay gharchive`: publishes the events of hours and files.
+//!
+//! - `merge` publishes an hour of several mirrors, each event once.
+//! - `union` knows which mirrors have an event.
+//! - `owed` knows the parts of mirrors that were away, `position` how far the replay is.
+
+mod merge;
+mod owed;
+mod position;
+mod union;
 
 use std::path::Path;
 
@@ -6,9 +15,11 @@ use anyhow::bail;
 use chrono::Utc;
 use futures_util::StreamExt as _;
 use indicatif::HumanCount;
-use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use self::owed::Owed;
+use self::position::Position;
+use self::union::Taken;
 use super::feeder::{Feeder, Refused, Target};
 use super::inputs::{Input, Ready, make_ready};
 use super::progress::Progress;
@@ -20,26 +31,13 @@ use super::{Ended, say};
 use crate::broker::{Broker, Outgoing};
 use crate::config::{GhArchiveArgs, Tls};
 use crate::duration::Rounded;
-use crate::gharchive::{Batch, Fetched, Mark, Mirror, Reject};
+use crate::gharchive::{Batch, Fetched, Mark, Mirrors, Reject};
 use crate::health::Health;
-
-/// A position: every event before it is published and confirmed, rejected, or not wanted.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Position {
-    /// The input, by its place in the command.
-    input: usize,
-    /// The lines of this input that are done. A file that begins with other lines is another file, and read from its beginning.
-    done: Mark,
-    tally: Tally,
-    /// The tally before this input.
-    tally_before: Tally,
-    /// The name of the file of rejects.
-    rejects: String,
-}
 
 /// A replay under way.
 struct Job<'a> {
     args: &'a GhArchiveArgs,
+    mirrors: Mirrors,
     inputs: Vec<Input>,
     feeder: Feeder,
     folder: StateFolder,
@@ -73,53 +71,53 @@ pub(super) async fn run(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let inputs = Input::expand(&args.what, Utc::now())?;
-    let mirror = Mirror::new(&args.mirror.base_url()?, tls, health)?;
-    let mut job = Job::begin(args, inputs, broker, health, &shutdown)?;
-    let ended = job.work(&mirror, &shutdown).await;
+    let mirrors = Mirrors::new(&args.mirror, tls, health)?;
+    let mut job = Job::begin(args, mirrors, inputs, broker, health, &shutdown)?;
+    let ended = job.work(&shutdown).await;
     job.feeder.close().await;
     job.end(ended)
+}
+
+fn missing(place: &str) -> String {
+    format!("missing: no {place}")
+}
+
+fn refused(reason: &str) -> String {
+    format!("refused: {reason}")
+}
+
+/// Removes a file that was downloaded.
+fn remove_ours(fetched: &Fetched) {
+    let Fetched::File { path, is_ours: true } = fetched else { return };
+    if let Err(error) = std::fs::remove_file(path) {
+        tracing::warn!("remove {}: {error}", path.display());
+    }
 }
 
 impl<'a> Job<'a> {
     fn begin(
         args: &'a GhArchiveArgs,
+        mirrors: Mirrors,
         inputs: Vec<Input>,
         broker: &Broker,
         health: &Health,
         shutdown: &CancellationToken,
     ) -> anyhow::Result<Self> {
         let target = if args.publish.queue.is_some() { Target::LoadQueue } else { Target::Everywhere };
+        let bases: Vec<String> = args.mirror.base_urls()?.iter().map(ToString::to_string).collect();
         let identity = (
             (broker.address(), broker.names().load(), &args.publish.queue, args.copies.archive),
-            (
-                &args.select.types,
-                args.select.limit,
-                args.select.dry_run,
-                args.mirror.base_url()?.to_string(),
-                &inputs,
-            ),
+            (&args.select.types, args.select.limit, args.select.dry_run, bases.join(","), &inputs),
         );
         let folder = StateFolder::open(&args.state.state_dir, "gharchive", &identity)?;
-        let anew = Position {
-            input: 0,
-            done: Mark::default(),
-            tally: Tally::default(),
-            tally_before: Tally::default(),
-            rejects: Rejects::new_name(),
-        };
         let remembers = !args.select.dry_run && !inputs.contains(&Input::Stdin);
         let saved = if args.resume.anew || !remembers { None } else { folder.load::<Position>() };
-        let position = match saved.filter(|position| position.input < inputs.len()) {
-            Some(position) => {
-                let (events, input) = (HumanCount(position.tally.events), &inputs[position.input]);
-                tracing::info!(
-                    "continuing after line {} of {input}, where an earlier run of this command stopped; {events} events are published (--anew begins at the start)",
-                    position.done.line
-                );
-                position
-            }
-            None => anew,
-        };
+        let has_work =
+            |position: &Position| position.input < inputs.len() || !position.merged.owed.is_empty();
+        let position = saved
+            .filter(has_work)
+            .inspect(|position| position.tell(&inputs))
+            .unwrap_or_else(|| Position::at_the_start(bases.len()));
         #[allow(clippy::cast_precision_loss)]
         let fraction = position.input as f64 / inputs.len() as f64;
         let (pace, is_dry) = (&args.publish.pace, args.select.dry_run);
@@ -131,6 +129,7 @@ impl<'a> Job<'a> {
             rejects: Rejects::into(&args.state.state_dir, &position.rejects),
             progress: Progress::start(&position.tally, fraction),
             args,
+            mirrors,
             inputs,
             folder,
             remembers,
@@ -139,44 +138,56 @@ impl<'a> Job<'a> {
         })
     }
 
-    async fn work(&mut self, mirror: &Mirror, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    async fn work(&mut self, shutdown: &CancellationToken) -> anyhow::Result<()> {
         if !self.args.select.dry_run {
             self.feeder.open().await?;
         }
         let left = self.inputs[self.position.input..].to_vec();
-        let mut coming = std::pin::pin!(make_ready(left, mirror, self.folder.path(), shutdown));
+        let mut coming = std::pin::pin!(make_ready(left, &self.mirrors, self.folder.path(), shutdown));
         while let Some(ready) = coming.next().await {
-            if matches!(self.take(ready?, shutdown).await?, InputEnd::LimitReached) {
-                break;
+            let end = self.take(ready?, shutdown).await?;
+            self.position.input += 1;
+            self.next()?;
+            if matches!(end, InputEnd::LimitReached) {
+                // Nobody wants more events.
+                self.position.merged.owed = Owed::default();
+                return Ok(());
             }
         }
-        Ok(())
+        self.pay_owed(shutdown).await
     }
 
     /// Publishes one input.
     async fn take(&mut self, ready: Ready, shutdown: &CancellationToken) -> anyhow::Result<InputEnd> {
         self.rejects.begin();
-        let mut end = InputEnd::Ended;
-        match ready.fetched {
-            Fetched::File { path, is_ours } => {
-                end = self.file(&ready.input, &path, shutdown).await?;
-                if is_ours && let Err(error) = std::fs::remove_file(&path) {
-                    tracing::warn!("remove {}: {error}", path.display());
-                }
-            }
-            Fetched::Missing { place } => self.lack(&ready.input, &format!("missing: no {place}"))?,
-            Fetched::Refused { reason } => self.lack(&ready.input, &format!("refused: {reason}"))?,
+        if matches!(ready.input, Input::Hour(_)) && self.mirrors.are_several() {
+            return self.merge(self.position.input, &ready, shutdown).await;
         }
-        self.position.input += 1;
-        self.position.done = Mark::default();
-        self.position.tally_before = self.position.tally.clone();
-        self.save(true)?;
+        let mut end = InputEnd::Ended;
+        for fetched in &ready.fetched {
+            match fetched {
+                Fetched::File { path, .. } => end = self.file(&ready.input, path, shutdown).await?,
+                Fetched::Missing { place } => self.lack(&ready.input.to_string(), &missing(place))?,
+                Fetched::Refused { reason } => self.lack(&ready.input.to_string(), &refused(reason))?,
+                // A mirror alone is asked until it answers.
+                Fetched::Away => {}
+            }
+            remove_ours(fetched);
+        }
         Ok(end)
     }
 
-    fn lack(&mut self, input: &Input, reason: &str) -> anyhow::Result<()> {
+    /// Saves that everything up to the position is done.
+    fn next(&mut self) -> anyhow::Result<()> {
+        self.position.done = Mark::default();
+        self.position.merged.taken = Taken::default();
+        self.position.tally_before = self.position.tally.clone();
+        self.save(true)
+    }
+
+    fn lack(&mut self, input: &str, reason: &str) -> anyhow::Result<()> {
         self.position.tally.rejected += 1;
-        self.rejects.keep(&input.to_string(), &Reject::of_file(reason.into()))
+        self.rejects.keep(input, &Reject::of_file(reason.into()))
     }
 
     async fn file(
@@ -199,11 +210,22 @@ impl<'a> Job<'a> {
                 self.begin_input_anew(input);
                 continue;
             }
-            self.batch(input, batch).await?;
-            if self.args.select.limit.is_some_and(|limit| self.position.tally.events >= limit) {
+            let (through, bytes_read) = (batch.through, batch.bytes_read);
+            self.publish(&input.to_string(), batch).await?;
+            // A file that cannot be opened has no lines.
+            if through.line > self.position.done.line {
+                self.position.done = through;
+            }
+            self.save(false)?;
+            self.show(input, Some(bytes_read));
+            if self.is_limit_reached() {
                 return Ok(InputEnd::LimitReached);
             }
         }
+    }
+
+    fn is_limit_reached(&self) -> bool {
+        self.args.select.limit.is_some_and(|limit| self.position.tally.events >= limit)
     }
 
     /// Begins at the first line again. Events of the other file stay published, and do not count.
@@ -216,8 +238,8 @@ impl<'a> Job<'a> {
         self.position.tally = self.position.tally_before.clone();
     }
 
-    /// Publishes a batch and keeps its rejects; only then does the position move.
-    async fn batch(&mut self, input: &Input, mut batch: Batch) -> anyhow::Result<()> {
+    /// Publishes a batch and keeps its rejects; only then may the position move.
+    async fn publish(&mut self, input: &str, mut batch: Batch) -> anyhow::Result<()> {
         let room =
             self.args.select.limit.map_or(u64::MAX, |limit| limit.saturating_sub(self.position.tally.events));
         batch.events.truncate(usize::try_from(room).unwrap_or(usize::MAX));
@@ -232,22 +254,18 @@ impl<'a> Job<'a> {
             Reject { line: batch.through.line, reason, bytes: scrap.len() as u64, scrap }
         }));
         for reject in &rejects {
-            self.rejects.keep(&input.to_string(), reject)?;
+            self.rejects.keep(input, reject)?;
         }
-        // A file that cannot be opened has no lines.
-        if batch.through.line > self.position.done.line {
-            self.position.done = batch.through;
-        }
-        self.save(false)?;
-        self.show(input, batch.bytes_read);
         Ok(())
     }
 
-    fn show(&mut self, input: &Input, bytes_read: u64) {
+    /// Shows the progress; `bytes_read` of the input under way, if how much is left can be known.
+    fn show(&mut self, input: &Input, bytes_read: Option<u64>) {
         let (Position { input: index, tally, .. }, size) = (&self.position, self.size);
+        let bytes_read = bytes_read.filter(|_| size > 0 && *input != Input::Stdin);
         #[allow(clippy::cast_precision_loss)]
-        let fraction = (size > 0 && *input != Input::Stdin)
-            .then(|| (*index as f64 + bytes_read as f64 / size as f64) / self.inputs.len() as f64);
+        let fraction = bytes_read
+            .map(|bytes_read| (*index as f64 + bytes_read as f64 / size as f64) / self.inputs.len() as f64);
         let place = match self.inputs.len() {
             1 => input.to_string(),
             count => format!("{input} ({} of {count})", index + 1),
@@ -292,8 +310,11 @@ impl<'a> Job<'a> {
         if rejected > 0 {
             say(&format!("rejected {}: see {}\n", HumanCount(rejected), self.rejects.path().display()));
         }
+        self.tell_mirrors();
+        let owed = self.position.merged.owed.inputs().count();
         match is_whole {
-            Ended::Whole => self.folder.forget(),
+            Ended::Whole if owed == 0 || !self.remembers => self.folder.forget(),
+            Ended::Whole => {}
             Ended::Stopped => {
                 say(if self.remembers {
                     "stopped: the same command continues from here\n"
@@ -303,6 +324,13 @@ impl<'a> Job<'a> {
                 return ended;
             }
             Ended::Failed => return ended,
+        }
+        if owed > 0 && !self.args.keep_going {
+            let rest =
+                if self.remembers { "the same command fetches only these parts" } else { "name them again" };
+            bail!(
+                "{owed} hours lack the part of a mirror that was away; {rest} (--keep-going takes this for success)"
+            );
         }
         if rejected > 0 && !self.args.keep_going {
             bail!(
