@@ -254,3 +254,6 @@ fn tell(hour: Hour, added: Added) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
