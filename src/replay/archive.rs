@@ -14,7 +14,7 @@ use super::state::StateFolder;
 use super::stream_range::{self, StreamRange};
 use super::tally::Size;
 use super::{Ended, archive_lack, archive_reset, say};
-use crate::broker::{ArchiveReader, ArchiveStart, Archived, Broker, BrokerError};
+use crate::broker::{ArchiveReader, ArchiveStart, Archived, Broker, BrokerError, OWN_ENTRIES_MAX};
 use crate::config::ArchiveArgs;
 use crate::duration::Rounded;
 use crate::health::Health;
@@ -211,8 +211,8 @@ impl Job<'_> {
     /// Counts messages that retention removed before they were read.
     fn note_removed(&mut self, batch: &[Archived]) {
         let first = batch.first().map_or(0, |message| message.offset).min(self.position.end);
-        if first > self.position.next {
-            let gone = first - self.position.next;
+        let gone = first.saturating_sub(self.position.next);
+        if gone > OWN_ENTRIES_MAX {
             tracing::warn!(
                 "{} messages from offset {} on have been removed by retention",
                 HumanCount(gone),

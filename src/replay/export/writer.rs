@@ -19,7 +19,7 @@ use super::line;
 use super::spool::{Spool, Taken};
 use super::spools::{Limits, Spools};
 use super::totals::Totals;
-use crate::broker::Archived;
+use crate::broker::{Archived, OWN_ENTRIES_MAX};
 use crate::config::ExportArgs;
 use crate::event::{Event, Hour, HourName};
 use crate::lack::{self, Lack};
@@ -103,7 +103,7 @@ impl Writer {
         if missing == 0 {
             return;
         }
-        if !self.begins_at_first {
+        if !self.begins_at_first && missing > OWN_ENTRIES_MAX {
             tracing::warn!(
                 "{} messages from offset {} on have been removed by retention",
                 HumanCount(missing),

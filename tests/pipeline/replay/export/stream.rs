@@ -5,6 +5,8 @@ use github_event_etl::broker::Part;
 use super::{assert_files, export, files, start};
 use crate::support::archive_files::hour;
 use crate::support::corner::Corner;
+use crate::support::rabbitmq::RabbitNode;
+use crate::support::redis_server::RedisServer;
 use crate::support::wait::eventually;
 
 /// Deletes the archive and declares it again, with these events.
@@ -27,6 +29,27 @@ fn an_archive_that_was_declared_again_is_read_from_its_beginning() {
         assert!(ended.stderr.contains("it was declared again"), "{}", ended.stderr);
     }
     assert_files(folder.path(), &[(10, &old), (11, &fewer), (12, &more)]);
+}
+
+#[test]
+fn offsets_that_rabbitmq_takes_for_itself_are_no_missing_messages() {
+    let node = RabbitNode::lent();
+    let redis = RedisServer::start(&[]);
+    // It takes one at the beginning of each segment.
+    let small = r#"{"stream-max-segment-size-bytes":100000}"#;
+    node.ctl(&["set_policy", "small", ".*archive", small, "--apply-to", "queues"]);
+    let corner = Corner::at("export-segments", &node.url(), &redis.url());
+    let folder = tempfile::tempdir().unwrap();
+    let events = hour(12, 0..5000, 50);
+    for batch in events.chunks(100) {
+        corner.archive(batch);
+    }
+    let ended = export(&corner, folder.path(), &[]);
+    assert!(!ended.stdout.contains("up to offset 5000 "), "there was none: {}", ended.stdout);
+    assert!(!ended.stderr.contains("removed"), "{}", ended.stderr);
+    assert_files(folder.path(), &[(12, &events)]);
+    corner.replay(folder.path(), &["archive"]).succeed();
+    node.ctl(&["clear_policy", "small"]);
 }
 
 #[test]
