@@ -170,7 +170,8 @@ impl Job<'_> {
                     return Ok(());
                 }
             } else {
-                (quiet, _) = (0, backoff.reset());
+                quiet = 0;
+                backoff.reset();
                 if self.write(move |writer| writer.take(&batch, end)).await? == Stream::Another {
                     self.write(Writer::begin_anew).await?;
                     return Ok(());
