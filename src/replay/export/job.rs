@@ -185,7 +185,7 @@ impl Job<'_> {
     /// True if the session is of no use, because the archive ends before the cursor or before the range does.
     async fn is_silent_too_long(&mut self, quiet: u32) -> anyhow::Result<bool> {
         let most = if self.end.is_none() { QUIET_MAX_FOLLOWING } else { QUIET_MAX };
-        if quiet % most != 0 {
+        if !quiet.is_multiple_of(most) {
             return Ok(false);
         }
         let there = self.ask_end().await?;
