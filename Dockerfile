@@ -31,8 +31,8 @@ RUN apt-get update \
 COPY --from=build /out/bin/ /usr/local/bin/
 COPY scripts/container-ready.sh /usr/local/bin/container-ready
 COPY scripts/container-fetcher.sh /usr/local/bin/container-fetcher
-# Where replay remembers its position: a volume takes over the owner of the folder it is mounted on.
-RUN install -d -o 65532 -g 65532 /var/lib/replay
+# Where replay remembers its position, and where it exports to: a volume takes over the owner of the folder it is mounted on.
+RUN install -d -o 65532 -g 65532 /var/lib/replay /export
 # Nobody in particular: owns nothing else in the image, needs nothing.
 USER 65532:65532
 STOPSIGNAL SIGTERM

@@ -35,6 +35,10 @@ pub enum ArchiveStart {
     Time(DateTime<Utc>),
 }
 
+/// Offsets that RabbitMQ takes for entries of its own, which no reader gets: one at the beginning of each segment. Retention removes
+/// whole segments of 100 MB, so it removes more messages at once than this.
+pub const OWN_ENTRIES_MAX: u64 = 8;
+
 /// A message of the archive.
 pub struct Archived {
     /// Its number in the stream.

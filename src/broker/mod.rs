@@ -33,7 +33,7 @@ mod traced;
 mod window;
 mod wire;
 
-pub use archive::{ArchiveReader, ArchiveStart, Archived};
+pub use archive::{ArchiveReader, ArchiveStart, Archived, OWN_ENTRIES_MAX};
 pub use batch::TooLarge;
 pub use consumer::{Consumer, Delivery};
 pub use depth::{Depth, DepthSession};

@@ -6,6 +6,7 @@ mod dashboard;
 mod dead;
 mod environment;
 mod event_log;
+mod export;
 mod fetcher;
 mod kind;
 mod loader;
@@ -25,6 +26,7 @@ pub use dashboard::{Access, AccessArgs, DashboardArgs, ServeArgs, TailArgs, Tail
 pub use dead::{DeadAction, DeadArgs};
 pub use environment::Environment;
 pub use event_log::EventLog;
+pub use export::ExportArgs;
 pub use fetcher::{FetchArgs, FetcherArgs};
 pub use kind::undocumented;
 pub use loader::{Bots, LoadArgs, LoaderArgs, Retention, ScoreWeight};

@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::kind::event_type;
 use super::loader::queue_name;
 use super::values::{DAY, duration, number};
-use super::{DeadArgs, MirrorArgs, Namespace, Position, ServerArgs, TelemetryArgs, UsageError, What};
+use super::{
+    DeadArgs, ExportArgs, MirrorArgs, Namespace, Position, ServerArgs, TelemetryArgs, UsageError, What,
+};
 
 /// Publishes old events again: from GH Archive, the archive stream, the dead letters, or to fill gaps.
 ///
@@ -41,6 +43,10 @@ pub enum ReplaySource {
     ///
     /// A gap's record is removed when it is filled; with --queue it stays, because other queues may lack the same events.
     Gaps(GapsArgs),
+    /// The archive stream as hourly files in GH Archive's form, each event once
+    ///
+    /// It publishes nothing. Others can use the folder as a mirror of GH Archive, and `replay gharchive FOLDER` loads its files.
+    Export(ExportArgs),
 }
 
 impl ReplaySource {
@@ -51,21 +57,22 @@ impl ReplaySource {
             Self::Archive(args) => args.publish.queue.as_deref(),
             Self::Gaps(args) => args.publish.queue.as_deref(),
             Self::Dead(args) => Some(args.load_queue()),
+            Self::Export(_) => None,
         };
         chosen.unwrap_or(LOAD)
     }
 }
 
 /// The load queue where none is named.
-const LOAD: &str = "load";
+pub(super) const LOAD: &str = "load";
 
 /// `replay gharchive`.
 ///
 /// A rerun of a command that was stopped or killed continues after the last confirm.
 #[derive(clap::Args)]
 pub struct GhArchiveArgs {
-    /// Hours (2025-08-10-12, 2025-08-10-0..23, 2025-08-10, 2025-08-10..2025-08-12), files of JSON lines (gzipped or not), or
-    /// - for standard input
+    /// Hours (2025-08-10-12, 2025-08-10-0..23, 2025-08-10, 2025-08-10..2025-08-12), files of JSON lines (gzipped or not),
+    /// folders of such files (.json.gz and .json), or - for standard input
     #[arg(required = true, value_name = "WHAT")]
     pub what: Vec<What>,
     #[command(flatten)]

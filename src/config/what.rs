@@ -11,7 +11,7 @@ use crate::event::{Hour, HourName, parse_day, parse_hour};
 pub enum What {
     /// Every hour from the first to the last, both included.
     Hours { first: Hour, last: Hour },
-    /// A file of JSON lines, gzipped or not.
+    /// A file of JSON lines, gzipped or not, or a folder of such files.
     File(PathBuf),
     /// The same, from standard input.
     Stdin,

@@ -14,7 +14,7 @@ use super::state::StateFolder;
 use super::stream_range::{self, StreamRange};
 use super::tally::Size;
 use super::{Ended, archive_lack, archive_reset, say};
-use crate::broker::{ArchiveReader, ArchiveStart, Archived, Broker, BrokerError};
+use crate::broker::{ArchiveReader, ArchiveStart, Archived, Broker, BrokerError, OWN_ENTRIES_MAX};
 use crate::config::ArchiveArgs;
 use crate::duration::Rounded;
 use crate::health::Health;
@@ -52,7 +52,7 @@ pub(super) async fn run(
     if args.reset {
         return archive_reset::run(args, broker, health, shutdown).await;
     }
-    stream_range::check(args)?;
+    stream_range::check(args.since, args.until)?;
     let source =
         args.from.as_ref().map_or_else(|| broker.clone(), |namespace| broker.of_namespace(namespace));
     let Some(mut job) = Job::begin(args, broker, &source, health, shutdown).await? else {
@@ -126,7 +126,7 @@ impl<'a> Job<'a> {
         }
         let position = match resume(args, &folder, &mut archive).await? {
             Some(position) => Some(position),
-            None => stream_range::find(args, &mut archive, &last_replay).await?,
+            None => stream_range::find((args.since, args.until), &mut archive, || last_replay.next()).await?,
         };
         let Some(position) = position else {
             folder.forget();
@@ -211,8 +211,8 @@ impl Job<'_> {
     /// Counts messages that retention removed before they were read.
     fn note_removed(&mut self, batch: &[Archived]) {
         let first = batch.first().map_or(0, |message| message.offset).min(self.position.end);
-        if first > self.position.next {
-            let gone = first - self.position.next;
+        let gone = first.saturating_sub(self.position.next);
+        if gone > OWN_ENTRIES_MAX {
             tracing::warn!(
                 "{} messages from offset {} on have been removed by retention",
                 HumanCount(gone),
@@ -302,7 +302,7 @@ fn check_whole(position: &StreamRange, keep_going: bool) -> anyhow::Result<()> {
 
 /// The messages that have arrived, up to the one before `end`; none when nothing comes for a second. They are acked at once, so that
 /// RabbitMQ sends more; the prefetch bounds their number.
-async fn gather(reader: &mut ArchiveReader, end: u64) -> Result<Vec<Archived>, BrokerError> {
+pub(super) async fn gather(reader: &mut ArchiveReader, end: u64) -> Result<Vec<Archived>, BrokerError> {
     let mut batch = Vec::new();
     let Some(mut message) = reader.next_soon().await? else { return Ok(batch) };
     loop {

@@ -39,6 +39,7 @@ impl Input {
                     return Err(UsageError(format!("{one}: it ends in the future")));
                 }
                 What::Hours { first, last } => inputs.extend(first.through(*last).map(Self::Hour)),
+                What::File(path) if path.is_dir() => inputs.extend(files_of(path)?),
                 What::File(path) => inputs.push(Self::File(check(path)?)),
                 What::Stdin => inputs.push(Self::Stdin),
             }
@@ -52,18 +53,33 @@ fn check(path: &Path) -> Result<PathBuf, UsageError> {
     let refuse = |why: String| UsageError(format!("{}: {why}", path.display()));
     let metadata = path.metadata().map_err(|error| {
         refuse(format!(
-            "{error}: it must be a file of JSON lines, or hours such as 2025-08-10-12 (see --help)"
+            "{error}: it must be a file of JSON lines, a folder of such files, or hours such as 2025-08-10-12 (see --help)"
         ))
     })?;
-    if metadata.is_dir() {
-        return Err(refuse(
-            "it is a folder: name its files, or give it as --base-url with the hours to read".into(),
-        ));
-    }
     if !metadata.is_file() {
         return Err(refuse("it is not a plain file: pipe it in (replay gharchive - < FILE)".into()));
     }
     path.canonicalize().map_err(|error| refuse(error.to_string()))
+}
+
+/// The files of events in a folder: those of hours in the order of the hours, then others by name.
+fn files_of(folder: &Path) -> Result<Vec<Input>, UsageError> {
+    let refuse = |why: &dyn fmt::Display| UsageError(format!("{}: {why}", folder.display()));
+    let entries = folder.read_dir().map_err(|error| refuse(&error))?;
+    let mut files = Vec::new();
+    for path in entries.map(|entry| entry.map(|entry| entry.path())) {
+        let path = path.map_err(|error| refuse(&error))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let stem = name.strip_suffix(".json.gz").or_else(|| name.strip_suffix(".json"));
+        let Some(stem) = stem.filter(|_| path.is_file()) else { continue };
+        let hour = stem.parse().ok().map(|HourName(hour)| hour);
+        files.push((hour.is_none(), hour, name, check(&path)?));
+    }
+    if files.is_empty() {
+        return Err(refuse(&"it is a folder without files of events (.json.gz or .json)"));
+    }
+    files.sort();
+    Ok(files.into_iter().map(|(.., path)| Input::File(path)).collect())
 }
 
 impl fmt::Display for Input {
@@ -125,7 +141,8 @@ mod tests {
     #[test]
     fn ranges_become_hours_and_files_are_looked_for_at_once() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("x.json");
+        let (file, empty) = (folder.path().join("x.json"), folder.path().join("empty"));
+        std::fs::create_dir(&empty).unwrap();
         std::fs::write(&file, "").unwrap();
         let what = |text: &str| text.parse::<What>().unwrap();
         let inputs = Input::expand(
@@ -137,12 +154,39 @@ mod tests {
         assert_eq!(names, ["2015-01-01-22", "2015-01-01-23", "2015-01-02-0", "x.json", "standard input"]);
         for (bad, why) in [
             ("/no/such/file.json", "must be a file"),
-            (folder.path().to_str().unwrap(), "is a folder"),
+            (empty.to_str().unwrap(), "folder without files of events"),
             ("/dev/zero", "not a plain file"),
             ("2015-01-01-0..2105-01-01-23", "ends in the future"),
         ] {
             let error = Input::expand(&[what(bad)], Utc::now()).unwrap_err().to_string();
             assert!(error.contains(bad) && error.contains(why), "{error}");
         }
+    }
+
+    #[test]
+    fn files_of_a_folder_come_in_the_order_of_their_hours_and_nothing_else_does() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [
+            "2015-01-02-3.json.gz",
+            "2015-01-02-12.json",
+            "2015-01-01-23.json.gz",
+            "events.json",
+            "lacks.jsonl",
+            "2015-01-01-1.json.gz.part",
+        ] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        std::fs::create_dir(folder.path().join("old.json")).unwrap();
+        let what = What::File(folder.path().into());
+        let inputs = Input::expand(&[what, What::Stdin], Utc::now()).unwrap();
+        let names: Vec<_> = inputs.iter().map(Input::to_string).collect();
+        let expected = [
+            "2015-01-01-23.json.gz",
+            "2015-01-02-3.json.gz",
+            "2015-01-02-12.json",
+            "events.json",
+            "standard input",
+        ];
+        assert_eq!(names, expected);
     }
 }

@@ -1,7 +1,8 @@
 //! Backfill: publishes old events again, and does nothing else. Loaders load them, and the mark of each event makes a second load
 //! harmless. So every replay may be killed and repeated.
 //!
-//! There are four sources: GH Archive, the archive stream, dead letters, and gaps that the fetcher recorded.
+//! There are four sources: GH Archive, the archive stream, dead letters, and gaps that the fetcher recorded. `export` writes the archive
+//! stream into files, and publishes nothing.
 //!
 //! - `feeder` publishes, for all sources.
 //! - `state` saves the position of a replay on disk.
@@ -15,6 +16,7 @@ mod archive_last;
 mod archive_reset;
 mod ask;
 mod dead;
+mod export;
 mod feeder;
 mod gap_fill;
 mod gap_find;
@@ -59,6 +61,7 @@ pub async fn run(
         ReplaySource::GhArchive(args) => gharchive::run(&args, &broker, tls, health, shutdown).await,
         ReplaySource::Archive(args) => archive::run(&args, &broker, health, shutdown).await,
         ReplaySource::Dead(args) => dead::run(&args, &broker, health, shutdown).await,
+        ReplaySource::Export(args) => export::run(&args, &broker, health, shutdown).await,
         ReplaySource::Gaps(args) => gaps::run(&args, &broker, tls, health, shutdown).await,
     };
     match Ended::of(&ended) {

@@ -6,10 +6,9 @@ use indicatif::HumanCount;
 use serde::{Deserialize, Serialize};
 
 use super::archive_access::ArchiveAccess;
-use super::archive_last::LastReplay;
 use super::tally::Tally;
 use crate::broker::ArchiveStart;
-use crate::config::{ArchiveArgs, Position, UsageError};
+use crate::config::{Position, UsageError};
 use crate::lack::Lack;
 
 /// A range of offsets, and how much of it is done: offsets below `next` are done, those from `next` to before `end` are not.
@@ -50,8 +49,8 @@ enum Removed {
 ///
 /// # Errors
 /// [`UsageError`] that names the flags.
-pub(super) fn check(args: &ArchiveArgs) -> Result<(), UsageError> {
-    let is_backwards = match (args.since, args.until) {
+pub(super) fn check(since: Option<Position>, until: Option<Position>) -> Result<(), UsageError> {
+    let is_backwards = match (since, until) {
         (_, Some(Position::Last)) => return Err(UsageError("--until last: only --since can be last".into())),
         (Some(Position::Offset(since)), Some(Position::Offset(until))) => until < since,
         (Some(Position::Time(since)), Some(Position::Time(until))) => until < since,
@@ -73,21 +72,21 @@ impl StreamRange {
     }
 }
 
-/// Resolves `--since` and `--until` to offsets. None if the archive is empty.
+/// Resolves `--since` and `--until` to offsets. None if the archive is empty. `last` is the offset behind the last replay.
 ///
 /// # Errors
 /// When `--since` names an offset that is not there, and as [`ArchiveAccess::ask`].
 pub(super) async fn find(
-    args: &ArchiveArgs,
+    (since, until): (Option<Position>, Option<Position>),
     archive: &mut ArchiveAccess<'_>,
-    last_replay: &LastReplay,
+    last: impl FnOnce() -> anyhow::Result<u64>,
 ) -> anyhow::Result<Option<StreamRange>> {
     let Some(bounds) = Bounds::ask(archive).await? else { return Ok(None) };
-    let begin = bounds.begin(args.since, archive, last_replay).await?;
+    let begin = bounds.begin(since, archive, last).await?;
     begin.tell_removed(bounds);
     let Begin { next, removed } = begin;
     // Exclusive, so that an empty range can be expressed.
-    let end = end(args.until, archive).await?.unwrap_or(u64::MAX).min(bounds.last + 1).max(next);
+    let end = end(until, archive).await?.unwrap_or(u64::MAX).min(bounds.last + 1).max(next);
     Ok(Some(StreamRange { next, end, removed: removed.count(), lack: None, tally: Tally::default() }))
 }
 
@@ -116,12 +115,12 @@ impl Bounds {
         self,
         since: Option<Position>,
         archive: &mut ArchiveAccess<'_>,
-        last_replay: &LastReplay,
+        last: impl FnOnce() -> anyhow::Result<u64>,
     ) -> anyhow::Result<Begin> {
         let time = match since {
             None => return Ok(self.at(self.first)),
             Some(Position::Offset(offset)) => return Ok(self.at(self.check(offset)?)),
-            Some(Position::Last) => return Ok(self.at(self.behind(last_replay)?)),
+            Some(Position::Last) => return Ok(self.at(self.behind(last()?)?)),
             Some(Position::Time(time)) => time,
             Some(Position::Ago(ago)) => Utc::now() - ago,
         };
@@ -139,9 +138,9 @@ impl Bounds {
         Ok(offset)
     }
 
-    /// The offset behind the last replay.
-    fn behind(self, last_replay: &LastReplay) -> anyhow::Result<u64> {
-        let (next, last) = (last_replay.next()?, self.last);
+    /// Refuses an offset behind the last replay that is behind the archive's end, too.
+    fn behind(self, next: u64) -> anyhow::Result<u64> {
+        let last = self.last;
         if next > last + 1 {
             bail!(
                 "--since last: the last replay ended before offset {next}, and the archive ends at {last}: it was declared again; give --since a time or an offset"

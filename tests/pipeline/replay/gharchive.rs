@@ -241,7 +241,7 @@ fn what_cannot_be_is_refused_before_anything_is_published() {
         (vec!["2015-01-01-25"], "hours must look like"),
         (vec!["2015-01-02..2015-01-01"], "ends before it begins"),
         (vec!["no-such-file.json"], "no-such-file.json: No such file"),
-        (vec!["/"], "it is a folder"),
+        (vec!["."], "it is a folder without files of events"),
         (vec!["2015-01-01-1", "--base-url", "ftp://x/"], "--base-url"),
         (vec!["2015-01-01-1", "--rate", "0"], "--rate"),
         (vec![], "WHAT"),

@@ -9,6 +9,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use crate::support::archive_files::{gzip, hour};
 use crate::support::corner::Corner;
 use crate::support::process::{is_zombie, peak_memory_mib};
+use crate::support::program::Program;
 
 /// A gzipped file with 6 MB of events `times` over, as that many members: what is held back of it would be seen.
 fn repeated(path: &Path, times: usize) {
@@ -30,7 +31,11 @@ fn repeated(path: &Path, times: usize) {
 fn peak_mib(corner: &Corner, path: &Path, flags: &[&str]) -> f64 {
     let state = tempfile::tempdir().unwrap();
     let command = [&["gharchive", path.to_str().unwrap()], flags].concat();
-    let replay = corner.replay(state.path(), &command);
+    peak_mib_of(corner.replay(state.path(), &command))
+}
+
+/// The most memory that a replay takes until it ends well, in MiB.
+pub(super) fn peak_mib_of(replay: Program) -> f64 {
     let mut peak = 0.0_f64;
     // The kernel's mark only rises, so the last look before the end is as good as any.
     while !is_zombie(replay.pid()) {

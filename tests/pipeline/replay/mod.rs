@@ -6,6 +6,7 @@ mod archive_reset;
 mod copies;
 mod damage;
 mod dead;
+mod export;
 mod gaps;
 mod gaps_of_sources;
 mod gharchive;

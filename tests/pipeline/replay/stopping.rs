@@ -11,12 +11,14 @@ fn every_replay_ends_well_when_told_to_while_rabbitmq_is_away_or_silent() {
     let corner = Corner::undeclared("stop-away", &[]);
     let state = tempfile::tempdir().unwrap();
     let base = ["--base-url", state.path().to_str().unwrap()];
-    let commands: [&[&str]; 9] = [
+    let to = state.path().join("export");
+    let commands: [&[&str]; 10] = [
         &["archive"],
         &["archive", "--dry-run"],
         &["archive", "--reset", "--yes"],
         &["dead"],
         &["dead", "--list"],
+        &["export", "--follow", "--to", to.to_str().unwrap()],
         &["gaps", base[0], base[1]],
         &["gaps", "--list", base[0], base[1]],
         &["gharchive", "2015-01-01-0", base[0], base[1]],

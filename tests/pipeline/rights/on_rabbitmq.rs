@@ -139,12 +139,13 @@ fn watch(program: Program, enough: &Enough<'_>, mut done: impl FnMut() -> bool) 
     }
 }
 
-const STORIES: [Story; 7] = [
+const STORIES: [Story; 8] = [
     Story { user: "etl-fetcher", prepare: |_| {}, run: fetch },
     Story { user: "etl-loader", prepare: |_| {}, run: load },
     Story { user: "etl-dashboard", prepare: with_letters_and_gaps, run: look },
     Story { user: "etl-replay-gharchive", prepare: |_| {}, run: replay_gharchive },
     Story { user: "etl-replay-archive", prepare: with_archive, run: replay_archive },
+    Story { user: "etl-replay-export", prepare: with_archive, run: replay_export },
     Story { user: "etl-replay-dead", prepare: with_letters_and_gaps, run: replay_dead },
     Story { user: "etl-replay-gaps", prepare: with_gaps, run: replay_gaps },
 ];
@@ -198,6 +199,14 @@ fn replay_gharchive(place: &Place, enough: &Enough<'_>) -> String {
 
 fn replay_archive(place: &Place, enough: &Enough<'_>) -> String {
     in_turn(place, enough, &[&["archive", SLOWLY[0], SLOWLY[1]]])
+}
+
+/// Follows the archive until its events are in a file.
+fn replay_export(place: &Place, enough: &Enough<'_>) -> String {
+    let folder = place.state.path().join("files");
+    let export = ["export", "--follow", "--grace", "0s", "--to", folder.to_str().unwrap()];
+    let is_written = || folder.join("2015-01-01-12.json.gz").exists();
+    watch(place.start("replay", &export), enough, || is_written() && place.has_told_status())
 }
 
 fn replay_dead(place: &Place, enough: &Enough<'_>) -> String {
