@@ -22,26 +22,14 @@ const BODY_BYTES_MAX: usize = 256 * 1024;
 /// The kinds of messages on the status exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
-    /// A program's status. The only kind of older versions, which set no type.
+    /// A program's status: any message without another type.
     Program,
     /// Sources of a fetcher.
     Sources,
 }
 
-impl Told {
-    /// The message property `type`.
-    fn message_type(self) -> Option<&'static str> {
-        match self {
-            Self::Program => None,
-            Self::Sources => Some("sources"),
-        }
-    }
-
-    /// The kind of a message of this type. None for those of later versions.
-    fn of_type(message_type: Option<&str>) -> Option<Self> {
-        [Self::Program, Self::Sources].into_iter().find(|kind| kind.message_type() == message_type)
-    }
-}
+/// The message property `type` of messages about sources.
+const SOURCES: &str = "sources";
 
 /// Publishes statuses over a connection of its own, opened when needed and dropped when it breaks.
 pub struct StatusSender {
@@ -113,8 +101,8 @@ impl StatusSender {
             .with_delivery_mode(TRANSIENT)
             .with_content_type("application/json".into())
             .with_app_id(self.broker.program.into());
-        if let Some(message_type) = kind.message_type() {
-            properties = properties.with_type(message_type.into());
+        if kind == Told::Sources {
+            properties = properties.with_type(SOURCES.into());
         }
         let exchange = self.broker.names.status();
         let publish = session.channel.basic_publish(
@@ -152,14 +140,12 @@ impl StatusListener {
     pub async fn next(&mut self) -> Result<(Told, Vec<u8>), BrokerError> {
         loop {
             match self.deliveries.next().await {
-                Some(Ok(delivery)) => {
+                Some(Ok(delivery)) if delivery.data.len() <= BODY_BYTES_MAX => {
                     let message_type = delivery.properties.kind().as_ref().map(ShortString::as_str);
-                    if let Some(kind) = Told::of_type(message_type)
-                        && delivery.data.len() <= BODY_BYTES_MAX
-                    {
-                        return Ok((kind, delivery.data));
-                    }
+                    let is_of_sources = message_type == Some(SOURCES);
+                    return Ok((if is_of_sources { Told::Sources } else { Told::Program }, delivery.data));
                 }
+                Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(BrokerError::from_lapin("listen to status", &error)),
                 None => return Err(BrokerError::Cancelled { queue: "status".into() }),
             }

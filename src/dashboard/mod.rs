@@ -185,6 +185,7 @@ fn describe_metrics() {
 fn router(app: Arc<AppState>) -> Router {
     Router::new()
         .route("/", get(assets::page))
+        .route("/sources", get(assets::sources_page))
         .route("/assets/{*name}", get(|Path(name): Path<String>| async move { assets::file(&name) }))
         .route("/api/overview", get(overview::overview))
         .route("/api/leaderboard", get(api::leaderboard))

@@ -7,7 +7,6 @@ mod answer;
 mod view;
 
 pub(super) use answer::sources;
-pub(super) use view::Summary;
 
 use std::collections::BTreeMap;
 use std::mem::size_of;

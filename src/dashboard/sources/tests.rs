@@ -2,7 +2,7 @@ use std::sync::LazyLock;
 
 use chrono::TimeDelta;
 
-use super::view::{Choice, SortBy};
+use super::view::{Choice, SortBy, Summary};
 use super::*;
 
 fn moment(second: u64) -> Moment {
