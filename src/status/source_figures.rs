@@ -82,6 +82,17 @@ impl SourceFigures {
         self.0.lock().budget_covers_all = Some(covers);
     }
 
+    /// How many sources there are, how many of them are well, and their mean coverage. None without sources.
+    #[expect(clippy::cast_precision_loss, reason = "numbers of sources are small")]
+    pub fn summary(&self) -> Option<(usize, usize, f64)> {
+        let (figures, now) = (self.0.lock(), Utc::now());
+        let is_well = |entry: &&Entry| entry.status.is_well() && !entry.is_blind(now);
+        let well = figures.sources.values().filter(is_well).count();
+        let shares: Vec<f64> = figures.sources.values().filter_map(|entry| entry.status.coverage).collect();
+        (!shares.is_empty())
+            .then(|| (figures.sources.len(), well, shares.iter().sum::<f64>() / shares.len() as f64))
+    }
+
     /// Forgets all sources: another fetcher polls them.
     pub(super) fn clear(&self) {
         *self.0.lock() = Figures::default();
@@ -202,6 +213,16 @@ mod tests {
         figures.polled(status("repos/o/00001"), 4);
         let parts = figures.parts("i", Utc::now());
         assert_eq!((parts[0].total, parts[0].sources[0].events), (1, 7));
+    }
+
+    #[test]
+    fn the_summary_has_the_sources_that_are_well_and_the_mean_of_known_coverage() {
+        let figures = of(3);
+        assert_eq!(figures.summary(), None);
+        figures.polled(SourceStatus { coverage: Some(0.5), ..status("repos/o/00000") }, 0);
+        let failing = SourceStatus { state: SourceState::Failing, ..status("repos/o/00001") };
+        figures.polled(SourceStatus { coverage: Some(1.0), ..failing }, 0);
+        assert_eq!(figures.summary(), Some((3, 2, 0.75)));
     }
 
     #[test]
