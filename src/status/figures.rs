@@ -95,7 +95,7 @@ impl FetcherFigures {
     pub fn on_duty(&self, is_on_duty: bool) {
         self.status.lock().on_duty = is_on_duty;
         if !is_on_duty {
-            self.sources.clear();
+            self.sources.retire();
         }
         metrics::gauge!("github_etl_fetcher_on_duty").set(f64::from(u8::from(is_on_duty)));
     }

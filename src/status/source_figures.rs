@@ -26,7 +26,7 @@ const COVERAGE: &str = "github_etl_fetcher_source_coverage";
 /// The bounds of its buckets: close together where good and nearly good part.
 const COVERAGE_BOUNDS: [f64; 11] = [0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.0];
 
-/// The sources of the fetcher of a process. Empty while another fetcher polls.
+/// The sources of the fetcher of a process. They are neither sent nor counted while another fetcher polls.
 #[derive(Default)]
 pub struct SourceFigures(Mutex<Figures>);
 
@@ -34,6 +34,7 @@ pub struct SourceFigures(Mutex<Figures>);
 struct Figures {
     // Locked after each poll and every two seconds, never across an await.
     sources: BTreeMap<String, Entry>,
+    /// When the figures of all sources were given the last time. None while another fetcher polls.
     collected_at: Option<Instant>,
     budget_covers_all: Option<bool>,
     /// The source that was sent last.
@@ -87,15 +88,15 @@ impl SourceFigures {
     pub fn summary(&self) -> Option<(usize, usize, f64)> {
         let (figures, now) = (self.0.lock(), Utc::now());
         let is_well = |entry: &&Entry| entry.status.is_well() && !entry.is_blind(now);
-        let well = figures.sources.values().filter(is_well).count();
-        let shares: Vec<f64> = figures.sources.values().filter_map(|entry| entry.status.coverage).collect();
+        let well = figures.current().filter(is_well).count();
+        let shares: Vec<f64> = figures.current().filter_map(|entry| entry.status.coverage).collect();
         (!shares.is_empty())
             .then(|| (figures.sources.len(), well, shares.iter().sum::<f64>() / shares.len() as f64))
     }
 
-    /// Forgets all sources: another fetcher polls them.
-    pub(super) fn clear(&self) {
-        *self.0.lock() = Figures::default();
+    /// Another fetcher polls from now on. What is known of the sources stays until this one polls them again.
+    pub(super) fn retire(&self) {
+        self.0.lock().collected_at = None;
         self.measure(Utc::now());
     }
 
@@ -118,18 +119,26 @@ impl SourceFigures {
     pub(super) fn measure(&self, now: DateTime<Utc>) {
         let figures = self.0.lock();
         for state in SourceState::KNOWN {
-            let of_state = figures.sources.values().filter(|entry| entry.status.state == state).count();
+            let of_state = figures.current().filter(|entry| entry.status.state == state).count();
             gauge!(STATES, "state" => state.label()).set(of_state as f64);
         }
-        let blind = figures.sources.values().filter(|entry| entry.is_blind(now)).count();
+        let blind = figures.current().filter(|entry| entry.is_blind(now)).count();
         gauge!(BLIND).set(blind as f64);
-        let coverage = figures.sources.values().filter_map(|entry| entry.status.coverage);
+        let coverage = figures.current().filter_map(|entry| entry.status.coverage);
         telemetry::set_distribution(COVERAGE, &COVERAGE_BOUNDS, coverage);
     }
 }
 
 impl Figures {
+    /// The sources that this fetcher polls now.
+    fn current(&self) -> impl Iterator<Item = &Entry> {
+        self.sources.values().filter(|_| self.collected_at.is_some())
+    }
+
     fn next_to_send(&mut self, now: DateTime<Utc>) -> Vec<SourceStatus> {
+        if self.collected_at.is_none() {
+            return Vec::new();
+        }
         let all = self.sources.len();
         let share = all.div_ceil(SENDS_OF_ALL).max(SEND_SOURCES_MIN);
         let start = self.sent.take().map_or(Unbounded, Excluded);
@@ -201,7 +210,7 @@ mod tests {
         assert_eq!(sent(&figures).len(), 50);
         figures.replace((60..70).map(|n| status(&format!("repos/o/{n:05}"))));
         assert_eq!(sent(&figures).len(), 10);
-        figures.clear();
+        figures.retire();
         assert!(sent(&figures).is_empty());
     }
 
@@ -231,8 +240,12 @@ mod tests {
         assert!(figures.wants_all());
         figures.replace(std::iter::empty());
         assert!(!figures.wants_all());
-        figures.clear();
-        assert!(figures.wants_all());
+        figures.polled(SourceStatus { coverage: Some(1.0), ..status("repos/o/r") }, 5);
+        assert!(figures.summary().is_some());
+        figures.retire();
+        assert!(figures.wants_all() && figures.summary().is_none());
+        figures.replace([status("repos/o/r")].into_iter());
+        assert_eq!(figures.parts("i", Utc::now())[0].sources[0].events, 5, "what it knew is not forgotten");
     }
 
     #[test]
