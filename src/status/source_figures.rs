@@ -67,6 +67,8 @@ impl SourceFigures {
             })
             .collect();
         figures.collected_at = Some(Instant::now());
+        drop(figures);
+        self.measure(now);
     }
 
     /// Gives the figures of one source after a poll, which has published so many events.

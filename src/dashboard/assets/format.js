@@ -30,7 +30,8 @@ export function percentFine(part) {
   if (!known(part)) return UNKNOWN;
   if (part < 1 && part > 0.999) return ">99.9 %";
   if (part > 0 && part < 0.001) return "<0.1 %";
-  return `${tenth.format(Math.floor(part * 1000) / 10)} %`;
+  if (part <= 0 || part >= 1) return percent(part);
+  return `${(Math.floor(part * 1000) / 10).toFixed(1)} %`;
 }
 
 /** 0.4 s, 12 s, 3 min, 5 h, 2 d */
