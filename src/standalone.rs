@@ -27,8 +27,9 @@ pub async fn run(args: StandaloneArgs, context: Context) -> anyhow::Result<()> {
     status::tell(&context.board, &Broker::new(&amqp, names, "standalone")?, context.shutdown.clone());
     if args.watch {
         let (store, shutdown) = (Store::new(&redis, &args.servers.namespace)?, context.shutdown.clone());
+        let fetcher = context.board.fetcher();
         // Nobody waits for it: it ends with the program.
-        tokio::spawn(async move { watch::run(&store, &shutdown).await });
+        tokio::spawn(async move { watch::run(&store, &fetcher, &shutdown).await });
     }
     let mut result = Ok(());
     while let Some(ended) = parts.join_next().await {

@@ -1,4 +1,5 @@
-//! `standalone --watch`: prints events on a terminal as they load, and every few seconds the hour's top developers.
+//! `standalone --watch`: prints events on a terminal as they load, and every few seconds the hour's top developers and how the
+//! sources are.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::event::{Headline, Hour};
 use crate::retry::sleep;
+use crate::status::FetcherFigures;
 use crate::store::{DeveloperScore, Fault, Store, StreamEntry};
 use crate::terminal::Escaped;
 
@@ -29,7 +31,7 @@ const LEADERS_EVERY: Duration = Duration::from_secs(5);
 const LEADERS: u32 = 5;
 
 /// Shows events until `shutdown`, or until the reader of stdout is gone. Other tasks report that Redis is away.
-pub async fn run(store: &Store, shutdown: &CancellationToken) {
+pub async fn run(store: &Store, fetcher: &FetcherFigures, shutdown: &CancellationToken) {
     let mut view = View::default();
     let mut leaders_due = Instant::now() + LEADERS_EVERY;
     while sleep(LOOK_EVERY, shutdown).await.is_ok() {
@@ -40,6 +42,7 @@ pub async fn run(store: &Store, shutdown: &CancellationToken) {
             if let Ok(leaders) = store.leaderboard(hour, LEADERS).await {
                 text.push_str(&leaderboard(hour, &leaders));
             }
+            text.push_str(&sources(fetcher.sources().summary()));
         }
         // A closed pipe ends the watching, not the pipeline.
         if stdout().write_all(text.as_bytes()).await.is_err() || stdout().flush().await.is_err() {
@@ -108,6 +111,13 @@ fn leaderboard(hour: Hour, leaders: &[DeveloperScore]) -> String {
     text
 }
 
+/// A line about several sources: how many there are, how many are well, and their coverage.
+fn sources(summary: Option<(usize, usize, f64)>) -> String {
+    let Some((total @ 2.., well, coverage)) = summary else { return String::new() };
+    let percent = (coverage * 1000.0).floor() / 10.0;
+    format!("──── sources: {well} of {total} well, coverage {percent} % ────\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +144,13 @@ mod tests {
             std::iter::from_fn(|| Some(view.take(Vec::new()))).take_while(|text| !text.is_empty()).count();
         assert!((40..400).contains(&looks), "{looks}");
         assert!(view.take(vec![entry("PushEvent"); 1500]).ends_with("… and 500 more\n"));
+    }
+
+    #[test]
+    fn several_sources_have_a_line_and_one_has_none() {
+        assert_eq!((sources(None), sources(Some((1, 1, 0.1)))), Default::default());
+        let line = "──── sources: 1998 of 2000 well, coverage 99.2 % ────\n";
+        assert_eq!(sources(Some((2000, 1998, 0.9929))), line);
     }
 
     #[test]

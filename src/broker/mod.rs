@@ -46,7 +46,7 @@ pub use names::Names;
 pub use outgoing::{EventName, Outgoing, Route};
 pub use publisher::{PublishError, Publisher};
 pub use reader::{QueueReader, Taken};
-pub use status::{StatusListener, StatusSender};
+pub use status::{StatusListener, StatusSender, Told};
 pub use topology::{ARCHIVE_RETENTION, Part};
 
 use crate::config::{AmqpUrl, Namespace, UsageError};

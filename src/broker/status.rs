@@ -15,8 +15,21 @@ const TELL: &str = "tell status";
 const TRANSIENT: u8 = 1;
 /// Messages that may wait for a slow listener. Beyond this the oldest are dropped: a newer status replaces them.
 const WAITING_MAX: i64 = 1000;
+const WAITING_BYTES_MAX: i64 = 16 * 1024 * 1024;
 /// Larger messages are not a status of ours.
 const BODY_BYTES_MAX: usize = 256 * 1024;
+
+/// The kinds of messages on the status exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// A program's status: any message without another type.
+    Program,
+    /// Sources of a fetcher.
+    Sources,
+}
+
+/// The message property `type` of messages about sources.
+const SOURCES: &str = "sources";
 
 /// Publishes statuses over a connection of its own, opened when needed and dropped when it breaks.
 pub struct StatusSender {
@@ -47,6 +60,7 @@ impl Broker {
             QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
         let mut arguments = FieldTable::default();
         arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(WAITING_MAX));
+        arguments.insert("x-max-length-bytes".into(), AMQPValue::LongLongInt(WAITING_BYTES_MAX));
         let declare = channel.queue_declare(ShortString::from(""), options, arguments);
         let queue = within("declare a queue for status", declare).await?.name().clone();
         let bind = channel.queue_bind(
@@ -74,19 +88,22 @@ impl StatusSender {
         self.broker.program
     }
 
-    /// Publishes a status, without a confirm: the next one replaces it.
+    /// Publishes a message of this kind, without a confirm: the next one replaces it.
     ///
     /// # Errors
     /// [`BrokerError`] when it could not be sent in time; the session is dropped then.
-    pub async fn send(&mut self, body: &[u8]) -> Result<(), BrokerError> {
+    pub async fn send(&mut self, kind: Told, body: &[u8]) -> Result<(), BrokerError> {
         let (session, is_new) = match self.session.take() {
             Some(session) => (session, false),
             None => (Session::open(&self.broker, "telling status", &[Part::Status]).await?, true),
         };
-        let properties = BasicProperties::default()
+        let mut properties = BasicProperties::default()
             .with_delivery_mode(TRANSIENT)
             .with_content_type("application/json".into())
             .with_app_id(self.broker.program.into());
+        if kind == Told::Sources {
+            properties = properties.with_type(SOURCES.into());
+        }
         let exchange = self.broker.names.status();
         let publish = session.channel.basic_publish(
             exchange.as_str().into(),
@@ -116,14 +133,18 @@ impl StatusSender {
 }
 
 impl StatusListener {
-    /// The next status of any program. Safe to drop while waiting.
+    /// The next message of any program, with its kind. Safe to drop while waiting.
     ///
     /// # Errors
     /// [`BrokerError`] when the session has ended.
-    pub async fn next(&mut self) -> Result<Vec<u8>, BrokerError> {
+    pub async fn next(&mut self) -> Result<(Told, Vec<u8>), BrokerError> {
         loop {
             match self.deliveries.next().await {
-                Some(Ok(delivery)) if delivery.data.len() <= BODY_BYTES_MAX => return Ok(delivery.data),
+                Some(Ok(delivery)) if delivery.data.len() <= BODY_BYTES_MAX => {
+                    let message_type = delivery.properties.kind().as_ref().map(ShortString::as_str);
+                    let is_of_sources = message_type == Some(SOURCES);
+                    return Ok((if is_of_sources { Told::Sources } else { Told::Program }, delivery.data));
+                }
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(BrokerError::from_lapin("listen to status", &error)),
                 None => return Err(BrokerError::Cancelled { queue: "status".into() }),

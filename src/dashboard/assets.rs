@@ -19,9 +19,10 @@ macro_rules! asset {
     };
 }
 
-/// All of them. The first is the page.
+/// All of them. The first two are pages.
 const ASSETS: &[Asset] = &[
     asset!("index.html", HTML),
+    asset!("sources.html", HTML),
     asset!("style.css", STYLE),
     asset!("icon.svg", IMAGE),
     asset!("app.js", SCRIPT),
@@ -32,14 +33,22 @@ const ASSETS: &[Asset] = &[
     asset!("live.js", SCRIPT),
     asset!("panels.js", SCRIPT),
     asset!("poll.js", SCRIPT),
+    asset!("source-row.js", SCRIPT),
+    asset!("sources.js", SCRIPT),
     asset!("status.js", SCRIPT),
     asset!("summary.js", SCRIPT),
     asset!("text.js", SCRIPT),
+    asset!("well.js", SCRIPT),
 ];
 
 /// The page.
 pub(super) async fn page() -> Response {
     serve(&ASSETS[0])
+}
+
+/// The page of the sources.
+pub(super) async fn sources_page() -> Response {
+    serve(&ASSETS[1])
 }
 
 /// A file by its name.

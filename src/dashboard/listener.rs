@@ -7,7 +7,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::moment::Moment;
 use super::shared::Shared;
-use crate::broker::{Broker, BrokerError};
+use crate::broker::{Broker, BrokerError, Told};
 use crate::retry::Backoff;
 
 /// How often the history advances when no status comes.
@@ -32,12 +32,19 @@ async fn listen(
     shared.rabbitmq.up();
     backoff.reset();
     shared.workers.lock().begin_to_listen(Moment::now());
+    shared.sources.lock().begin_to_listen(Moment::now());
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            status = listener.next() => shared.workers.lock().hear(&status?, Moment::now()),
-            _ = tick.tick() => shared.workers.lock().tick(Moment::now()),
+            told = listener.next() => match told? {
+                (Told::Program, status) => shared.workers.lock().hear(&status, Moment::now()),
+                (Told::Sources, part) => shared.sources.lock().hear(&part, Moment::now()),
+            },
+            _ = tick.tick() => {
+                shared.workers.lock().tick(Moment::now());
+                shared.sources.lock().tick(Moment::now());
+            }
         }
     }
 }

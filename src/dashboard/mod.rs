@@ -27,6 +27,7 @@ mod past;
 mod query;
 mod security;
 mod shared;
+mod sources;
 mod stream;
 mod tail;
 mod workers;
@@ -152,6 +153,7 @@ fn open(settings: Settings, health: &Health) -> anyhow::Result<AppState> {
         rabbitmq: health.dependency(format!("RabbitMQ at {}", broker.address())),
         redis_seen_at: Default::default(),
         workers: Mutex::new(workers::Workers::of_queue(&queue)),
+        sources: Default::default(),
         looks: Default::default(),
         hours: Default::default(),
         boards: Default::default(),
@@ -183,6 +185,7 @@ fn describe_metrics() {
 fn router(app: Arc<AppState>) -> Router {
     Router::new()
         .route("/", get(assets::page))
+        .route("/sources", get(assets::sources_page))
         .route("/assets/{*name}", get(|Path(name): Path<String>| async move { assets::file(&name) }))
         .route("/api/overview", get(overview::overview))
         .route("/api/leaderboard", get(api::leaderboard))
@@ -192,6 +195,7 @@ fn router(app: Arc<AppState>) -> Router {
         .route("/api/dead-letters", get(api::dead_letters))
         .route("/api/gaps", get(api::gaps))
         .route("/api/workers", get(api::workers))
+        .route("/api/sources", get(sources::sources))
         .route("/api/event-log", get(api::event_log))
         .route("/login", get(security::login).post(security::login))
         .route("/healthz", get(overview::healthz))

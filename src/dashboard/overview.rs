@@ -73,11 +73,19 @@ fn look(shared: &Shared) -> Value {
         },
         "lag": { "p50": lag.0, "p95": lag.1 },
         "coverage": summary.coverage,
+        "sources": sources(shared),
         "quota": quota,
         "gaps": gaps,
         "dead_letters": dead_letters,
         "history": history,
         "hours": shared.hours.lock().all(),
+    })
+}
+
+fn sources(shared: &Shared) -> Value {
+    let summary = shared.sources.lock().summary();
+    json!({
+        "total": summary.total, "well": summary.well, "blind": summary.blind, "coverage": summary.coverage.overall(),
     })
 }
 

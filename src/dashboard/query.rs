@@ -35,9 +35,30 @@ impl Query {
 
     /// The number `limit`.
     pub(super) fn limit(&self, default: usize, allowed: RangeInclusive<usize>) -> Result<usize, String> {
-        let Some(text) = self.0.get("limit") else { return Ok(default) };
+        self.number("limit", default, allowed)
+    }
+
+    /// The number `name`.
+    pub(super) fn number(
+        &self,
+        name: &str,
+        default: usize,
+        allowed: RangeInclusive<usize>,
+    ) -> Result<usize, String> {
+        let Some(text) = self.0.get(name) else { return Ok(default) };
         let number = text.parse().ok().filter(|number| allowed.contains(number));
-        number.ok_or_else(|| format!("limit: '{text}' must be {} to {}", allowed.start(), allowed.end()))
+        number.ok_or_else(|| format!("{name}: '{text}' must be {} to {}", allowed.start(), allowed.end()))
+    }
+
+    /// The one of these values that `name` has.
+    pub(super) fn choice<T: Copy>(&self, name: &str, values: &[(&str, T)]) -> Result<Option<T>, String> {
+        self.0.get(name).map(|text| choose(name, text, values)).transpose()
+    }
+
+    /// Those of these values that `name` has, with commas between them.
+    pub(super) fn choices<T: Copy>(&self, name: &str, values: &[(&str, T)]) -> Result<Vec<T>, String> {
+        let Some(text) = self.0.get(name) else { return Ok(Vec::new()) };
+        text.split(',').map(|text| choose(name, text, values)).collect()
     }
 
     /// The hour `hour`, such as `2015-01-01-12`.
@@ -67,6 +88,14 @@ impl Query {
         let Some(text) = self.0.get(name) else { return Ok(None) };
         text.parse().map(Some).map_err(|expected| format!("{name}: '{text}' {expected}"))
     }
+}
+
+fn choose<T: Copy>(name: &str, text: &str, values: &[(&str, T)]) -> Result<T, String> {
+    let found = values.iter().find(|(value, _)| *value == text).map(|(_, value)| *value);
+    found.ok_or_else(|| {
+        let values: Vec<_> = values.iter().map(|(value, _)| *value).collect();
+        format!("{name}: '{text}' must be one of {}", values.join(", "))
+    })
 }
 
 /// True for a stream's id, such as `1526919030474-55`.
@@ -121,6 +150,19 @@ mod tests {
             assert!(error(text).contains(expected), "{text}: {}", error(text));
         }
         assert!(error(&format!("actor={}", "x".repeat(301))).contains("too long"));
+    }
+
+    #[test]
+    fn choices_are_among_the_values_of_the_parameter() {
+        let query = Query::parse("hour=a&type=a,b&repo=c&actor=a,", &KNOWN).unwrap();
+        let values = [("a", 1), ("b", 2)];
+        assert_eq!((query.choice("hour", &values), query.choice("limit", &values)), (Ok(Some(1)), Ok(None)));
+        assert_eq!(
+            (query.choices("type", &values), query.choices("limit", &values)),
+            (Ok(vec![1, 2]), Ok(vec![]))
+        );
+        assert_eq!(query.choice("repo", &values), Err("repo: 'c' must be one of a, b".into()));
+        assert_eq!(query.choices("actor", &values), Err("actor: '' must be one of a, b".into()));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::boards::Boards;
 use super::feed::LiveEvents;
 use super::hours::Hours;
 use super::looker::QueueSnapshots;
+use super::sources::Sources;
 use super::workers::Workers;
 use crate::broker::Names;
 use crate::health::{Dependency, Health};
@@ -27,6 +28,7 @@ pub(super) struct Shared {
     /// When Redis answered the last time.
     pub(super) redis_seen_at: Mutex<Option<DateTime<Utc>>>,
     pub(super) workers: Mutex<Workers>,
+    pub(super) sources: Mutex<Sources>,
     pub(super) looks: Mutex<QueueSnapshots>,
     pub(super) hours: Mutex<Hours>,
     pub(super) boards: Boards,

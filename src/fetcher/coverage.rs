@@ -1,6 +1,6 @@
 //! The coverage of a feed, and its gaps. Pure.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound as _, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Source;
@@ -49,6 +49,21 @@ pub(super) struct Coverage {
     since: Option<DateTime<Utc>>,
     #[serde(rename = "m")]
     missed_s: u64,
+    /// Gaps since then.
+    #[serde(rename = "g", skip_serializing_if = "is_zero")]
+    gaps: u64,
+    /// The last complete poll.
+    #[serde(
+        rename = "l",
+        with = "chrono::serde::ts_seconds_option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    last: Option<DateTime<Utc>>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 impl Coverage {
@@ -61,11 +76,23 @@ impl Coverage {
         self.since.get_or_insert(now);
         let missed_s = gaps.iter().map(FeedGap::seconds).fold(0, u64::saturating_add);
         self.missed_s = self.missed_s.saturating_add(missed_s);
+        self.gaps = self.gaps.saturating_add(gaps.len() as u64);
+        self.last = Some(now.trunc_subsecs(0));
     }
 
     /// True before the first complete poll.
     pub(super) fn is_empty(&self) -> bool {
         self.since.is_none()
+    }
+
+    /// The last complete poll, also by a process before, in whole seconds.
+    pub(super) fn last_poll(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.last.filter(|last| *last <= now)
+    }
+
+    /// The number of gaps, and their seconds.
+    pub(super) fn gaps(&self) -> (u64, u64) {
+        (self.gaps, self.missed_s)
     }
 
     /// From 0 to 1; 1 where nothing has elapsed yet.

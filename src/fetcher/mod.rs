@@ -6,6 +6,7 @@
 //!   after RabbitMQ has confirmed all of them.
 //! - One fetcher of a namespace polls: the one on `duty`. It saves the memory of all feeds in a queue, so that the next process
 //!   continues from there (`keeper`, `remembered`, `snapshot`).
+//! - The status of each source is told after its polls (`listing`).
 //! - Copies for the archive and records of gaps are published in the background and stop nothing (`extras`, `background`,
 //!   `backlog`).
 //!
@@ -20,6 +21,7 @@ mod duty;
 mod extras;
 mod feed;
 mod keeper;
+mod listing;
 mod memory;
 mod poller;
 mod remembered;

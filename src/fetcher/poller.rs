@@ -12,6 +12,7 @@ use super::coverage::{Coverage, FeedGap};
 use super::duty::Turn;
 use super::feed::{Feed, PollEnd};
 use super::keeper::Keeper;
+use super::listing;
 use super::report::{self, Counts, Quota, Report};
 use super::walk::Element;
 use crate::broker::{Broker, BrokerError, Outgoing, Part, PublishError, Publisher, Route};
@@ -74,6 +75,7 @@ impl Poller {
         loop {
             // Without a limit it waits until it is on duty.
             let _ = self.keeper.begin(&mut self.feeds, None, &self.shutdown).await?;
+            listing::tell_all(self.figures.sources(), &self.feeds, Duration::ZERO);
             let error = self.poll_on_duty().await?;
             self.keeper.lose(error);
         }
@@ -219,6 +221,8 @@ impl Poller {
         let news = self.feeds[index].trouble.note(end, next_poll_in, now);
         let feed = &self.feeds[index];
         report::tell_news(&feed.source, news);
+        let closed_for = self.budget.closed_for(now).unwrap_or_default();
+        listing::tell(self.figures.sources(), &self.feeds, feed, counts.published, closed_for);
         let of_kind = |other: &&Feed| other.source.kind() == feed.source.kind();
         let of_kind = self.feeds.iter().filter(of_kind);
         if let Some(newest) = of_kind.clone().filter_map(|feed| feed.memory.newest()).max() {

@@ -193,6 +193,7 @@ pub(super) fn coverage_of_kind(kind: &'static str, ratio: f64) {
 
 /// Describes each metric, once at the start.
 pub(super) fn describe() {
+    crate::status::describe_sources();
     for (name, what) in [
         ("github_etl_fetcher_polls_total", "Polls by outcome"),
         ("github_etl_fetcher_events_published_total", "Events published and confirmed"),

@@ -19,6 +19,7 @@ pub(super) struct Trouble {
 
 struct Logged {
     kind: Kind,
+    reason: String,
     since: Instant,
 }
 
@@ -43,6 +44,16 @@ impl Trouble {
         self.logged.is_none()
     }
 
+    /// The outcome of the polls that failed. None while no poll is known to have failed.
+    pub(super) fn label(&self) -> Option<&'static str> {
+        self.logged.as_ref().map(|logged| logged.kind.0)
+    }
+
+    /// Why the first of them failed.
+    pub(super) fn reason(&self) -> Option<&str> {
+        self.logged.as_ref().map(|logged| logged.reason.as_str())
+    }
+
     /// Notes the end of a poll and logs changes. `again_in` is the time until the next poll of the source.
     pub(super) fn note(&mut self, end: &PollEnd, again_in: Duration, now: Instant) -> Option<News> {
         match end {
@@ -64,9 +75,10 @@ impl Trouble {
             return None;
         }
         let since = self.logged.take().map_or(now, |logged| logged.since);
-        self.logged = Some(Logged { kind, since });
         let reason = end.fault().unwrap_or_default();
-        Some(News::Trouble(format!("{} gives no events: {reason}; {then}", self.name)))
+        let line = format!("{} gives no events: {reason}; {then}", self.name);
+        self.logged = Some(Logged { kind, reason, since });
+        Some(News::Trouble(line))
     }
 
     fn over(&mut self, now: Instant) -> Option<News> {

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 
 use super::lag::Window;
+use super::source_figures::SourceFigures;
 use super::{Counters, FetcherStatus, LoaderStatus, TYPE_OTHER, TYPES_MAX, Totals};
 
 /// The figures of all loaders of a process.
@@ -84,18 +85,24 @@ pub struct PollFigures {
 
 /// The figures of the fetcher of a process.
 #[derive(Default)]
-pub struct FetcherFigures(Mutex<FetcherStatus>);
+pub struct FetcherFigures {
+    status: Mutex<FetcherStatus>,
+    sources: SourceFigures,
+}
 
 impl FetcherFigures {
     /// This fetcher polls, or waits for another one to end.
     pub fn on_duty(&self, is_on_duty: bool) {
-        self.0.lock().on_duty = is_on_duty;
+        self.status.lock().on_duty = is_on_duty;
+        if !is_on_duty {
+            self.sources.retire();
+        }
         metrics::gauge!("github_etl_fetcher_on_duty").set(f64::from(u8::from(is_on_duty)));
     }
 
     /// A poll is over.
     pub fn polled(&self, poll: PollFigures) {
-        let mut status = self.0.lock();
+        let mut status = self.status.lock();
         status.polls += 1;
         status.events_new += poll.events_new;
         status.gaps += poll.gaps;
@@ -107,8 +114,13 @@ impl FetcherFigures {
         status.last_poll_at = Some(Utc::now());
     }
 
+    /// The figures of each source.
+    pub fn sources(&self) -> &SourceFigures {
+        &self.sources
+    }
+
     pub(super) fn status(&self) -> FetcherStatus {
-        self.0.lock().clone()
+        self.status.lock().clone()
     }
 }
 

@@ -7,10 +7,14 @@
 mod figures;
 mod lag;
 mod outcomes;
+mod source_figures;
+mod sources;
 mod tell;
 
 pub use figures::{FetcherFigures, LoaderFigures, PollFigures};
 pub use outcomes::{Counters, LoadOutcome, Totals};
+pub use source_figures::{BLIND_AFTER, SourceFigures, describe_sources};
+pub use sources::{SourceState, SourceStatus, SourcesPart};
 pub use tell::{SEND_EVERY, tell};
 
 use std::collections::BTreeMap;
@@ -135,6 +139,14 @@ impl Board {
     /// The figures of this process's fetcher.
     pub fn fetcher(&self) -> Arc<FetcherFigures> {
         Arc::clone(self.0.fetcher.get_or_init(Arc::default))
+    }
+
+    /// The next sources of this process's fetcher to send. None while another fetcher polls. There must be only one caller.
+    fn next_sources(&self) -> Vec<SourcesPart> {
+        let Some(fetcher) = self.0.fetcher.get() else { return Vec::new() };
+        let now = Utc::now();
+        fetcher.sources().measure(now);
+        fetcher.sources().parts(&self.0.instance, now)
     }
 
     /// The status now. It includes the lag since the last calls, so there must be only one caller.

@@ -1,11 +1,11 @@
-//! Publishes the status every two seconds.
+//! Publishes the status every two seconds, and some of the sources of a fetcher.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::Board;
-use crate::broker::Broker;
+use crate::broker::{Broker, BrokerError, StatusSender, Told};
 use crate::retry::{Backoff, sleep};
 
 /// How often a program publishes its status.
@@ -21,9 +21,7 @@ pub fn tell(board: &Board, broker: &Broker, shutdown: CancellationToken) {
         let mut backoff = Backoff::between(SEND_EVERY, PAUSE_MAX);
         let (mut pause, mut has_warned) = (SEND_EVERY, false);
         while sleep(pause, &shutdown).await.is_ok() {
-            // Our own strings and numbers: this cannot fail.
-            let body = serde_json::to_vec(&board.status(sender.program())).unwrap_or_default();
-            pause = match sender.send(&body).await {
+            pause = match send(&board, &mut sender).await {
                 Ok(()) => {
                     backoff.reset();
                     SEND_EVERY
@@ -40,4 +38,14 @@ pub fn tell(board: &Board, broker: &Broker, shutdown: CancellationToken) {
         }
         sender.close().await;
     });
+}
+
+async fn send(board: &Board, sender: &mut StatusSender) -> Result<(), BrokerError> {
+    // Our own strings and numbers: this cannot fail.
+    let status = serde_json::to_vec(&board.status(sender.program())).unwrap_or_default();
+    sender.send(Told::Program, &status).await?;
+    for part in board.next_sources() {
+        sender.send(Told::Sources, &serde_json::to_vec(&part).unwrap_or_default()).await?;
+    }
+    Ok(())
 }

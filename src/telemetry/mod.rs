@@ -1,9 +1,11 @@
 //! Logs on stderr; `/metrics`, `/healthz`, `/readyz` and traces where asked for.
 
+mod distribution;
 mod export;
 mod one_line;
 pub mod traces;
 
+pub use distribution::{describe_distribution, set_distribution};
 pub use export::{Exporting, export_spans};
 
 use std::io::IsTerminal;
@@ -138,7 +140,7 @@ impl Metrics {
     pub fn render(&self, is_ready: bool) -> String {
         metrics::gauge!(READY).set(f64::from(u8::from(is_ready)));
         *self.rendered_at.lock() = Some(Instant::now());
-        self.handle.render()
+        self.handle.render() + &distribution::render()
     }
 }
 

@@ -36,4 +36,5 @@ pub mod status;
 pub mod stranger;
 pub mod terminal;
 pub mod tls_front;
+pub mod told;
 pub mod wait;

@@ -8,6 +8,7 @@ import * as live from "./live.js";
 import * as panels from "./panels.js";
 import { ask, poll } from "./poll.js";
 import * as status from "./status.js";
+import { showWell } from "./well.js";
 import { visible } from "./text.js";
 
 let namespace = "";
@@ -19,6 +20,7 @@ function showOverview(body) {
   setText(byId("version"), body.version ? `· ${visible(body.version)}` : "");
   status.heard(body);
   panels.showFigures(body);
+  showWell(body.sources);
   chart.show(body.history ?? []);
   leaderboard.setHours(body.hours);
 }

@@ -25,6 +25,15 @@ export function percent(part) {
   return `${whole.format(part * 100)} %`;
 }
 
+/** The same with tenths: 97.3 %, rounded down. */
+export function percentFine(part) {
+  if (!known(part)) return UNKNOWN;
+  if (part < 1 && part > 0.999) return ">99.9 %";
+  if (part > 0 && part < 0.001) return "<0.1 %";
+  if (part <= 0 || part >= 1) return percent(part);
+  return `${(Math.floor(part * 1000) / 10).toFixed(1)} %`;
+}
+
 /** 0.4 s, 12 s, 3 min, 5 h, 2 d */
 export function duration(seconds) {
   if (!known(seconds)) return UNKNOWN;

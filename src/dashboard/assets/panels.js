@@ -5,14 +5,14 @@ import { age, clock, count, duration, percent, rate, secondsSince } from "./form
 
 const ROWS_MAX = 50;
 
-function figure(name, value, note, level = "") {
+export function figure(name, value, note, level = "") {
   const box = byId(`figure-${name}`);
   setText(box.querySelector("b"), value);
   setText(box.querySelector(".note"), note);
   box.dataset.level = level;
 }
 
-const plural = (amount, one, many = `${one}s`) => `${count(amount)} ${amount === 1 ? one : many}`;
+export const plural = (amount, one, many = `${one}s`) => `${count(amount)} ${amount === 1 ? one : many}`;
 
 /** The row of figures, from the overview. */
 export function showFigures(body) {
@@ -41,7 +41,7 @@ function fill(id, empty_id, rows) {
 }
 
 /** What stands in a panel's head about the age of what it shows; nothing while it is fresh. */
-function staleNote(as_of, fresh_s = 20) {
+export function staleNote(as_of, fresh_s = 20) {
   const seconds = secondsSince(as_of);
   return seconds !== null && seconds > fresh_s ? `as of ${clock(as_of)}, ${age(seconds)} old` : "";
 }

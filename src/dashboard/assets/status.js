@@ -4,7 +4,7 @@ import { byId, el, foreign, setText } from "./dom.js";
 import { age, clock, secondsSince, serverNow } from "./format.js";
 import { visible } from "./text.js";
 
-const TITLE = "GitHub events";
+const TITLE = document.title;
 
 /** When each problem was first seen by this page. */
 const since = new Map();

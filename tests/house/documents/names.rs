@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use github_event_etl::status::{FetcherStatus, LoaderStatus, Status};
+use github_event_etl::status::{FetcherStatus, LoaderStatus, SourceState, SourceStatus, Status};
 use serde_json::json;
 
 use super::{documents, is_code, quoted, read, root};
@@ -61,6 +61,31 @@ fn the_api_document_names_every_field_of_the_status() {
     let section = text.split("## `GET /api/workers`").nth(1).unwrap().split("\n## ").next().unwrap();
     for field in fields.into_iter().flat_map(|object| object.keys()) {
         assert!(section.contains(&format!("\"{field}\":")), "{field} is not in docs/API.md, /api/workers");
+    }
+}
+
+#[test]
+fn the_api_document_names_every_field_and_state_of_a_source() {
+    let some = || Some("2026-01-01T00:00:00Z".parse().unwrap());
+    let whole = SourceStatus {
+        events_per_hour: Some(1.0),
+        last_poll_at: some(),
+        next_poll_at: some(),
+        newest_event_at: some(),
+        coverage: Some(1.0),
+        blind: true,
+        trouble: Some(String::new()),
+        moved_to: Some(String::new()),
+        token: Some(1),
+        ..SourceStatus::default()
+    };
+    let whole = serde_json::to_value(whole).unwrap();
+    let text = read("docs/API.md");
+    let section = text.split("## `GET /api/sources").nth(1).unwrap().split("\n## ").next().unwrap();
+    let words = quoted(&format!("`{section}"));
+    let fields = whole.as_object().unwrap().keys().cloned();
+    for word in fields.chain(SourceState::KNOWN.iter().map(|state| state.label().to_owned())) {
+        assert!(words.contains(&word), "`{word}` is not in docs/API.md, /api/sources");
     }
 }
 

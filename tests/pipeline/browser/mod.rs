@@ -3,10 +3,12 @@
 mod hostile;
 mod looking;
 mod outage;
+mod sources;
 
 use crate::support::browser::Browser;
 use crate::support::corner::Corner;
 use crate::support::dashboard::Dashboard;
+use crate::support::wait::eventually;
 
 /// A dashboard that is served, and a browser to look at it.
 struct Visit {
@@ -38,6 +40,12 @@ impl Visit {
     #[track_caller]
     fn until_well(&self) {
         self.until_it_says("All is well");
+    }
+
+    /// Waits until the dashboard listens to RabbitMQ.
+    #[track_caller]
+    fn until_ready(&self) {
+        eventually("the dashboard is ready", || self.dashboard.get("/readyz").status == 200);
     }
 
     /// Asserts that the browser had nothing to complain about.

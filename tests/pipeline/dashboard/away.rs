@@ -9,7 +9,7 @@ use crate::support::proxy::Proxy;
 use crate::support::redis_server::RedisServer;
 use crate::support::wait::eventually;
 
-const ROUTES: [&str; 8] = [
+const ROUTES: [&str; 10] = [
     "/",
     "/api/overview",
     "/api/leaderboard?hour=2015-01-01-12",
@@ -17,6 +17,8 @@ const ROUTES: [&str; 8] = [
     "/api/queues",
     "/api/dead-letters",
     "/api/gaps",
+    "/sources",
+    "/api/sources",
     "/api/event-log?id=1&created_at=2015-01-01T12:00:01Z",
 ];
 

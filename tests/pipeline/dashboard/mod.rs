@@ -3,6 +3,7 @@
 mod away;
 mod routes;
 mod security;
+mod sources;
 mod standalone;
 mod stream;
 mod tail;

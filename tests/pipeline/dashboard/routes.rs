@@ -270,6 +270,12 @@ fn bad_parameters_are_told_in_json_and_strange_paths_and_methods_too() {
         ("/api/events?type=%3Cscript%3E", "type"),
         ("/api/events?repo=a%20b", "repo"),
         ("/api/events/stream?actor=%0A", "actor"),
+        ("/api/sources?limit=1001", "limit: '1001' must be 1 to 1000"),
+        ("/api/sources?offset=-1", "offset: '-1'"),
+        ("/api/sources?sort=best", "sort: 'best' must be one of worst, source, "),
+        ("/api/sources?order=up", "order: 'up' must be one of asc, desc"),
+        ("/api/sources?state=polled,away", "state: 'away' must be one of polled, never-polled, "),
+        ("/api/sources?page=1", "no such parameter"),
         ("/api/overview?x=1", "no such parameter"),
         ("/api/queues?limit=1", "no such parameter"),
     ] {

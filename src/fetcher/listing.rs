@@ -1,0 +1,128 @@
+//! The status of each source, for dashboards and metrics.
+
+use std::time::Duration;
+
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
+use tokio::time::Instant;
+
+use super::feed::Feed;
+use crate::status::{SourceFigures, SourceState, SourceStatus};
+
+/// Tells the status of the feed that was polled just now, and now and then of all. No feed is polled before `closed_for` is over.
+pub(super) fn tell(
+    figures: &SourceFigures,
+    feeds: &[Feed],
+    polled: &Feed,
+    published: usize,
+    closed_for: Duration,
+) {
+    let (now, now_utc) = (Instant::now(), Utc::now());
+    if figures.wants_all() {
+        tell_all(figures, feeds, closed_for);
+    }
+    figures.polled(status_of(polled, closed_for, now, now_utc), published as u64);
+}
+
+/// Tells the status of all feeds, when the duty begins or the feeds are others.
+pub(super) fn tell_all(figures: &SourceFigures, feeds: &[Feed], closed_for: Duration) {
+    let (now, now_utc) = (Instant::now(), Utc::now());
+    figures.replace(feeds.iter().map(|feed| status_of(feed, closed_for, now, now_utc)));
+}
+
+fn status_of(feed: &Feed, closed_for: Duration, now: Instant, now_utc: DateTime<Utc>) -> SourceStatus {
+    let next_in = feed.due.saturating_duration_since(now).max(closed_for);
+    let next_poll_at = TimeDelta::from_std(next_in).ok().and_then(|wait| now_utc.checked_add_signed(wait));
+    let coverage = feed.coverage;
+    let (gaps, gap_seconds) = coverage.gaps();
+    SourceStatus {
+        source: feed.source.to_string(),
+        state: state_of(feed),
+        last_poll_at: coverage.last_poll(now_utc),
+        next_poll_at: next_poll_at.map(|at| at.trunc_subsecs(0)),
+        newest_event_at: feed.memory.newest().map(|at| at.trunc_subsecs(0)),
+        // Rounded down: what is not all is not shown as all.
+        coverage: (!coverage.is_empty()).then(|| (coverage.ratio(now_utc) * 100_000.0).floor() / 100_000.0),
+        gaps,
+        gap_seconds,
+        trouble: feed.trouble.reason().map(SourceStatus::one_line),
+        ..SourceStatus::default()
+    }
+}
+
+/// The state by the last poll. Without a poll of this process, it is that of a source that the process before could poll.
+fn state_of(feed: &Feed) -> SourceState {
+    match feed.trouble.label() {
+        Some("refused") => SourceState::Refused,
+        Some("missing") => SourceState::Missing,
+        Some(_) => SourceState::Failing,
+        None if feed.coverage.is_empty() => SourceState::NeverPolled,
+        None => SourceState::Polled,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::coverage::FeedGap;
+    use super::super::feed::PollEnd;
+    use super::super::walk::Walk;
+    use super::*;
+    use crate::config::Tls;
+    use crate::github::Client;
+
+    fn feed() -> Feed {
+        // The provider may be installed already, by another test.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::new("http://127.0.0.1:1/".parse().unwrap(), None, &Tls::default()).unwrap();
+        Feed::new("repos/o/r".parse().unwrap(), &client, Duration::from_secs(600))
+    }
+
+    fn after(feed: &mut Feed, end: PollEnd, gaps: &[FeedGap]) -> SourceStatus {
+        feed.remember(Walk::default().into_found(), &end, gaps);
+        let now = Instant::now();
+        let _ = feed.trouble.note(&end, Duration::ZERO, now);
+        status_of(feed, Duration::ZERO, now, Utc::now())
+    }
+
+    #[test]
+    fn a_source_has_the_state_of_its_last_poll() {
+        let mut feed = feed();
+        let new = status_of(&feed, Duration::ZERO, Instant::now(), Utc::now());
+        assert_eq!((new.source.as_str(), new.state), ("repos/o/r", SourceState::NeverPolled));
+        assert_eq!((new.coverage, new.last_poll_at, new.trouble), (None, None, None));
+        for (end, state) in [
+            (PollEnd::Limited { status: None }, SourceState::NeverPolled),
+            (PollEnd::Failed { reason: "it answered\n502".into() }, SourceState::Failing),
+            (PollEnd::Whole, SourceState::Polled),
+            (PollEnd::Refused { status: 403 }, SourceState::Refused),
+            (PollEnd::Limited { status: Some(429) }, SourceState::Refused),
+            (PollEnd::Missing { status: 404 }, SourceState::Missing),
+            (PollEnd::Denied, SourceState::Failing),
+            (PollEnd::NotModified, SourceState::Polled),
+        ] {
+            let words = format!("{end:?}");
+            let status = after(&mut feed, end, &[]);
+            assert_eq!(status.state, state, "{words}");
+            assert_eq!(
+                status.trouble.is_some(),
+                !matches!(state, SourceState::Polled | SourceState::NeverPolled)
+            );
+            assert!(status.trouble.is_none_or(|line| !line.contains('\n')));
+        }
+    }
+
+    #[test]
+    fn gaps_and_times_are_told() {
+        let mut feed = feed();
+        after(&mut feed, PollEnd::Whole, &[]);
+        let (from, to) = (Utc::now() - TimeDelta::seconds(60), Utc::now());
+        let told = after(&mut feed, PollEnd::Whole, &[FeedGap { from, to, events_in_poll: 300 }]);
+        assert_eq!((told.gaps, told.gap_seconds, told.coverage), (1, 60, Some(0.0)));
+        assert!(told.last_poll_at.is_some_and(|at| (Utc::now() - at).num_seconds() < 5));
+        feed.due = Instant::now() + Duration::from_secs(30);
+        let due_in = |closed_s| {
+            let status = status_of(&feed, Duration::from_secs(closed_s), Instant::now(), Utc::now());
+            (status.next_poll_at.unwrap() - Utc::now()).num_seconds()
+        };
+        assert!((27..=30).contains(&due_in(0)) && (87..=90).contains(&due_in(90)));
+    }
+}
