@@ -115,7 +115,8 @@ mod tests {
         let mut feed = feed();
         after(&mut feed, PollEnd::Whole, &[]);
         let (from, to) = (Utc::now() - TimeDelta::seconds(60), Utc::now());
-        let told = after(&mut feed, PollEnd::Whole, &[FeedGap { from, to, events_in_poll: 300 }]);
+        let told =
+            after(&mut feed, PollEnd::Whole, &[FeedGap { from, to, events_in_poll: 300, repo_id: None }]);
         assert_eq!((told.gaps, told.gap_seconds, told.coverage), (1, 60, Some(0.0)));
         assert!(told.last_poll_at.is_some_and(|at| (Utc::now() - at).num_seconds() < 5));
         feed.due = Instant::now() + Duration::from_secs(30);

@@ -146,6 +146,7 @@ fn check(stop: &CancellationToken) -> Result<(), Interrupted> {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "a part of a file is given by ranges, often one")]
 mod tests {
     use std::io::Read as _;
     use std::path::PathBuf;

@@ -25,7 +25,7 @@ fn hours_that_are_over_appear_and_one_that_is_not_waits_for_its_end() {
     // An hour that ends when this test is over.
     let soon: DateTime<Utc> = Utc::now() + TimeDelta::hours(1);
     let now = event(1).at(&soon.format("%Y-%m-%dT%H:%M:%SZ").to_string()).bytes();
-    corner.archive(&[&[now.clone()], &late[..], &eleven].concat());
+    corner.archive(&[std::slice::from_ref(&now), &late[..], &eleven].concat());
     eventually("the second hour", || files(folder.path()).len() == 2);
     assert_files(folder.path(), &[(10, &ten), (11, &eleven)]);
     let ended = following.stop();
