@@ -7,14 +7,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::budget::Budget;
 use super::coverage::{Coverage, FeedGap};
 use super::memory::Memory;
 use super::snapshot::FeedSnapshot;
+use super::tokens::TokenPool;
 use super::trouble::Trouble;
 use super::walk::{Found, Step, Walk};
 use crate::config::Source;
-use crate::github::{Client, Hints, Outcome, poll_interval};
+use crate::github::{Client, Hints, Outcome, TokenNumber, poll_interval};
 use crate::retry::{Backoff, Interrupted, doubled};
 
 /// GitHub's usual interval. Used until GitHub says another one.
@@ -60,6 +60,10 @@ pub(super) struct Feed {
     pub trouble: Trouble,
     first_page: Url,
     etag: Option<String>,
+    /// The token that got the ETag. GitHub's ETags differ between tokens.
+    etag_token: TokenNumber,
+    /// The token of the last poll's first page.
+    token: TokenNumber,
     /// Requests that the last poll took, without those that only a sweep makes.
     requests: u32,
     /// How often a poll sweeps, at most.
@@ -90,6 +94,8 @@ impl Feed {
             interval: POLL_INTERVAL_DEFAULT,
             trouble: Trouble::none(format!("GitHub's feed {source} at {}", client.server())),
             etag: None,
+            etag_token: TokenNumber::default(),
+            token: TokenNumber::default(),
             requests: 1,
             sweep_every,
             swept: now,
@@ -107,6 +113,7 @@ impl Feed {
     pub(super) fn snapshot(&self, marks_max: usize) -> FeedSnapshot {
         FeedSnapshot {
             etag: self.etag.clone(),
+            token: self.etag_token.index(),
             newest: self.memory.newest(),
             marks: self.memory.newest_marks(marks_max),
             coverage: self.coverage,
@@ -122,6 +129,7 @@ impl Feed {
         let snapshot = snapshot.checked(Utc::now())?;
         self.memory.adopt(&snapshot.marks, snapshot.newest);
         self.etag = snapshot.etag;
+        self.etag_token = TokenNumber::at(snapshot.token);
         self.coverage = snapshot.coverage;
         self.interval = snapshot.interval_s.map_or(self.interval, poll_interval);
         Ok(())
@@ -136,26 +144,37 @@ impl Feed {
     pub(super) async fn walk(
         &mut self,
         client: &Client,
-        budget: &mut Budget,
+        tokens: &mut TokenPool,
         shutdown: &CancellationToken,
     ) -> Result<(Walk, PollEnd), Interrupted> {
-        let mut walk = self.begin_walk(budget);
-        let mut page = (self.first_page.clone(), self.etag.clone());
-        self.requests = 0;
         self.asked = Instant::now();
+        let mut token = self.choose_token(tokens, self.asked);
+        let mut walk = self.begin_walk(tokens);
+        let mut page = (self.first_page.clone(), self.etag_for(token));
+        self.requests = 0;
         loop {
             let answer = tokio::select! {
-                answer = client.get(&page.0, page.1.as_deref()) => answer,
+                answer = client.get(&page.0, page.1.as_deref(), token) => answer,
                 () = shutdown.cancelled() => return Err(Interrupted),
             };
             let now = Instant::now();
-            budget.learn(&self.source, &answer, now);
+            tokens.learn(&self.source, token, &answer, now);
+            if walk.pages == 0 {
+                self.token = token;
+            }
             if !walk.meets_before() {
                 self.count_request(&answer.hints, now);
             }
             let end = match answer.outcome {
+                // Another token may do. A refused one is set aside, so this ends.
+                Outcome::Denied if tokens.closed_for(&self.source, now).is_none() => {
+                    token = self.choose_token(tokens, now);
+                    page.1 = if walk.pages == 0 { self.etag_for(token) } else { None };
+                    continue;
+                }
                 Outcome::Page(taken) => match walk.take(taken, &self.memory) {
-                    Step::Next(next) if budget.closed_for(now).is_none() => {
+                    Step::Next(next) if tokens.closed_for(&self.source, now).is_none() => {
+                        token = self.choose_token(tokens, now);
                         page = (next, None);
                         continue;
                     }
@@ -169,10 +188,19 @@ impl Feed {
         }
     }
 
+    fn choose_token(&self, tokens: &mut TokenPool, now: Instant) -> TokenNumber {
+        tokens.choose(&self.source, self.etag.as_ref().map(|_| self.etag_token), now)
+    }
+
+    /// The ETag, if this token got it. Another token would get an answer 200 for it.
+    fn etag_for(&self, token: TokenNumber) -> Option<String> {
+        self.etag.clone().filter(|_| self.etag_token == token)
+    }
+
     /// A plain walk, or a sweep if one is due and there are requests for it.
-    fn begin_walk(&mut self, budget: &Budget) -> Walk {
+    fn begin_walk(&mut self, tokens: &TokenPool) -> Walk {
         let now = Instant::now();
-        if now < self.swept + self.sweep_every || !budget.is_ample() {
+        if now < self.swept + self.sweep_every || !tokens.is_ample(&self.source) {
             return Walk::default();
         }
         Walk::sweep()
@@ -206,7 +234,7 @@ impl Feed {
     pub(super) fn remember(&mut self, found: Found, end: &PollEnd, gaps: &[FeedGap]) {
         match end {
             PollEnd::Whole => {
-                self.etag = found.etag;
+                (self.etag, self.etag_token) = (found.etag, self.token);
                 self.memory.remember_walked(&found.marks, found.newest);
                 self.coverage.add(self.answered_at, gaps);
             }
