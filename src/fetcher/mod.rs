@@ -6,12 +6,14 @@
 //!   after RabbitMQ has confirmed all of them.
 //! - One fetcher of a namespace polls: the one on `duty`. It saves the memory of all feeds in a queue, so that the next process
 //!   continues from there (`keeper`, `remembered`, `snapshot`).
+//! - `freshness` finds feeds that have gone stale or thin, and tokens that get old answers. It only tells.
 //! - Copies for the archive and records of gaps are published in the background and stop nothing (`extras`, `background`,
 //!   `backlog`).
 //!
 //! The program is ready when RabbitMQ is. It stays ready while GitHub is away: a restart would not help, and the missed time is
 //! recorded as a gap.
 
+mod address;
 mod background;
 mod backlog;
 mod budget;
@@ -19,6 +21,7 @@ mod coverage;
 mod duty;
 mod extras;
 mod feed;
+mod freshness;
 mod keeper;
 mod memory;
 mod poller;

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::coverage::{Coverage, FeedGap};
 use super::duty::Turn;
 use super::feed::{Feed, PollEnd};
+use super::freshness::Freshness;
 use super::keeper::Keeper;
 use super::report::{self, Counts, Quota, Report};
 use super::tokens::TokenPool;
@@ -35,6 +36,7 @@ pub(super) struct Poller {
     publisher: Publisher,
     keeper: Keeper,
     tokens: TokenPool,
+    freshness: Freshness,
     feeds: Vec<Feed>,
     figures: Arc<FetcherFigures>,
     /// The user's own interval, in place of GitHub's.
@@ -60,6 +62,7 @@ impl Poller {
             keeper: Keeper::new(&broker, board),
             figures: board.fetcher(),
             tokens: TokenPool::new(client.tokens()),
+            freshness: Freshness::default(),
             client,
             broker,
             poll_interval: args.poll_interval,
@@ -153,8 +156,13 @@ impl Poller {
         let mut counts = Counts::of(&walk);
         let mut found = walk.into_found();
         let elements = std::mem::take(&mut found.elements);
+        if matches!(end, PollEnd::Whole | PollEnd::NotModified) {
+            self.watch_freshness(index, &elements);
+        }
         counts.leave_out(self.publish(index, elements, &span).await?);
-        let source = &self.feeds[index].source;
+        // GH Archive has the missed events under the name that their repository had by then.
+        let feed = &self.feeds[index];
+        let source = feed.address.renamed_to().unwrap_or(&feed.source);
         self.keeper.record(gaps.iter().map(|gap| gap.record(source, chrono::Utc::now())));
         self.keeper.settle().await;
         self.feeds[index].remember(found, &end, &gaps);
@@ -162,6 +170,21 @@ impl Poller {
         self.schedule(index, &end);
         self.tell(index, &end, counts, &gaps, started.elapsed());
         Ok(end)
+    }
+
+    /// Judges by a good poll with these new elements whether the source, and all of its kind, have gone stale or thin.
+    fn watch_freshness(&mut self, index: usize, elements: &[Element]) {
+        let now = Instant::now();
+        let types: Vec<_> =
+            elements.iter().filter_map(|element| Some(element.event.as_ref()?.kind.as_str())).collect();
+        let feed = &mut self.feeds[index];
+        if feed.freshness.note(&feed.source, types.len(), now) {
+            feed.forget_etag();
+        }
+        let kind = feed.source.kind();
+        let of_kind = self.freshness.note(&feed.source, types.into_iter(), now);
+        let stale = self.feeds.iter().filter(|feed| feed.source.kind() == kind && feed.freshness.is_stale());
+        report::freshness_of_kind(kind, of_kind, stale.count());
     }
 
     /// Publishes and waits for every confirm. Gives the number of messages that RabbitMQ finds too large. They are left out,
@@ -258,6 +281,7 @@ impl Poller {
             coverage: feed.coverage.ratio(now_utc),
             took,
             next_poll_in,
+            is_for_all: self.tokens.all_closed_for(now).is_some(),
         }
         .tell();
     }

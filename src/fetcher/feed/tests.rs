@@ -121,7 +121,7 @@ fn a_sweep_is_due_after_its_time_while_the_quota_is_ample_and_over_when_a_walk_w
     scarce.learn(
         &feed.source,
         TokenNumber::default(),
-        &Answer { outcome: Outcome::NotModified, hints },
+        &Answer { outcome: Outcome::NotModified, hints, moved_to: None },
         start,
     );
     assert!(!feed.begin_walk(&scarce).sweeps());
