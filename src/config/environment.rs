@@ -136,6 +136,20 @@ fn line_of(text: &str, entry: &str) -> usize {
 }
 
 #[cfg(test)]
+impl Environment {
+    /// An environment without a `.env` file.
+    pub(super) fn of(process: fn(&str) -> Option<OsString>) -> Self {
+        Self { dotenv: HashMap::new(), process }
+    }
+
+    /// The same with one more variable in its `.env` file.
+    pub(super) fn with(mut self, name: &str, value: &str) -> Self {
+        self.dotenv.insert(name.to_owned(), value.to_owned());
+        self
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

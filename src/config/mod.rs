@@ -17,6 +17,7 @@ mod replay;
 mod shared;
 mod standalone;
 mod tls;
+mod tokens;
 mod values;
 mod what;
 
@@ -40,6 +41,7 @@ pub use replay::{
 pub use shared::{LogFormat, ServerArgs, TelemetryArgs};
 pub use standalone::{DashboardListen, StandaloneArgs};
 pub use tls::{Tls, TlsArgs};
+pub use tokens::github_tokens;
 pub use values::{address, number};
 pub use what::What;
 

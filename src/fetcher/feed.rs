@@ -5,16 +5,18 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
-use super::budget::Budget;
+use super::address::Address;
 use super::coverage::{Coverage, FeedGap};
+use super::freshness::{FeedFreshness, OrderNews};
 use super::memory::Memory;
 use super::snapshot::FeedSnapshot;
+use super::tokens::TokenPool;
 use super::trouble::Trouble;
 use super::walk::{Found, Step, Walk};
 use crate::config::Source;
-use crate::github::{Client, Hints, Outcome, poll_interval};
+use crate::duration::Rounded;
+use crate::github::{Answer, Client, Hints, Outcome, TokenNumber, poll_interval};
 use crate::retry::{Backoff, Interrupted, doubled};
 
 /// GitHub's usual interval. Used until GitHub says another one.
@@ -58,8 +60,14 @@ pub(super) struct Feed {
     /// The pause that GitHub asks for between two polls.
     pub interval: Duration,
     pub trouble: Trouble,
-    first_page: Url,
+    /// Where it is asked for.
+    pub address: Address,
+    pub freshness: FeedFreshness,
     etag: Option<String>,
+    /// The token that got the ETag. GitHub's ETags differ between tokens.
+    etag_token: TokenNumber,
+    /// The token of the last poll's first page.
+    token: TokenNumber,
     /// Requests that the last poll took, without those that only a sweep makes.
     requests: u32,
     /// How often a poll sweeps, at most.
@@ -83,13 +91,16 @@ impl Feed {
     pub(super) fn new(source: Source, client: &Client, sweep_every: Duration) -> Self {
         let now = Instant::now();
         Self {
-            first_page: client.first_page(&source),
+            address: Address::new(client.first_page(&source)),
+            freshness: FeedFreshness::default(),
             memory: Memory::default(),
             coverage: Coverage::default(),
             due: now,
             interval: POLL_INTERVAL_DEFAULT,
             trouble: Trouble::none(format!("GitHub's feed {source} at {}", client.server())),
             etag: None,
+            etag_token: TokenNumber::default(),
+            token: TokenNumber::default(),
             requests: 1,
             sweep_every,
             swept: now,
@@ -107,6 +118,7 @@ impl Feed {
     pub(super) fn snapshot(&self, marks_max: usize) -> FeedSnapshot {
         FeedSnapshot {
             etag: self.etag.clone(),
+            token: self.etag_token.index(),
             newest: self.memory.newest(),
             marks: self.memory.newest_marks(marks_max),
             coverage: self.coverage,
@@ -122,6 +134,7 @@ impl Feed {
         let snapshot = snapshot.checked(Utc::now())?;
         self.memory.adopt(&snapshot.marks, snapshot.newest);
         self.etag = snapshot.etag;
+        self.etag_token = TokenNumber::at(snapshot.token);
         self.coverage = snapshot.coverage;
         self.interval = snapshot.interval_s.map_or(self.interval, poll_interval);
         Ok(())
@@ -136,32 +149,57 @@ impl Feed {
     pub(super) async fn walk(
         &mut self,
         client: &Client,
-        budget: &mut Budget,
+        tokens: &mut TokenPool,
         shutdown: &CancellationToken,
     ) -> Result<(Walk, PollEnd), Interrupted> {
-        let mut walk = self.begin_walk(budget);
-        let mut page = (self.first_page.clone(), self.etag.clone());
-        self.requests = 0;
         self.asked = Instant::now();
+        let mut token = self.choose_token(tokens, self.asked);
+        let mut walk = self.begin_walk(tokens);
+        let mut page = (self.address.url().clone(), self.etag_for(token));
+        self.requests = 0;
         loop {
             let answer = tokio::select! {
-                answer = client.get(&page.0, page.1.as_deref()) => answer,
+                answer = client.get(&page.0, page.1.as_deref(), token) => answer,
                 () = shutdown.cancelled() => return Err(Interrupted),
             };
             let now = Instant::now();
-            budget.learn(&self.source, &answer, now);
+            tokens.learn(&self.source, token, &answer, now);
+            if walk.pages == 0 {
+                self.token = token;
+                self.note_address(&answer);
+            }
             if !walk.meets_before() {
                 self.count_request(&answer.hints, now);
             }
             let end = match answer.outcome {
-                Outcome::Page(taken) => match walk.take(taken, &self.memory) {
-                    Step::Next(next) if budget.closed_for(now).is_none() => {
-                        page = (next, None);
-                        continue;
+                // Another token may do. This one is set aside or used up, so this ends.
+                Outcome::Denied | Outcome::Limited { .. }
+                    if tokens.closed_for(&self.source, now).is_none() =>
+                {
+                    token = self.choose_token(tokens, now);
+                    page.1 = if walk.pages == 0 { self.etag_for(token) } else { None };
+                    continue;
+                }
+                // Where GitHub redirected to, it is no longer. The original address may redirect to another place.
+                Outcome::Missing { .. } if walk.pages == 0 && self.address.is_missing() => {
+                    page.0 = self.address.url().clone();
+                    continue;
+                }
+                Outcome::Page(taken) => {
+                    let step = walk.take(taken, &self.memory);
+                    if walk.pages == 1 {
+                        self.judge(walk.newest(), token, tokens, now);
                     }
-                    Step::Next(_) => PollEnd::Limited { status: None },
-                    Step::Whole => PollEnd::Whole,
-                },
+                    match step {
+                        Step::Next(next) if tokens.closed_for(&self.source, now).is_none() => {
+                            token = self.choose_token(tokens, now);
+                            page = (next, None);
+                            continue;
+                        }
+                        Step::Next(_) => PollEnd::Limited { status: None },
+                        Step::Whole => PollEnd::Whole,
+                    }
+                }
                 other => PollEnd::of(other),
             };
             let end = self.end_walk(&walk, end, now);
@@ -169,10 +207,69 @@ impl Feed {
         }
     }
 
+    /// Notes where the first page was, and logs news of it.
+    fn note_address(&mut self, answer: &Answer) {
+        let elements = match &answer.outcome {
+            Outcome::Page(page) => &page.elements[..],
+            Outcome::NotModified => &[],
+            _ => return,
+        };
+        if let Some(line) = self.address.note(&self.source, answer.moved_to.clone(), elements) {
+            tracing::warn!(source = %self.source, "{line}");
+        }
+    }
+
+    /// Judges whether `token` gets answers as new as they should be, by the newest event of a first page.
+    fn judge(
+        &mut self,
+        newest: Option<DateTime<Utc>>,
+        token: TokenNumber,
+        tokens: &mut TokenPool,
+        now: Instant,
+    ) {
+        let Some(newest) = newest else { return };
+        let source = &self.source;
+        match self.freshness.order.note(newest, token, Utc::now()) {
+            OrderNews::Fresh => tokens.trust(source, token, now),
+            OrderNews::Old => {}
+            OrderNews::Suspect { behind } => {
+                let behind = Rounded(behind.to_std().unwrap_or_default());
+                tracing::warn!(%source, %token, "{source}: the last answers to token {token} end {behind} before the newest event that \
+                    the feed has shown: GitHub gives old answers, or those events have vanished. Another token asks, if there is one");
+                tokens.leave(source, token, now);
+            }
+            OrderNews::FreshAgain => {
+                tracing::info!(%source, %token, "{source}: the answers to token {token} are as new as before again");
+                tokens.trust(source, token, now);
+            }
+            OrderNews::OldToken(other) => {
+                tokens.distrust(other, now);
+                tokens.trust(source, token, now);
+            }
+            OrderNews::Vanished => {
+                tracing::info!(%source, "{source}: another token gets no newer events, so the newest ones have vanished from the feed");
+            }
+        }
+    }
+
+    /// Asks without an ETag next time, in case GitHub answers 304 whatever is new.
+    pub(super) fn forget_etag(&mut self) {
+        self.etag = None;
+    }
+
+    fn choose_token(&self, tokens: &mut TokenPool, now: Instant) -> TokenNumber {
+        tokens.choose(&self.source, self.etag.as_ref().map(|_| self.etag_token), now)
+    }
+
+    /// The ETag, if this token got it. Another token would get an answer 200 for it.
+    fn etag_for(&self, token: TokenNumber) -> Option<String> {
+        self.etag.clone().filter(|_| self.etag_token == token)
+    }
+
     /// A plain walk, or a sweep if one is due and there are requests for it.
-    fn begin_walk(&mut self, budget: &Budget) -> Walk {
+    fn begin_walk(&mut self, tokens: &TokenPool) -> Walk {
         let now = Instant::now();
-        if now < self.swept + self.sweep_every || !budget.is_ample() {
+        if now < self.swept + self.sweep_every || !tokens.is_ample(&self.source) {
             return Walk::default();
         }
         Walk::sweep()
@@ -206,7 +303,8 @@ impl Feed {
     pub(super) fn remember(&mut self, found: Found, end: &PollEnd, gaps: &[FeedGap]) {
         match end {
             PollEnd::Whole => {
-                self.etag = found.etag;
+                let is_old = self.freshness.order.is_behind();
+                (self.etag, self.etag_token) = (found.etag.filter(|_| !is_old), self.token);
                 self.memory.remember_walked(&found.marks, found.newest);
                 self.coverage.add(self.answered_at, gaps);
             }

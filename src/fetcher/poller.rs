@@ -7,13 +7,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::budget::Budget;
 use super::coverage::{Coverage, FeedGap};
 use super::duty::Turn;
 use super::feed::{Feed, PollEnd};
+use super::freshness::Freshness;
 use super::keeper::Keeper;
 use super::listing;
 use super::report::{self, Counts, Quota, Report};
+use super::tokens::TokenPool;
 use super::walk::Element;
 use crate::broker::{Broker, BrokerError, Outgoing, Part, PublishError, Publisher, Route};
 use crate::config::{FetchArgs, Source};
@@ -35,7 +36,8 @@ pub(super) struct Poller {
     broker: Broker,
     publisher: Publisher,
     keeper: Keeper,
-    budget: Budget,
+    tokens: TokenPool,
+    freshness: Freshness,
     feeds: Vec<Feed>,
     figures: Arc<FetcherFigures>,
     /// The user's own interval, in place of GitHub's.
@@ -60,9 +62,10 @@ impl Poller {
             publisher: broker.publisher(PARTS, board.health(), true),
             keeper: Keeper::new(&broker, board),
             figures: board.fetcher(),
+            tokens: TokenPool::new(client.tokens()),
+            freshness: Freshness::default(),
             client,
             broker,
-            budget: Budget::default(),
             poll_interval: args.poll_interval,
             has_warned_of_interval: false,
             shutdown,
@@ -85,8 +88,11 @@ impl Poller {
     async fn poll_on_duty(&mut self) -> Result<BrokerError, PublishError> {
         loop {
             let now = Instant::now();
-            let next = self.feeds.iter().enumerate().min_by_key(|(_, feed)| feed.due);
-            let Some((index, wait)) = next.map(|(index, feed)| (index, self.until_polled(feed, now))) else {
+            let waits =
+                self.feeds.iter().enumerate().map(|(index, feed)| (index, self.until_polled(feed, now)));
+            // Of several that may be polled now, the one that has been due longest.
+            let next = waits.min_by_key(|(index, wait)| (*wait, self.feeds[*index].due));
+            let Some((index, wait)) = next else {
                 self.shutdown.cancelled().await;
                 return Err(retry::Interrupted.into());
             };
@@ -114,7 +120,7 @@ impl Poller {
             if let Some(fault) = end.fault() {
                 faults.push(format!("{}: {fault}", self.feeds[index].source));
             }
-            if let Some(wait) = self.budget.closed_for(Instant::now()) {
+            if let Some(wait) = self.tokens.all_closed_for(Instant::now()) {
                 let left_out = self.feeds.len() - index - 1;
                 if left_out > 0 || matches!(end, PollEnd::Limited { .. }) {
                     let wait_s = wait.as_secs_f64().ceil();
@@ -141,7 +147,7 @@ impl Poller {
         let mut span = Span::root("poll", Kind::Internal);
         span.say("github_etl.source", &feed.source);
         let mut fetch = span.child("fetch", Kind::Client);
-        let (walk, end) = feed.walk(&self.client, &mut self.budget, &self.shutdown).await?;
+        let (walk, end) = feed.walk(&self.client, &mut self.tokens, &self.shutdown).await?;
         fetch.say("github_etl.outcome", end.label());
         fetch.count("github_etl.pages", walk.pages as usize);
         if let Some(fault) = end.fault() {
@@ -152,8 +158,13 @@ impl Poller {
         let mut counts = Counts::of(&walk);
         let mut found = walk.into_found();
         let elements = std::mem::take(&mut found.elements);
+        if matches!(end, PollEnd::Whole | PollEnd::NotModified) {
+            self.watch_freshness(index, &elements);
+        }
         counts.leave_out(self.publish(index, elements, &span).await?);
-        let source = &self.feeds[index].source;
+        // GH Archive has the missed events under the name that their repository had by then.
+        let feed = &self.feeds[index];
+        let source = feed.address.renamed_to().unwrap_or(&feed.source);
         self.keeper.record(gaps.iter().map(|gap| gap.record(source, chrono::Utc::now())));
         self.keeper.settle().await;
         self.feeds[index].remember(found, &end, &gaps);
@@ -161,6 +172,21 @@ impl Poller {
         self.schedule(index, &end);
         self.tell(index, &end, counts, &gaps, started.elapsed());
         Ok(end)
+    }
+
+    /// Judges by a good poll with these new elements whether the source, and all of its kind, have gone stale or thin.
+    fn watch_freshness(&mut self, index: usize, elements: &[Element]) {
+        let now = Instant::now();
+        let types: Vec<_> =
+            elements.iter().filter_map(|element| Some(element.event.as_ref()?.kind.as_str())).collect();
+        let feed = &mut self.feeds[index];
+        if feed.freshness.note(&feed.source, types.len(), now) {
+            feed.forget_etag();
+        }
+        let kind = feed.source.kind();
+        let of_kind = self.freshness.note(&feed.source, types.into_iter(), now);
+        let stale = self.feeds.iter().filter(|feed| feed.source.kind() == kind && feed.freshness.is_stale());
+        report::freshness_of_kind(kind, of_kind, stale.count());
     }
 
     /// Publishes and waits for every confirm. Gives the number of messages that RabbitMQ finds too large. They are left out,
@@ -192,8 +218,10 @@ impl Poller {
 
     fn schedule(&mut self, index: usize, end: &PollEnd) {
         let now = Instant::now();
-        let round_requests = self.feeds.iter().map(Feed::requests).sum();
-        let pace = self.budget.pace(round_requests, now);
+        let source = &self.feeds[index].source;
+        let token = self.tokens.token_of(source);
+        let of_token = self.feeds.iter().filter(|feed| self.tokens.token_of(&feed.source) == token);
+        let pace = self.tokens.pace(source, of_token.map(Feed::requests).sum(), now);
         let asked = self.feeds[index].interval;
         let interval = self.poll_interval.unwrap_or_else(|| asked.max(pace));
         if interval < asked && !self.has_warned_of_interval {
@@ -211,7 +239,7 @@ impl Poller {
 
     /// How long until `feed` is polled, by the current limits.
     fn until_polled(&self, feed: &Feed, now: Instant) -> Duration {
-        let closed = self.budget.closed_for(now).unwrap_or_default();
+        let closed = self.tokens.closed_for(&feed.source, now).unwrap_or_default();
         feed.due.saturating_duration_since(now).max(closed)
     }
 
@@ -232,11 +260,13 @@ impl Poller {
         report::coverage_of_kind(feed.source.kind(), Coverage::ratio_of_all(of_kind, now_utc));
         let coverage = Coverage::ratio_of_all(self.feeds.iter().map(|feed| feed.coverage), now_utc);
         report::overall_coverage(coverage);
+        let quota = self.tokens.quota(now);
         let quota = Quota {
-            left: self.budget.remaining(),
-            limit: self.budget.limit(),
-            resets_at: self.budget.resets_in(now).map(|wait| now_utc + wait),
+            left: quota.remaining,
+            limit: quota.limit,
+            resets_at: quota.resets_in.map(|wait| now_utc + wait),
         };
+        report::tokens(self.tokens.reports(now));
         self.figures.polled(PollFigures {
             events_new: counts.published as u64,
             gaps: gaps.len() as u64,
@@ -255,6 +285,7 @@ impl Poller {
             coverage: feed.coverage.ratio(now_utc),
             took,
             next_poll_in,
+            is_for_all: self.tokens.all_closed_for(now).is_some(),
         }
         .tell();
     }

@@ -7,6 +7,8 @@ use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gau
 
 use super::coverage::FeedGap;
 use super::feed::PollEnd;
+use super::freshness::KindFreshness;
+use super::tokens::{Standing, TokenReport};
 use super::trouble::News;
 use super::walk::Walk;
 use crate::config::Source;
@@ -24,6 +26,8 @@ pub(super) struct Report<'a> {
     /// How long the poll took, publishing included.
     pub took: Duration,
     pub next_poll_in: Duration,
+    /// No source may be polled now, whichever token would ask.
+    pub is_for_all: bool,
 }
 
 /// GitHub's quota of requests, as far as GitHub sends it.
@@ -69,7 +73,9 @@ impl Report<'_> {
         self.count();
         self.gaps.iter().for_each(|gap| self.warn_of_gap(gap));
         self.warn_of_odd_elements();
-        if let PollEnd::Limited { .. } = self.end {
+        if let PollEnd::Limited { .. } = self.end
+            && self.is_for_all
+        {
             let wait_s = self.next_poll_in.as_secs_f64().ceil();
             let why = self.end.fault().unwrap_or_default();
             tracing::warn!(source = %self.source, wait_s, "{why}: no source is polled for {}", Rounded(Duration::from_secs_f64(wait_s)));
@@ -165,6 +171,24 @@ impl Quota {
     }
 }
 
+/// Sets the gauges of each token, by its number, and of how many tokens stand how.
+#[expect(clippy::cast_precision_loss, reason = "quotas are thousands, tokens a few")]
+pub(super) fn tokens(tokens: impl Iterator<Item = TokenReport>) {
+    let mut standing = [0_u32; Standing::ALL.len()];
+    for token in tokens {
+        if let Some(remaining) = token.remaining {
+            gauge!("github_etl_fetcher_token_rate_limit_remaining", "token" => token.number.to_string())
+                .set(remaining as f64);
+        }
+        gauge!("github_etl_fetcher_token_sources", "token" => token.number.to_string())
+            .set(token.sources as f64);
+        standing[token.standing as usize] += 1;
+    }
+    for (one, count) in Standing::ALL.into_iter().zip(standing) {
+        gauge!("github_etl_fetcher_tokens", "state" => one.label()).set(f64::from(count));
+    }
+}
+
 /// Logs that a source's trouble has begun or is over.
 pub(super) fn tell_news(source: &Source, news: Option<News>) {
     match news {
@@ -179,6 +203,14 @@ pub(super) fn newest_of_kind(kind: &'static str, created: DateTime<Utc>) {
     #[expect(clippy::cast_precision_loss, reason = "times are whole seconds")]
     gauge!("github_etl_fetcher_last_event_timestamp_seconds", "source" => kind)
         .set(created.timestamp() as f64);
+}
+
+/// Sets the gauges of whether the feeds of one kind have gone stale or thin.
+#[expect(clippy::cast_precision_loss, reason = "counts of types and sources")]
+pub(super) fn freshness_of_kind(kind: &'static str, freshness: KindFreshness, stale_sources: usize) {
+    gauge!("github_etl_fetcher_stale", "source" => kind).set(f64::from(u8::from(freshness.is_silent)));
+    gauge!("github_etl_fetcher_stale_sources", "source" => kind).set(stale_sources as f64);
+    gauge!("github_etl_fetcher_thin_types", "source" => kind).set(freshness.thin_types as f64);
 }
 
 /// Sets the gauge of coverage over all sources.
@@ -219,15 +251,42 @@ pub(super) fn describe() {
         "github_etl_fetcher_source_coverage_ratio",
         "Seconds of the feeds of a kind seen / elapsed"
     );
-    describe_gauge!("github_etl_fetcher_rate_limit_remaining", "Requests left of GitHub's quota");
-    describe_gauge!("github_etl_fetcher_rate_limit_requests", "Requests that GitHub's quota has in all");
+    describe_gauge!(
+        "github_etl_fetcher_rate_limit_remaining",
+        "Requests left of GitHub's quota, over all tokens that GitHub takes"
+    );
+    describe_gauge!(
+        "github_etl_fetcher_rate_limit_requests",
+        "Requests that GitHub's quota has in all, over all tokens that GitHub takes"
+    );
     describe_gauge!(
         "github_etl_fetcher_rate_limit_reset_timestamp_seconds",
-        "When GitHub's quota starts afresh"
+        "When GitHub's quota starts afresh, of several that of the first token to do so"
+    );
+    describe_gauge!(
+        "github_etl_fetcher_token_rate_limit_remaining",
+        "Requests left of a token's quota, by the token's number"
+    );
+    describe_gauge!("github_etl_fetcher_token_sources", "Sources that a token asks for, by its number");
+    describe_gauge!(
+        "github_etl_fetcher_tokens",
+        "Tokens by state; without any token, the lack of one counts as one"
     );
     describe_gauge!(
         "github_etl_fetcher_last_event_timestamp_seconds",
         "When the newest event that the feeds of a kind have shown was created"
+    );
+    describe_gauge!(
+        "github_etl_fetcher_stale",
+        "1 while the feeds of a kind show nothing new for much longer than ever before, else 0"
+    );
+    describe_gauge!(
+        "github_etl_fetcher_stale_sources",
+        "Sources of a kind whose own feed is stale: silent for too long, or showing old events"
+    );
+    describe_gauge!(
+        "github_etl_fetcher_thin_types",
+        "Types of events that have all but gone from the feeds of a kind"
     );
     describe_histogram!("github_etl_fetcher_poll_duration_seconds", "Time a poll takes, publishing included");
 }
