@@ -12,6 +12,7 @@
 //! The program is ready when RabbitMQ is. It stays ready while GitHub is away: a restart would not help, and the missed time is
 //! recorded as a gap.
 
+mod activity;
 mod background;
 mod backlog;
 mod budget;
@@ -19,12 +20,16 @@ mod coverage;
 mod duty;
 mod extras;
 mod feed;
+mod feeds;
 mod keeper;
 mod memory;
+mod moment;
 mod poller;
 mod remembered;
 mod report;
+mod schedule;
 mod snapshot;
+mod sources;
 mod trouble;
 mod walk;
 
@@ -60,7 +65,7 @@ pub async fn run(
     warn_of_open_token(&args.api_url()?, token.is_some());
     report::describe();
     let client = Client::new(args.api_url()?, token.as_ref(), tls)?;
-    let mut poller = Poller::new(args, client, broker, board, shutdown);
+    let mut poller = Poller::new(args, client, broker, board, shutdown).await?;
     let ended = if once {
         poller.poll_each_once().await
     } else {

@@ -237,7 +237,7 @@ proptest! {
         let newest = DateTime::from_timestamp_millis(newest / 1000);
         let since = serde_json::json!({ "s": since, "m": missed });
         let Ok(coverage) = serde_json::from_value(since) else { return Ok(()) };
-        let snapshot = FeedSnapshot { etag: Some(etag), newest, marks, coverage, interval_s: Some(interval_s) };
+        let snapshot = FeedSnapshot { etag: Some(etag), newest, marks, coverage, interval_s: Some(interval_s), ..FeedSnapshot::default() };
         let mut feed = feed("events");
         if feed.resume(snapshot).is_ok() {
             let kept = feed.snapshot(300);
