@@ -9,16 +9,16 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::activity::{Activity, Seen};
-use super::budget::Budget;
 use super::coverage::{Coverage, FeedGap};
 use super::memory::Memory;
 use super::moment::Moment;
 use super::schedule::Demand;
 use super::snapshot::FeedSnapshot;
+use super::tokens::TokenPool;
 use super::trouble::Trouble;
 use super::walk::{Found, Step, Walk};
 use crate::config::Source;
-use crate::github::{Answer, Client, Hints, Outcome, poll_interval};
+use crate::github::{Answer, Client, Hints, Outcome, TokenNumber, poll_interval};
 use crate::retry::{Backoff, Interrupted, doubled};
 
 /// GitHub's usual interval. Used until GitHub says another one.
@@ -52,10 +52,17 @@ pub(super) enum PollEnd {
     Failed { reason: String },
 }
 
+/// A request of a walk.
+pub(super) struct Request {
+    pub page: Url,
+    pub etag: Option<String>,
+    pub token: TokenNumber,
+}
+
 /// The next step of a walk after an answer.
 pub(super) enum Asking {
-    /// Ask for this page.
-    Page(Url),
+    /// Make this request.
+    Next(Request),
     /// The walk is over.
     Over(PollEnd),
 }
@@ -83,6 +90,10 @@ pub(super) struct Feed {
     pub saved: Option<Box<RawValue>>,
     first_page: Url,
     etag: Option<String>,
+    /// The token that got the ETag. GitHub's ETags differ between tokens.
+    etag_token: TokenNumber,
+    /// The token of the last poll's first page.
+    token: TokenNumber,
     /// Requests that the last poll took, without those that only a sweep makes.
     requests: u32,
     /// How often a poll sweeps, at most.
@@ -119,6 +130,8 @@ impl Feed {
             is_brief_at_first: false,
             saved: None,
             etag: None,
+            etag_token: TokenNumber::default(),
+            token: TokenNumber::default(),
             requests: 1,
             sweep_every,
             swept: now,
@@ -137,6 +150,7 @@ impl Feed {
         let (rate, polled) = self.activity.saved();
         FeedSnapshot {
             etag: self.etag.clone(),
+            token: self.etag_token.index(),
             newest: self.memory.newest(),
             marks: self.memory.newest_marks(marks_max),
             known_before: None,
@@ -163,6 +177,7 @@ impl Feed {
         let snapshot = snapshot.checked(Utc::now())?;
         self.memory.adopt(&snapshot.marks, snapshot.newest, snapshot.known_before);
         self.etag = snapshot.etag;
+        self.etag_token = TokenNumber::at(snapshot.token);
         self.coverage = snapshot.coverage;
         self.activity.resume(snapshot.rate, snapshot.polled);
         self.saved = None;
@@ -210,36 +225,38 @@ impl Feed {
     pub(super) async fn walk(
         &mut self,
         client: &Client,
-        budget: &mut Budget,
+        tokens: &mut TokenPool,
         shutdown: &CancellationToken,
     ) -> Result<(Walk, PollEnd), Interrupted> {
-        let mut walk = self.begin_walk(budget, Instant::now());
-        let mut page = self.first_request();
+        let now = Instant::now();
+        let mut request = self.first_request(tokens, now);
+        let mut walk = self.begin_walk(tokens, now);
         loop {
             let answer = tokio::select! {
-                answer = client.get(&page.0, page.1.as_deref()) => answer,
+                answer = client.get(&request.page, request.etag.as_deref(), request.token) => answer,
                 () = shutdown.cancelled() => return Err(Interrupted),
             };
-            match self.take(&mut walk, answer, budget, Moment::now()) {
-                Asking::Page(next) => page = (next, None),
+            match self.take(&mut walk, request, answer, tokens, Moment::now()) {
+                Asking::Next(next) => request = next,
                 Asking::Over(end) => return Ok((walk, end)),
             }
         }
     }
 
-    /// The page to begin with, and the ETag to send.
-    pub(super) fn first_request(&self) -> (Url, Option<String>) {
-        (self.first_page.clone(), self.etag.clone())
+    /// The request that a walk begins with.
+    pub(super) fn first_request(&self, tokens: &mut TokenPool, now: Instant) -> Request {
+        let token = self.choose_token(tokens, now);
+        Request { page: self.first_page.clone(), etag: self.etag_for(token), token }
     }
 
     /// A plain walk, or a sweep if one is due and there are requests for it.
-    pub(super) fn begin_walk(&mut self, budget: &Budget, now: Instant) -> Walk {
+    pub(super) fn begin_walk(&mut self, tokens: &TokenPool, now: Instant) -> Walk {
         self.requests = 0;
         self.asked = now;
         if self.is_brief_at_first && self.activity.learned_at().is_none() {
             return Walk::first_page();
         }
-        if now < self.swept + self.sweep_every || !budget.is_ample() {
+        if now < self.swept + self.sweep_every || !tokens.is_ample(&self.source) {
             return Walk::default();
         }
         Walk::sweep()
@@ -249,23 +266,45 @@ impl Feed {
     pub(super) fn take(
         &mut self,
         walk: &mut Walk,
+        request: Request,
         answer: Answer,
-        budget: &mut Budget,
+        tokens: &mut TokenPool,
         now: Moment,
     ) -> Asking {
-        budget.learn(&self.source, &answer, now.instant);
+        tokens.learn(&self.source, request.token, &answer, now.instant);
+        if walk.pages == 0 {
+            self.token = request.token;
+        }
         if !walk.meets_before() {
             self.count_request(&answer.hints, now);
         }
         let end = match answer.outcome {
+            // Another token may do. A refused one is set aside, so this ends.
+            Outcome::Denied if tokens.closed_for(&self.source, now.instant).is_none() => {
+                let token = self.choose_token(tokens, now.instant);
+                let etag = if walk.pages == 0 { self.etag_for(token) } else { None };
+                return Asking::Next(Request { etag, token, ..request });
+            }
             Outcome::Page(taken) => match walk.take(taken, &self.memory) {
-                Step::Next(next) if budget.closed_for(now.instant).is_none() => return Asking::Page(next),
+                Step::Next(page) if tokens.closed_for(&self.source, now.instant).is_none() => {
+                    let token = self.choose_token(tokens, now.instant);
+                    return Asking::Next(Request { page, etag: None, token });
+                }
                 Step::Next(_) => PollEnd::Limited { status: None },
                 Step::Whole => PollEnd::Whole,
             },
             other => PollEnd::of(other),
         };
         Asking::Over(self.end_walk(walk, end, now.instant))
+    }
+
+    fn choose_token(&self, tokens: &mut TokenPool, now: Instant) -> TokenNumber {
+        tokens.choose(&self.source, self.etag.as_ref().map(|_| self.etag_token), now)
+    }
+
+    /// The ETag, if this token got it. Another token would get an answer 200 for it.
+    fn etag_for(&self, token: TokenNumber) -> Option<String> {
+        self.etag.clone().filter(|_| self.etag_token == token)
     }
 
     /// The end of a walk. A sweep that breaks off below known events has found all that a plain walk would find.
@@ -296,7 +335,7 @@ impl Feed {
     pub(super) fn remember(&mut self, found: Found, end: &PollEnd, gaps: &[FeedGap]) {
         match end {
             PollEnd::Whole => {
-                self.etag = found.etag;
+                (self.etag, self.etag_token) = (found.etag, self.token);
                 self.memory.remember_walked(&found.marks, found.newest, found.tail);
                 self.coverage.add(self.answered_at, gaps);
             }

@@ -63,7 +63,7 @@ impl Poller {
         let (sources, wanted) = Sources::open(&args.sources(), args.sources_file.as_deref()).await?;
         let mut poller = Self {
             sources,
-            feeds: Feeds::new(args.poll_interval, args.sweep_every),
+            feeds: Feeds::new(client.tokens(), args.poll_interval, args.sweep_every),
             sweep_every: args.sweep_every,
             publisher: broker.publisher(PARTS, board.health(), true),
             keeper: Keeper::new(&broker, board),
@@ -93,6 +93,7 @@ impl Poller {
             feed
         };
         self.feeds.all = wanted.into_iter().map(stay_or_begin).collect();
+        before.values().for_each(|feed| self.feeds.tokens.forget(&feed.source));
         self.keeper.leave(before.into_values());
         self.feeds.changed();
     }
@@ -159,7 +160,7 @@ impl Poller {
             if let Some(fault) = end.fault() {
                 faults.push(format!("{}: {fault}", self.feeds.all[index].source));
             }
-            if let Some(wait) = self.feeds.budget.closed_for(Instant::now()) {
+            if let Some(wait) = self.feeds.tokens.all_closed_for(Instant::now()) {
                 let left_out = self.feeds.all.len() - index - 1;
                 if left_out > 0 || matches!(end, PollEnd::Limited { .. }) {
                     let wait_s = wait.as_secs_f64().ceil();
@@ -182,13 +183,13 @@ impl Poller {
         // No poll while RabbitMQ cannot take its events.
         self.publisher.look_for_load_queue(&self.shutdown).await?;
         let started = Instant::now();
-        let Feeds { all, budget, .. } = &mut self.feeds;
+        let Feeds { all, tokens, .. } = &mut self.feeds;
         let feed = &mut all[index];
         let answered_before = feed.answered();
         let mut span = Span::root("poll", Kind::Internal);
         span.say("github_etl.source", &feed.source);
         let mut fetch = span.child("fetch", Kind::Client);
-        let (walk, end) = feed.walk(&self.client, budget, &self.shutdown).await?;
+        let (walk, end) = feed.walk(&self.client, tokens, &self.shutdown).await?;
         fetch.say("github_etl.outcome", end.label());
         fetch.count("github_etl.pages", walk.pages as usize);
         if let Some(fault) = end.fault() {
@@ -269,11 +270,13 @@ impl Poller {
         report::coverage_of_kind(feed.source.kind(), Coverage::ratio_of_all(of_kind, now_utc));
         let coverage = Coverage::ratio_of_all(self.feeds.all.iter().map(|feed| feed.coverage), now_utc);
         report::overall_coverage(coverage);
+        let quota = self.feeds.tokens.quota(now);
         let quota = Quota {
-            left: self.feeds.budget.remaining(),
-            limit: self.feeds.budget.limit(),
-            resets_at: self.feeds.budget.resets_in(now).map(|wait| now_utc + wait),
+            left: quota.remaining,
+            limit: quota.limit,
+            resets_at: quota.resets_in.map(|wait| now_utc + wait),
         };
+        report::tokens(self.feeds.tokens.reports(now));
         self.figures.polled(PollFigures {
             events_new: counts.published as u64,
             gaps: gaps.len() as u64,

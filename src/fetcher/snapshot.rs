@@ -23,6 +23,10 @@ const GITHUB_OPENED_S: i64 = 1_199_145_600;
 pub(super) struct FeedSnapshot {
     #[serde(rename = "e", skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
+    /// The index of the token that got the ETag. If the tokens were changed since, it may be another token. Then GitHub answers
+    /// 200 once in place of 304, which costs one request. So nothing is saved that could tell one token from another.
+    #[serde(rename = "t", skip_serializing_if = "is_zero")]
+    pub token: usize,
     /// When the newest event known was created.
     #[serde(rename = "n", skip_serializing_if = "Option::is_none")]
     pub newest: Option<DateTime<Utc>>,
@@ -70,6 +74,11 @@ impl FeedSnapshot {
         self.rate = self.rate.filter(|rate| rate.is_sound() && self.polled.is_some());
         Ok(self)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(value: &usize) -> bool {
+    *value == 0
 }
 
 /// Marks as one string: base64 of little-endian numbers.

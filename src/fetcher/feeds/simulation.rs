@@ -72,8 +72,8 @@ impl Run {
     fn new(world: World, order: Order) -> Self {
         // The provider may be installed already, by another test.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::new("http://127.0.0.1:1".parse().unwrap(), None, &Tls::default()).unwrap();
-        let mut feeds = Feeds::new(None, Duration::from_secs(600));
+        let client = Client::new("http://127.0.0.1:1".parse().unwrap(), &[], &Tls::default()).unwrap();
+        let mut feeds = Feeds::new(1, None, Duration::from_secs(600));
         let feed =
             |n: usize| Feed::new(format!("repos/o/{n}").parse().unwrap(), &client, Duration::from_secs(600));
         feeds.all = (0..world.events.len()).map(feed).collect();
@@ -112,7 +112,7 @@ impl Run {
                 Order::RoundRobin => {
                     let (index, feed) =
                         self.feeds.all.iter().enumerate().min_by_key(|(_, feed)| feed.due).unwrap();
-                    (index, feed.due.max(now + self.feeds.budget.closed_for(now).unwrap_or_default()))
+                    (index, feed.due.max(now + self.feeds.tokens.all_closed_for(now).unwrap_or_default()))
                 }
             };
             // The plan is looked at every few seconds.
@@ -130,15 +130,17 @@ impl Run {
     fn poll(&mut self, index: usize) {
         let began = self.moment();
         let answered_before = self.feeds.all[index].answered();
-        let mut walk = self.feeds.all[index].begin_walk(&self.feeds.budget, began.instant);
-        let (_, etag) = self.feeds.all[index].first_request();
-        let (mut page, mut etag) = (0, etag);
+        let Feeds { all, tokens, .. } = &mut self.feeds;
+        let mut request = all[index].first_request(tokens, began.instant);
+        let mut walk = all[index].begin_walk(tokens, began.instant);
+        let mut page = 0;
         let end = loop {
             self.now_s += REQUEST.as_secs_f64();
-            let answer = self.answer(index, page, etag.take());
+            let answer = self.answer(index, page, request.etag.take());
             let now = self.moment();
-            match self.feeds.all[index].take(&mut walk, answer, &mut self.feeds.budget, now) {
-                Asking::Page(_) => page += 1,
+            let Feeds { all, tokens, .. } = &mut self.feeds;
+            match all[index].take(&mut walk, request, answer, tokens, now) {
+                Asking::Next(next) => (page, request) = (page + 1, next),
                 Asking::Over(end) => break end,
             }
         };
@@ -164,7 +166,11 @@ impl Run {
         );
         if self.order == Order::RoundRobin {
             let round = self.feeds.all.iter().map(Feed::requests).sum();
-            let pace = self.feeds.budget.pace(round, now.instant).max(self.feeds.all[index].interval);
+            let pace = self
+                .feeds
+                .tokens
+                .pace(&self.feeds.all[index].source, round, now.instant)
+                .max(self.feeds.all[index].interval);
             let feed = &mut self.feeds.all[index];
             feed.follows_plan = false;
             feed.due = if end.fault().is_none() { feed.answered() + pace } else { feed.due };

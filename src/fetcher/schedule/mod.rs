@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use learned::Learned;
 use plan::Supply;
 
-pub(super) use plan::{Demand, Level, Plan};
+pub(super) use plan::{Demand, Plan};
 pub(super) use rate::Rate;
 
 /// How often intervals are planned again.
@@ -110,6 +110,13 @@ impl Schedule {
         Some(Duration::from_secs_f64(
             demand.interval_h(planned.plan.level, &planned.supply) * HOUR.as_secs_f64(),
         ))
+    }
+
+    /// Requests an hour that the polls of a source take in the plan. None before the first plan.
+    pub(super) fn requests(&self, demand: &Demand) -> Option<f64> {
+        let planned = self.planned.as_ref()?;
+        let interval_h = demand.interval_h(planned.plan.level, &planned.supply);
+        Some(demand.cost(interval_h, &planned.supply).counted / interval_h)
     }
 
     /// The plan, once there is one.

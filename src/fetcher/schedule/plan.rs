@@ -80,8 +80,9 @@ pub(in crate::fetcher) struct Plan {
     pub counted: f64,
     /// All requests an hour.
     pub all: f64,
-    /// The part of all events that will be missed, at the present rates.
-    pub lost: f64,
+    /// Events an hour, and those that will be missed, at the present rates.
+    pub per_hour: f64,
+    pub lost_per_hour: f64,
 }
 
 impl Plan {
@@ -89,10 +90,9 @@ impl Plan {
     pub(in crate::fetcher) fn of(demands: &[Demand], supply: &Supply) -> Self {
         let level = level_for(demands, supply);
         let (counted, all) = usage(demands, supply, level);
-        let events: f64 = demands.iter().map(|demand| demand.per_hour).sum();
-        let lost: f64 =
-            demands.iter().map(|demand| demand.lost_per_hour(demand.interval_h(level, supply))).sum();
-        Self { level, counted, all, lost: if events > 0.0 { lost / events } else { 0.0 } }
+        let per_hour = demands.iter().map(|demand| demand.per_hour).sum();
+        let lost = |demand: &Demand| demand.lost_per_hour(demand.interval_h(level, supply));
+        Self { level, counted, all, per_hour, lost_per_hour: demands.iter().map(lost).sum() }
     }
 }
 

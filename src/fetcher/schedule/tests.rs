@@ -1,3 +1,4 @@
+use super::plan::Level;
 use super::*;
 
 fn quota(remaining: u64, resets_in_s: u64) -> QuotaLeft {

@@ -52,7 +52,7 @@ fn completeness_comes_before_freshness() {
     assert!(minutes[0] <= 6.001, "its weight does not make it lose events: {}", minutes[0]);
     assert!(plan.counted <= 600.0 && plan.counted > 580.0, "{plan:?}");
     assert!(minutes[1] > 20.0 && minutes[1] <= 60.0, "{}", minutes[1]);
-    assert_eq!(plan.lost, 0.0);
+    assert_eq!(plan.lost_per_hour, 0.0);
 }
 
 #[test]
@@ -76,13 +76,14 @@ fn where_304s_are_free_quiet_sources_are_polled_more_often_at_no_cost() {
 fn a_budget_that_is_too_small_first_makes_quiet_sources_late_then_loses_by_weight() {
     let quiet_only = settle(&mut vec![source(1.0); 200], &supply(60.0));
     assert!(matches!(quiet_only.0.level, Level::Late(_)), "{:?}", quiet_only.0);
-    assert!(quiet_only.1[0] > 190.0 && quiet_only.0.lost == 0.0, "{:?}", quiet_only);
+    assert!(quiet_only.1[0] > 190.0 && quiet_only.0.lost_per_hour == 0.0, "{:?}", quiet_only);
 
     let mut busy = vec![source(1000.0); 20];
     busy[0].weight = 5.0;
     let (plan, minutes) = settle(&mut busy, &supply(60.0));
     assert!(matches!(plan.level, Level::Lossy(_)), "{plan:?}");
-    assert!(plan.lost > 0.5 && plan.lost < 0.75, "{plan:?}");
+    let lost = plan.lost_per_hour / plan.per_hour;
+    assert!(lost > 0.5 && lost < 0.75, "{plan:?}");
     assert!((minutes[1] / minutes[0] - 5.0).abs() < 0.01, "{} {}", minutes[0], minutes[1]);
     assert!(plan.counted <= 60.0, "{plan:?}");
 }
@@ -115,7 +116,7 @@ proptest! {
         let (plan, minutes) = settle(&mut demands, &supply);
         prop_assert!(plan.counted <= counted * 1.001 && plan.all <= all * 1.001, "{:?}", plan);
         prop_assert!(minutes.iter().all(|minutes| *minutes >= 1.0 && minutes.is_finite()), "{:?}", minutes);
-        prop_assert!((0.0..=1.0).contains(&plan.lost));
+        prop_assert!((0.0..=1.0).contains(&(plan.lost_per_hour / plan.per_hour)));
         if !matches!(plan.level, Level::Scarce(_)) {
             prop_assert!(minutes.iter().all(|minutes| *minutes <= 24.001 * 60.0), "{:?}", minutes);
         }
