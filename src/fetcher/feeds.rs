@@ -11,7 +11,7 @@ use super::activity::{Seen, in_hours};
 use super::coverage::FeedGap;
 use super::feed::{Feed, PollEnd};
 use super::moment::Moment;
-use super::schedule::{self, FEW_SOURCES, Polled, QuotaLeft, Schedule};
+use super::schedule::{self, FEW_SOURCES, Plan, Polled, QuotaLeft, Schedule};
 use super::tokens::TokenPool;
 use crate::github::TokenNumber;
 
@@ -25,6 +25,8 @@ pub(super) struct Feeds {
     pub tokens: TokenPool,
     /// One for each token.
     schedules: Vec<Schedule>,
+    /// When the next feed that was never polled may be polled.
+    discover_at: Option<Instant>,
     /// The user's own interval, in place of GitHub's and of a plan.
     poll_interval: Option<Duration>,
     sweep_every: Duration,
@@ -43,6 +45,16 @@ pub(super) struct Done<'a> {
     pub took: Duration,
 }
 
+/// What the plans lead to, at the present rates.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Forecast {
+    /// The part of the events that will be missed, because the quota does not suffice.
+    pub lost: f64,
+    /// Requests an hour that count against the quotas, and all requests.
+    pub counted_per_hour: f64,
+    pub requests_per_hour: f64,
+}
+
 impl Feeds {
     /// No feeds yet, and so many tokens.
     pub(super) fn new(tokens: usize, poll_interval: Option<Duration>, sweep_every: Duration) -> Self {
@@ -50,6 +62,7 @@ impl Feeds {
             all: Vec::new(),
             tokens: TokenPool::new(tokens),
             schedules: (0..tokens.max(1)).map(|_| Schedule::default()).collect(),
+            discover_at: None,
             poll_interval,
             sweep_every,
         }
@@ -92,7 +105,7 @@ impl Feeds {
 
     /// When a feed is due. Those that were never polled may be spread over time.
     fn due(&self, feed: &Feed) -> Instant {
-        let later = self.schedule_of(feed).discover_at().filter(|_| !feed.is_discovered());
+        let later = self.discover_at.filter(|_| !feed.is_discovered());
         later.map_or(feed.due, |later| feed.due.max(later))
     }
 
@@ -124,8 +137,13 @@ impl Feeds {
         self.all[index].planned = interval;
         self.all[index].schedule(done.end, interval, others_answer, now.instant);
         if !was_discovered {
-            let left = self.of_token(token).filter(|feed| !feed.is_discovered()).count();
-            self.schedules[token].discovered(left, quota, now.instant);
+            let pause = schedule::discovery_pause(self.undiscovered(), self.quota_of_all(now.instant));
+            self.discover_at = Some(now.instant + pause);
+        }
+        if self.all.len() > FEW_SOURCES && matches!(done.end, PollEnd::Failed { .. }) {
+            // While GitHub is away, thousands of feeds must not all be asked for every minute.
+            let feed = &mut self.all[index];
+            feed.due = feed.due.max(now.instant + feed.planned / 2);
         }
     }
 
@@ -137,12 +155,19 @@ impl Feeds {
         self.tokens.token_of(&feed.source).unwrap_or_default().index()
     }
 
-    fn of_token(&self, token: usize) -> impl Iterator<Item = &Feed> {
-        self.all.iter().filter(move |feed| self.token_of(feed) == token)
+    /// Feeds that were never polled.
+    fn undiscovered(&self) -> usize {
+        self.all.iter().filter(|feed| !feed.is_discovered()).count()
     }
 
     fn schedule_of(&self, feed: &Feed) -> &Schedule {
         &self.schedules[self.token_of(feed)]
+    }
+
+    /// The sum of all tokens' quotas.
+    fn quota_of_all(&self, now: Instant) -> QuotaLeft {
+        let sum = self.tokens.quota(now);
+        QuotaLeft { remaining: sum.remaining, limit: sum.limit, resets_in: sum.resets_in }
     }
 
     /// The state of a token's quota.
@@ -177,11 +202,20 @@ impl Feeds {
         self.poll_interval.is_none() && self.all.len() > 1
     }
 
-    /// The part of the events that will be missed at the present rates, because the quota does not suffice. None without a plan.
-    pub(super) fn lost(&self) -> Option<f64> {
-        let lost = |schedule: &Schedule| schedule.current().map(|plan| (plan.lost_per_hour, plan.per_hour));
-        let (lost, all) = self.schedules.iter().filter_map(lost).reduce(|a, b| (a.0 + b.0, a.1 + b.1))?;
-        Some(if all > 0.0 { lost / all } else { 0.0 }).filter(|_| self.plans())
+    /// What all plans together lead to. None without a plan.
+    pub(super) fn forecast(&self) -> Option<Forecast> {
+        if !self.plans() {
+            return None;
+        }
+        let plans = || self.schedules.iter().filter_map(Schedule::current);
+        let sum = |of: fn(&Plan) -> f64| plans().map(of).sum::<f64>();
+        let events = sum(|plan| plan.per_hour);
+        let lost = if events > 0.0 { sum(|plan| plan.lost_per_hour) / events } else { 0.0 };
+        Some(Forecast {
+            lost,
+            counted_per_hour: sum(|plan| plan.counted),
+            requests_per_hour: sum(|plan| plan.all),
+        })
     }
 
     /// Plans again if the plan is old.
@@ -195,13 +229,13 @@ impl Feeds {
 
     fn plan(&mut self, token: usize, now: Instant) {
         let quota = self.quota(token, now);
-        let (mut demands, mut undiscovered, mut members) = (Vec::new(), 0, Vec::new());
+        let undiscovered = self.undiscovered();
+        let (mut demands, mut members) = (Vec::new(), Vec::new());
         for (index, feed) in self.all.iter().enumerate().filter(|(_, feed)| self.token_of(feed) == token) {
             members.push(index);
-            undiscovered += usize::from(!feed.is_discovered());
             demands.extend(feed.follows_plan.then(|| feed.demand(feed.interval, now)));
         }
-        let is_brief = !schedule::may_read_all_pages(undiscovered, quota);
+        let is_brief = !schedule::may_read_all_pages(undiscovered, self.quota_of_all(now));
         let sweep_every = self.sweep_every + schedule::sweep_pause(members.len(), quota.limit);
         let (budgets, plans) = (self.schedules.len(), self.plans());
         let schedule = &mut self.schedules[token];

@@ -2,6 +2,8 @@
 //!
 //! - Each source has a `feed`: its ETag, its interval, its `memory`. The sources of a token share its `budget` of requests. The
 //!   pool of `tokens` knows which source a token asks for. Limits of all tokens are in `secondary`. There is one request at a time.
+//! - The `sources` come from flags and from a file that may change. The `schedule` learns how active each source is (`activity`)
+//!   and plans its polls. `feeds` says which one is next.
 //! - A poll reads pages until an event that was seen before (`walk`). Its events are published. The feed remembers them only
 //!   after RabbitMQ has confirmed all of them.
 //! - One fetcher of a namespace polls: the one on `duty`. It saves the memory of all feeds in a queue, so that the next process
@@ -31,6 +33,7 @@ mod schedule;
 mod secondary;
 mod snapshot;
 mod sources;
+mod summary;
 mod tokens;
 mod trouble;
 mod walk;

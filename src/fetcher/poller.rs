@@ -17,6 +17,7 @@ use super::moment::Moment;
 use super::report::{self, Counts, Quota, Report};
 use super::schedule::PLAN_EVERY;
 use super::sources::{Listed, Sources};
+use super::summary::Summary;
 use super::walk::Element;
 use crate::broker::{Broker, BrokerError, Outgoing, Part, PublishError, Publisher, Route};
 use crate::config::{FetchArgs, UsageError};
@@ -40,6 +41,7 @@ pub(super) struct Poller {
     keeper: Keeper,
     sources: Sources,
     feeds: Feeds,
+    summary: Summary,
     figures: Arc<FetcherFigures>,
     sweep_every: Duration,
     /// The user's own interval, in place of GitHub's.
@@ -63,6 +65,7 @@ impl Poller {
         let (sources, wanted) = Sources::open(&args.sources(), args.sources_file.as_deref()).await?;
         let mut poller = Self {
             sources,
+            summary: Summary::new(Instant::now()),
             feeds: Feeds::new(client.tokens(), args.poll_interval, args.sweep_every),
             sweep_every: args.sweep_every,
             publisher: broker.publisher(PARTS, board.health(), true),
@@ -260,7 +263,11 @@ impl Poller {
         let next_poll_in = self.feeds.until_polled(index, now);
         let news = self.feeds.all[index].trouble.note(end, next_poll_in, now);
         let feed = &self.feeds.all[index];
-        report::tell_news(&feed.source, news);
+        let sources = self.feeds.all.len();
+        self.summary.tell_news(&feed.source, news, sources);
+        let forecast = self.feeds.forecast();
+        self.summary.polled(end, counts, gaps.len(), sources, forecast, now);
+        report::expected_loss(forecast.map_or(0.0, |forecast| forecast.lost));
         let of_kind = |other: &&Feed| other.source.kind() == feed.source.kind();
         let of_kind = self.feeds.all.iter().filter(of_kind);
         if let Some(newest) = of_kind.clone().filter_map(|feed| feed.memory.newest()).max() {
@@ -282,6 +289,7 @@ impl Poller {
             gaps: gaps.len() as u64,
             gap_seconds: gaps.iter().map(FeedGap::seconds).sum(),
             coverage,
+            expected_loss: forecast.map(|forecast| forecast.lost),
             quota_remaining: quota.left,
             quota_limit: quota.limit,
             quota_resets_at: quota.resets_at,
@@ -295,6 +303,7 @@ impl Poller {
             coverage: feed.coverage.ratio(now_utc),
             took,
             next_poll_in,
+            is_one_of_many: Summary::is_for(sources),
         }
         .tell();
     }

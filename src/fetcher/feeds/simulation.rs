@@ -276,10 +276,8 @@ fn run(repositories: usize, order: Order, hours: u32) -> Figures {
 #[test]
 fn one_token_sees_nearly_all_events_of_a_thousand_repositories_and_round_robin_does_not() {
     table_head();
-    let began = std::time::Instant::now();
-    let schedule = run(1000, Order::Schedule, 12);
-    let round_robin = run(1000, Order::RoundRobin, 12);
-    println!("{:?}", began.elapsed());
+    let schedule = run(1000, Order::Schedule, 4);
+    let round_robin = run(1000, Order::RoundRobin, 4);
     assert!(schedule.seen_percent >= 99.0 && schedule.untold == 0, "{schedule:?}");
     assert!(schedule.seen_percent > round_robin.seen_percent && schedule.p50_s < round_robin.p50_s);
 }

@@ -42,8 +42,6 @@ const HOUR: Duration = Duration::from_secs(3600);
 pub(super) struct Schedule {
     learned: Learned,
     planned: Option<Planned>,
-    /// When the next source that was never polled may be polled.
-    discover_at: Option<Instant>,
 }
 
 struct Planned {
@@ -77,8 +75,8 @@ impl Schedule {
         self.planned.as_ref().is_none_or(|planned| now >= planned.at + PLAN_EVERY)
     }
 
-    /// Plans the sources with these demands, beside `undiscovered` ones that were never polled. `budgets` share the time for
-    /// requests.
+    /// Plans the sources with these demands, beside `undiscovered` ones that were never polled. `budgets` budgets share these and
+    /// the time for requests.
     pub(super) fn plan(
         &mut self,
         demands: &[Demand],
@@ -87,12 +85,13 @@ impl Schedule {
         budgets: usize,
         now: Instant,
     ) {
+        let share = count(budgets.max(1));
         let busy = BUSY * HOUR.as_secs_f64() / self.learned.request_s();
         let counted = counted_per_hour(quota);
-        let reserved = discovery(undiscovered, counted);
+        let reserved = discovery(count(undiscovered) / share, counted);
         let supply = Supply {
             counted: (counted - reserved).max(1.0),
-            all: (busy / count(budgets.max(1))).min(ALL_MAX) - reserved.min(ALL_MAX / 2.0),
+            all: (busy / share).min(ALL_MAX) - reserved.min(ALL_MAX / 2.0),
             not_modified_counts: self.learned.not_modified_counts(),
             correction: self.learned.correction(),
         };
@@ -123,21 +122,14 @@ impl Schedule {
     pub(super) fn current(&self) -> Option<&Plan> {
         self.planned.as_ref().map(|planned| &planned.plan)
     }
+}
 
-    /// When the next source that was never polled may be polled.
-    pub(super) fn discover_at(&self) -> Option<Instant> {
-        self.discover_at
-    }
-
-    /// A source was polled for the first time, and `undiscovered` ones are left. If they would use up much of the quota, they are
-    /// spread over time.
-    pub(super) fn discovered(&mut self, undiscovered: usize, quota: QuotaLeft, now: Instant) {
-        let is_many = undiscovered > FEW_SOURCES
-            && quota.remaining.is_some_and(|left| count_u64(left) < 4.0 * count(undiscovered));
-        let pause_h =
-            if is_many { 1.0 / discovery(undiscovered, counted_per_hour(quota)).max(1.0) } else { 0.0 };
-        self.discover_at = Some(now + Duration::from_secs_f64(pause_h * HOUR.as_secs_f64()));
-    }
+/// The pause between first polls of so many sources. If they would use up much of the quota, they are spread over time.
+pub(super) fn discovery_pause(undiscovered: usize, quota: QuotaLeft) -> Duration {
+    let is_many = undiscovered > FEW_SOURCES
+        && quota.remaining.is_some_and(|left| count_u64(left) < 4.0 * count(undiscovered));
+    let per_hour = discovery(count(undiscovered), counted_per_hour(quota)).max(1.0);
+    if is_many { HOUR.div_f64(per_hour) } else { Duration::ZERO }
 }
 
 /// A poll, as the schedule sees it.
@@ -172,8 +164,8 @@ fn counted_per_hour(quota: QuotaLeft) -> f64 {
 }
 
 /// Requests an hour for sources that were never polled.
-fn discovery(undiscovered: usize, counted: f64) -> f64 {
-    (DISCOVERY * counted).min(count(undiscovered))
+fn discovery(undiscovered: f64, counted: f64) -> f64 {
+    (DISCOVERY * counted).min(undiscovered)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "thousands")]

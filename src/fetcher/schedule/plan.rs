@@ -173,9 +173,9 @@ impl Demand {
         FREE_PRICE + supply.not_modified_counts + (1.0 - supply.not_modified_counts) * with_news
     }
 
-    /// Events an hour that polls so far apart miss, at a constant rate.
+    /// Events an hour that polls so far apart miss, at a constant rate, and polls at the shortest interval would not.
     fn lost_per_hour(&self, interval_h: f64) -> f64 {
-        (self.per_hour - self.visible / interval_h).max(0.0)
+        (self.per_hour.min(self.visible / self.shortest_h) - self.visible / interval_h).max(0.0)
     }
 }
 

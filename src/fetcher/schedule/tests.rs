@@ -21,12 +21,7 @@ fn the_rest_of_the_quota_is_spread_over_the_rest_of_its_hour() {
 
 #[test]
 fn a_few_new_sources_are_polled_at_once_and_thousands_are_spread() {
-    let now = Instant::now();
-    let pause = |undiscovered, quota| {
-        let mut schedule = Schedule::default();
-        schedule.discovered(undiscovered, quota, now);
-        (schedule.discover_at().unwrap() - now).as_millis()
-    };
+    let pause = |undiscovered, quota| discovery_pause(undiscovered, quota).as_millis();
     assert_eq!((pause(99, quota(10, 3600)), pause(1000, quota(5000, 3600))), (0, 0));
     assert_eq!(pause(5000, QuotaLeft::default()), 0);
     assert!((1400..1550).contains(&pause(3000, quota(5000, 3600))), "{}", pause(3000, quota(5000, 3600)));
