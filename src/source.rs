@@ -70,6 +70,18 @@ impl Source {
         }
     }
 
+    /// The source of the same kind that an event of this feed names: another one if this one was renamed. None for kinds whose
+    /// events name other things, too.
+    pub fn named_by(&self, event: &Event) -> Option<Self> {
+        let name = match self {
+            Self::Events | Self::Network(_) => None,
+            Self::Repository(_) => event.repo_name(),
+            Self::Organisation(_) => event.org_login(),
+            Self::User(_) => event.actor_login(),
+        }?;
+        format!("{}/{name}", self.kind()).parse().ok()
+    }
+
     /// The events of the feed that [`Self::shows`] cannot recognise, and why. None if there are none.
     pub fn unrecognised(&self) -> Option<&'static str> {
         match self {
@@ -190,9 +202,22 @@ mod tests {
         ] {
             assert_eq!(source.parse::<Source>().unwrap().shows(&event), expected, "{source}");
         }
+        for (source, named) in [
+            ("repos/o/old", Some("repos/o/R")),
+            ("orgs/old", Some("orgs/o")),
+            ("users/old", Some("users/Me")),
+            ("events", None),
+        ] {
+            let named_by = source.parse::<Source>().unwrap().named_by(&event);
+            assert_eq!(named_by.map(|source| source.to_string()).as_deref(), named);
+        }
         let bare = Event::parse(br#"{"id":"1","type":"A","created_at":"2026-01-01T00:00:00Z"}"#).unwrap();
+        let hostile = body.replace("o/R", "o/R\\u001b[2J");
+        let hostile = Event::parse(hostile.as_bytes()).unwrap();
+        assert_eq!(Source::Repository("o/R".into()).named_by(&hostile), None, "no name of GitHub's");
         for source in ["repos/o/r", "networks/o/r", "orgs/o", "users/me"] {
-            assert!(!source.parse::<Source>().unwrap().shows(&bare), "{source}");
+            let source: Source = source.parse().unwrap();
+            assert!(!source.shows(&bare) && source.named_by(&bare).is_none(), "{source}");
         }
     }
 }

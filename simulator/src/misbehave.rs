@@ -52,8 +52,11 @@ const DOCS: &str = "https://docs.github.com/rest";
 
 /// Where a page that should start after `start` events starts.
 pub(super) fn shifted(faults: &[Fault], start: usize) -> usize {
-    let shift = faults.iter().find(|fault| fault.kind == Kind::PageShift).map_or(0, Fault::number);
-    start.saturating_sub(usize::try_from(shift).unwrap_or_default())
+    let events = |kind| {
+        let fault = faults.iter().find(|fault| fault.kind == kind);
+        fault.map_or(0, |fault| usize::try_from(fault.number()).unwrap_or_default())
+    };
+    (start + events(Kind::Old)).saturating_sub(events(Kind::PageShift))
 }
 
 /// How many events enter late, below the newest page.

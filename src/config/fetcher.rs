@@ -9,7 +9,8 @@ use crate::source::Source;
 
 /// Polls GitHub's Events API and publishes each event, as sent, to RabbitMQ.
 ///
-/// GITHUB_TOKEN (or GITHUB_TOKEN_FILE) raises GitHub's limit from 60 to 5,000 requests an hour.
+/// GITHUB_TOKEN (or GITHUB_TOKEN_FILE) raises GitHub's limit from 60 to 5,000 requests an hour. GITHUB_TOKENS (or
+/// GITHUB_TOKENS_FILE) has more tokens, between commas or one a line.
 #[derive(clap::Parser)]
 #[command(name = "fetcher", version)]
 pub struct FetcherArgs {

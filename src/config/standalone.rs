@@ -8,7 +8,8 @@ use super::{AccessArgs, FetchArgs, LoadArgs, ServerArgs, TelemetryArgs};
 
 /// The whole pipeline in one process: fetcher, loaders and dashboard, for one machine.
 ///
-/// GITHUB_TOKEN (or GITHUB_TOKEN_FILE) raises GitHub's limit from 60 to 5,000 requests an hour.
+/// GITHUB_TOKEN (or GITHUB_TOKEN_FILE) raises GitHub's limit from 60 to 5,000 requests an hour. GITHUB_TOKENS (or
+/// GITHUB_TOKENS_FILE) has more tokens, between commas or one a line.
 #[derive(clap::Parser)]
 #[command(name = "standalone", version)]
 pub struct StandaloneArgs {

@@ -15,10 +15,11 @@ const TOKENS_MAX: usize = 100;
 /// # Errors
 /// [`UsageError`] that names the variable and shows no part of a token.
 pub fn github_tokens(environment: &Environment) -> Result<Vec<SecretString>, UsageError> {
-    let one = environment.lookup(ONE)?.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
-    let several = environment.lookup(SEVERAL)?.map(|text| split(&text)).transpose()?.unwrap_or_default();
+    let one = environment.secret("GITHUB_TOKEN")?.map(|token| token.expose_secret().trim().to_owned());
+    let several = environment.secret("GITHUB_TOKENS")?.map(|text| split(text.expose_secret())).transpose()?;
     let mut tokens: Vec<SecretString> = Vec::new();
-    for (variable, token) in one.map(|one| (ONE, one)).into_iter().chain(several) {
+    let one = one.filter(|token| !token.is_empty()).map(|token| (ONE, token));
+    for (variable, token) in one.into_iter().chain(several.unwrap_or_default()) {
         if !token.chars().all(|c| c.is_ascii_graphic()) {
             return Err(UsageError(format!("{variable}: a token must be one word of plain ASCII")));
         }

@@ -90,7 +90,7 @@ mod tests {
 
     fn not_modified(remaining: u64, limit: Option<u64>, resets_in: Duration) -> Answer {
         let quota = Some(Quota { remaining, limit, resets_in });
-        Answer { outcome: Outcome::NotModified, hints: Hints { quota, ..Hints::default() } }
+        Answer { outcome: Outcome::NotModified, hints: Hints { quota, ..Hints::default() }, moved_to: None }
     }
 
     #[test]

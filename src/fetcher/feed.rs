@@ -1,25 +1,27 @@
 //! A feed: one source with its memory, and the time of its next poll.
 
+mod asking;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-use url::Url;
 
 use super::activity::{Activity, Seen};
+use super::address::Address;
 use super::coverage::{Coverage, FeedGap};
+use super::freshness::FeedFreshness;
 use super::memory::Memory;
 use super::moment::Moment;
 use super::schedule::Demand;
 use super::snapshot::FeedSnapshot;
-use super::tokens::TokenPool;
 use super::trouble::Trouble;
-use super::walk::{Found, Step, Walk};
+use super::walk::Found;
 use crate::config::Source;
-use crate::github::{Answer, Client, Hints, Outcome, TokenNumber, poll_interval};
-use crate::retry::{Backoff, Interrupted, doubled};
+use crate::github::{Client, Outcome, TokenNumber, poll_interval};
+use crate::retry::{Backoff, doubled};
+pub(super) use asking::Asking;
 
 /// GitHub's usual interval. Used until GitHub says another one.
 const POLL_INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
@@ -52,21 +54,6 @@ pub(super) enum PollEnd {
     Failed { reason: String },
 }
 
-/// A request of a walk.
-pub(super) struct Request {
-    pub page: Url,
-    pub etag: Option<String>,
-    pub token: TokenNumber,
-}
-
-/// The next step of a walk after an answer.
-pub(super) enum Asking {
-    /// Make this request.
-    Next(Request),
-    /// The walk is over.
-    Over(PollEnd),
-}
-
 /// A source that is polled.
 pub(super) struct Feed {
     pub source: Source,
@@ -88,7 +75,9 @@ pub(super) struct Feed {
     pub is_brief_at_first: bool,
     /// Its snapshot as JSON, as long as nothing has changed.
     pub saved: Option<Box<RawValue>>,
-    first_page: Url,
+    /// Where it is asked for.
+    pub address: Address,
+    pub freshness: FeedFreshness,
     etag: Option<String>,
     /// The token that got the ETag. GitHub's ETags differ between tokens.
     etag_token: TokenNumber,
@@ -117,7 +106,8 @@ impl Feed {
     pub(super) fn new(source: Source, client: &Client, sweep_every: Duration) -> Self {
         let now = Instant::now();
         Self {
-            first_page: client.first_page(&source),
+            address: Address::new(client.first_page(&source)),
+            freshness: FeedFreshness::default(),
             memory: Memory::default(),
             coverage: Coverage::default(),
             due: now,
@@ -221,113 +211,9 @@ impl Feed {
         self.answered
     }
 
-    /// Walks the feed's pages, one request after the other. Returns the events found so far, however the walk ended.
-    pub(super) async fn walk(
-        &mut self,
-        client: &Client,
-        tokens: &mut TokenPool,
-        shutdown: &CancellationToken,
-    ) -> Result<(Walk, PollEnd), Interrupted> {
-        let now = Instant::now();
-        let mut request = self.first_request(tokens, now);
-        let mut walk = self.begin_walk(tokens, now);
-        loop {
-            let answer = tokio::select! {
-                answer = client.get(&request.page, request.etag.as_deref(), request.token) => answer,
-                () = shutdown.cancelled() => return Err(Interrupted),
-            };
-            match self.take(&mut walk, request, answer, tokens, Moment::now()) {
-                Asking::Next(next) => request = next,
-                Asking::Over(end) => return Ok((walk, end)),
-            }
-        }
-    }
-
-    /// The request that a walk begins with.
-    pub(super) fn first_request(&self, tokens: &mut TokenPool, now: Instant) -> Request {
-        let token = self.choose_token(tokens, now);
-        Request { page: self.first_page.clone(), etag: self.etag_for(token), token }
-    }
-
-    /// A plain walk, or a sweep if one is due and there are requests for it.
-    pub(super) fn begin_walk(&mut self, tokens: &TokenPool, now: Instant) -> Walk {
-        self.requests = 0;
-        self.asked = now;
-        if self.is_brief_at_first && self.activity.learned_at().is_none() {
-            return Walk::first_page();
-        }
-        if now < self.swept + self.sweep_every || !tokens.is_ample(&self.source) {
-            return Walk::default();
-        }
-        Walk::sweep()
-    }
-
-    /// Takes the answer to a request of this walk, and gives the next request.
-    pub(super) fn take(
-        &mut self,
-        walk: &mut Walk,
-        request: Request,
-        answer: Answer,
-        tokens: &mut TokenPool,
-        now: Moment,
-    ) -> Asking {
-        tokens.learn(&self.source, request.token, &answer, now.instant);
-        if walk.pages == 0 {
-            self.token = request.token;
-        }
-        if !walk.meets_before() {
-            self.count_request(&answer.hints, now);
-        }
-        let end = match answer.outcome {
-            // Another token may do. A refused one is set aside, so this ends.
-            Outcome::Denied if tokens.closed_for(&self.source, now.instant).is_none() => {
-                let token = self.choose_token(tokens, now.instant);
-                let etag = if walk.pages == 0 { self.etag_for(token) } else { None };
-                return Asking::Next(Request { etag, token, ..request });
-            }
-            Outcome::Page(taken) => match walk.take(taken, &self.memory) {
-                Step::Next(page) if tokens.closed_for(&self.source, now.instant).is_none() => {
-                    let token = self.choose_token(tokens, now.instant);
-                    return Asking::Next(Request { page, etag: None, token });
-                }
-                Step::Next(_) => PollEnd::Limited { status: None },
-                Step::Whole => PollEnd::Whole,
-            },
-            other => PollEnd::of(other),
-        };
-        Asking::Over(self.end_walk(walk, end, now.instant))
-    }
-
-    fn choose_token(&self, tokens: &mut TokenPool, now: Instant) -> TokenNumber {
-        tokens.choose(&self.source, self.etag.as_ref().map(|_| self.etag_token), now)
-    }
-
-    /// The ETag, if this token got it. Another token would get an answer 200 for it.
-    fn etag_for(&self, token: TokenNumber) -> Option<String> {
-        self.etag.clone().filter(|_| self.etag_token == token)
-    }
-
-    /// The end of a walk. A sweep that breaks off below known events has found all that a plain walk would find.
-    fn end_walk(&mut self, walk: &Walk, end: PollEnd, now: Instant) -> PollEnd {
-        let end = match end.fault() {
-            Some(fault) if walk.meets_before() => {
-                tracing::warn!(source = %self.source, fault, "{}: a search for late events broke off: {fault}", self.source);
-                PollEnd::Whole
-            }
-            _ => end,
-        };
-        if end == PollEnd::Whole && walk.sweeps() {
-            self.swept = now;
-        }
-        end
-    }
-
-    fn count_request(&mut self, hints: &Hints, now: Moment) {
-        self.requests += 1;
-        if self.requests == 1 {
-            (self.answered, self.answered_at) = (now.instant, now.utc);
-            self.interval = hints.poll_interval.unwrap_or(self.interval);
-        }
+    /// Asks without an ETag next time, in case GitHub answers 304 whatever is new.
+    pub(super) fn forget_etag(&mut self) {
+        self.etag = None;
     }
 
     /// Remembers a poll. All its events must be published and confirmed. Otherwise the next poll would get 304 or stop at these
@@ -335,7 +221,8 @@ impl Feed {
     pub(super) fn remember(&mut self, found: Found, end: &PollEnd, gaps: &[FeedGap]) {
         match end {
             PollEnd::Whole => {
-                (self.etag, self.etag_token) = (found.etag, self.token);
+                let is_old = self.freshness.order.is_behind();
+                (self.etag, self.etag_token) = (found.etag.filter(|_| !is_old), self.token);
                 self.memory.remember_walked(&found.marks, found.newest, found.tail);
                 self.coverage.add(self.answered_at, gaps);
             }

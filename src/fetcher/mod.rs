@@ -8,6 +8,7 @@
 //!   after RabbitMQ has confirmed all of them.
 //! - One fetcher of a namespace polls: the one on `duty`. It saves the memory of all feeds in a queue, so that the next process
 //!   continues from there (`keeper`, `remembered`, `snapshot`).
+//! - `freshness` finds feeds that have gone stale or thin, and tokens that get old answers. It only tells.
 //! - Copies for the archive and records of gaps are published in the background and stop nothing (`extras`, `background`,
 //!   `backlog`).
 //!
@@ -15,6 +16,7 @@
 //! recorded as a gap.
 
 mod activity;
+mod address;
 mod background;
 mod backlog;
 mod budget;
@@ -23,6 +25,7 @@ mod duty;
 mod extras;
 mod feed;
 mod feeds;
+mod freshness;
 mod keeper;
 mod memory;
 mod moment;

@@ -12,6 +12,7 @@ use super::coverage::{Coverage, FeedGap};
 use super::duty::Turn;
 use super::feed::{Feed, PollEnd};
 use super::feeds::{Done, Feeds};
+use super::freshness::Freshness;
 use super::keeper::Keeper;
 use super::moment::Moment;
 use super::report::{self, Counts, Quota, Report};
@@ -42,6 +43,7 @@ pub(super) struct Poller {
     sources: Sources,
     feeds: Feeds,
     summary: Summary,
+    freshness: Freshness,
     figures: Arc<FetcherFigures>,
     sweep_every: Duration,
     /// The user's own interval, in place of GitHub's.
@@ -71,6 +73,7 @@ impl Poller {
             publisher: broker.publisher(PARTS, board.health(), true),
             keeper: Keeper::new(&broker, board),
             figures: board.fetcher(),
+            freshness: Freshness::default(),
             client,
             broker,
             poll_interval: args.poll_interval,
@@ -204,8 +207,13 @@ impl Poller {
         let (seen, swept) = (walk.seen(), walk.sweeps());
         let mut found = walk.into_found();
         let elements = std::mem::take(&mut found.elements);
+        if matches!(end, PollEnd::Whole | PollEnd::NotModified) {
+            self.watch_freshness(index, &elements);
+        }
         counts.leave_out(self.publish(index, elements, &span).await?);
-        let source = &self.feeds.all[index].source;
+        // GH Archive has the missed events under the name that their repository had by then.
+        let feed = &self.feeds.all[index];
+        let source = feed.address.renamed_to().unwrap_or(&feed.source);
         self.keeper.record(gaps.iter().map(|gap| gap.record(source, chrono::Utc::now())));
         self.keeper.settle().await;
         self.feeds.all[index].remember(found, &end, &gaps);
@@ -216,6 +224,22 @@ impl Poller {
         self.warn_of_interval(index);
         self.tell(index, &end, counts, &gaps, took);
         Ok(end)
+    }
+
+    /// Judges by a good poll with these new elements whether the source, and all of its kind, have gone stale or thin.
+    fn watch_freshness(&mut self, index: usize, elements: &[Element]) {
+        let now = Instant::now();
+        let types: Vec<_> =
+            elements.iter().filter_map(|element| Some(element.event.as_ref()?.kind.as_str())).collect();
+        let feed = &mut self.feeds.all[index];
+        if feed.freshness.note(&feed.source, types.len(), now) {
+            feed.forget_etag();
+        }
+        let kind = feed.source.kind();
+        let of_kind = self.freshness.note(&feed.source, types.into_iter(), now);
+        let stale =
+            self.feeds.all.iter().filter(|feed| feed.source.kind() == kind && feed.freshness.is_stale());
+        report::freshness_of_kind(kind, of_kind, stale.count());
     }
 
     /// Publishes and waits for every confirm. Gives the number of messages that RabbitMQ finds too large. They are left out,
@@ -304,6 +328,7 @@ impl Poller {
             took,
             next_poll_in,
             is_one_of_many: Summary::is_for(sources),
+            is_for_all: self.feeds.tokens.all_closed_for(now).is_some(),
         }
         .tell();
     }

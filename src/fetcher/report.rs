@@ -7,6 +7,7 @@ use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gau
 
 use super::coverage::FeedGap;
 use super::feed::PollEnd;
+use super::freshness::KindFreshness;
 use super::tokens::{Standing, TokenReport};
 use super::walk::Walk;
 use crate::config::Source;
@@ -26,6 +27,8 @@ pub(super) struct Report<'a> {
     pub next_poll_in: Duration,
     /// There are many sources: its line is at debug level.
     pub is_one_of_many: bool,
+    /// No source may be polled now, whichever token would ask.
+    pub is_for_all: bool,
 }
 
 /// GitHub's quota of requests, as far as GitHub sends it.
@@ -71,7 +74,9 @@ impl Report<'_> {
         self.count();
         self.gaps.iter().for_each(|gap| self.warn_of_gap(gap));
         self.warn_of_odd_elements();
-        if let PollEnd::Limited { .. } = self.end {
+        if let PollEnd::Limited { .. } = self.end
+            && self.is_for_all
+        {
             let wait_s = self.next_poll_in.as_secs_f64().ceil();
             let why = self.end.fault().unwrap_or_default();
             tracing::warn!(source = %self.source, wait_s, "{why}: no source is polled for {}", Rounded(Duration::from_secs_f64(wait_s)));
@@ -204,6 +209,14 @@ pub(super) fn newest_of_kind(kind: &'static str, created: DateTime<Utc>) {
         .set(created.timestamp() as f64);
 }
 
+/// Sets the gauges of whether the feeds of one kind have gone stale or thin.
+#[expect(clippy::cast_precision_loss, reason = "counts of types and sources")]
+pub(super) fn freshness_of_kind(kind: &'static str, freshness: KindFreshness, stale_sources: usize) {
+    gauge!("github_etl_fetcher_stale", "source" => kind).set(f64::from(u8::from(freshness.is_silent)));
+    gauge!("github_etl_fetcher_stale_sources", "source" => kind).set(stale_sources as f64);
+    gauge!("github_etl_fetcher_thin_types", "source" => kind).set(freshness.thin_types as f64);
+}
+
 /// Sets the gauge of coverage over all sources.
 pub(super) fn overall_coverage(ratio: f64) {
     gauge!("github_etl_fetcher_coverage_ratio").set(ratio);
@@ -269,6 +282,18 @@ pub(super) fn describe() {
     describe_gauge!(
         "github_etl_fetcher_last_event_timestamp_seconds",
         "When the newest event that the feeds of a kind have shown was created"
+    );
+    describe_gauge!(
+        "github_etl_fetcher_stale",
+        "1 while the feeds of a kind show nothing new for much longer than ever before, else 0"
+    );
+    describe_gauge!(
+        "github_etl_fetcher_stale_sources",
+        "Sources of a kind whose own feed is stale: silent for too long, or showing old events"
+    );
+    describe_gauge!(
+        "github_etl_fetcher_thin_types",
+        "Types of events that have all but gone from the feeds of a kind"
     );
     describe_histogram!("github_etl_fetcher_poll_duration_seconds", "Time a poll takes, publishing included");
 }

@@ -104,6 +104,11 @@ impl Walk {
         self.meets_before
     }
 
+    /// When the newest event so far was created.
+    pub(super) fn newest(&self) -> Option<DateTime<Utc>> {
+        self.times.iter().max().copied()
+    }
+
     /// Adds a page and returns the next step.
     pub(super) fn take(&mut self, page: Page, memory: &Memory) -> Step {
         if self.meets_before && self.has_moved_on(&page, memory) {

@@ -14,6 +14,8 @@ pub struct Answer {
     pub outcome: Outcome,
     /// When GitHub wants the next request, and the quota. Empty if there was no response.
     pub hints: Hints,
+    /// Where GitHub redirected the request to for good, always at the same server. None without a redirect, or with a temporary one.
+    pub moved_to: Option<Url>,
 }
 
 /// The outcome of a request.
@@ -49,7 +51,7 @@ pub struct Page {
 impl Answer {
     /// No response at all, or one that broke off.
     pub(super) fn failed(reason: String) -> Self {
-        Self { outcome: Outcome::Failed { reason }, hints: Hints::default() }
+        Self { outcome: Outcome::Failed { reason }, hints: Hints::default(), moved_to: None }
     }
 }
 
@@ -63,9 +65,6 @@ pub(super) fn outcome_of(status: StatusCode, hints: &Hints) -> Outcome {
         // (<https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>).
         status @ (403 | 429) => Outcome::Limited { status, wait: hints.asked_wait() },
         status @ (404 | 410 | 451) => Outcome::Missing { status },
-        300..=399 => Outcome::Failed {
-            reason: format!("{status}: it redirects to another server, which is not followed"),
-        },
         _ => Outcome::Failed { reason: format!("it answered {status}") },
     }
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, IF_NONE_MATCH, LINK};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, IF_NONE_MATCH, LINK, LOCATION};
 use reqwest::redirect::Policy;
-use reqwest::{Response, StatusCode};
+use reqwest::{RequestBuilder, Response, StatusCode};
 use secrecy::SecretString;
 use url::Url;
 
@@ -27,7 +27,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest body taken, after decompression; a page of 100 events has about 300 KB.
 const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// GitHub redirects once, for a repository that was renamed.
-const REDIRECTS_MAX: usize = 3;
+const REDIRECTS_MAX: u32 = 3;
 
 /// Asks GitHub's API, or a stand-in for it, one request at a time.
 pub struct Client {
@@ -49,7 +49,8 @@ impl Client {
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(REQUEST_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
-            .redirect(same_server_only());
+            // They are followed by hand, because only permanent ones change where a feed is asked for next time.
+            .redirect(Policy::none());
         // Without TLS no certificates are needed, and a machine that has none can still speak to a stand-in.
         let http = if api.scheme() == "http" {
             http.tls_certs_only([])
@@ -81,8 +82,38 @@ impl Client {
         url
     }
 
-    /// Makes one request with this token. `etag` is that of the page that we have already. Takes 30 s at most; safe to drop.
+    /// Makes one request with this token, or more if GitHub redirects it. `etag` is that of the page that we have already. Each request
+    /// takes 30 s at most; safe to drop.
     pub async fn get(&self, url: &Url, etag: Option<&str>, token: TokenNumber) -> Answer {
+        let (mut asked, mut moved_to, mut hops) = (url.clone(), None, 0);
+        loop {
+            let response = match self.request(&asked, etag, token).send().await {
+                Ok(response) => response,
+                Err(error) => return Answer::failed(self.explain(error, &asked).await),
+            };
+            let hints = Hints::read(response.headers(), chrono::Utc::now());
+            let status = response.status();
+            let outcome = match redirect(&response, &asked) {
+                Redirect::To(target) if hops < REDIRECTS_MAX => {
+                    // Permanent as a whole if every one of them is.
+                    let is_permanent =
+                        matches!(status.as_u16(), 301 | 308) && (hops == 0 || moved_to.is_some());
+                    moved_to = is_permanent.then(|| target.clone());
+                    (asked, hops) = (target, hops + 1);
+                    continue;
+                }
+                Redirect::To(_) => Outcome::Failed { reason: "too many redirects".into() },
+                Redirect::Elsewhere => Outcome::Failed {
+                    reason: format!("{status}: it redirects to another server, which is not followed"),
+                },
+                Redirect::None if status == StatusCode::OK => read_page(response, &asked).await,
+                Redirect::None => outcome_of(status, &hints),
+            };
+            return Answer { outcome, hints, moved_to };
+        }
+    }
+
+    fn request(&self, url: &Url, etag: Option<&str>, token: TokenNumber) -> RequestBuilder {
         let mut request = self.http.get(url.clone());
         if let Some(authorization) = self.authorizations.of(token) {
             request = request.header(AUTHORIZATION, authorization.clone());
@@ -90,16 +121,7 @@ impl Client {
         if let Some(etag) = etag {
             request = request.header(IF_NONE_MATCH, etag);
         }
-        let response = match request.send().await {
-            Ok(response) => response,
-            Err(error) => return Answer::failed(self.explain(error, url).await),
-        };
-        let hints = Hints::read(response.headers(), chrono::Utc::now());
-        let outcome = match response.status() {
-            StatusCode::OK => read_page(response, url).await,
-            status => outcome_of(status, &hints),
-        };
-        Answer { outcome, hints }
+        request
     }
 
     /// Why no answer came, in words for the log.
@@ -120,16 +142,25 @@ fn default_headers() -> HeaderMap {
     headers
 }
 
-/// Follows a redirect only to the server that was asked: the token is meant for no other.
-fn same_server_only() -> Policy {
-    Policy::custom(|attempt| {
-        let is_same = attempt.previous().last().is_some_and(|asked| is_same_origin(attempt.url(), asked));
-        match attempt.previous().len() {
-            _ if !is_same => attempt.stop(),
-            hops if hops > REDIRECTS_MAX => attempt.error("too many redirects"),
-            _ => attempt.follow(),
-        }
-    })
+/// Where an answer redirects to.
+enum Redirect {
+    None,
+    To(Url),
+    /// Another server, or no valid address: not followed, because the token is meant for the server that was asked.
+    Elsewhere,
+}
+
+/// The redirect in `response`, which came from `asked`.
+fn redirect(response: &Response, asked: &Url) -> Redirect {
+    // The others below 400 are no redirects of a GET.
+    if !matches!(response.status().as_u16(), 301 | 302 | 307 | 308) {
+        return Redirect::None;
+    }
+    let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+    match location.and_then(|location| asked.join(location).ok()) {
+        Some(target) if is_same_origin(&target, asked) => Redirect::To(target),
+        _ => Redirect::Elsewhere,
+    }
 }
 
 async fn read_page(response: Response, asked: &Url) -> Outcome {

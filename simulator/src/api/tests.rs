@@ -219,6 +219,10 @@ fn pages_can_be_spoiled() {
     let shifted = events(&github.get("/events?per_page=10&page=2", &[]));
     let before = events(&github.get("/events?per_page=10", &[]));
     assert_eq!(shifted[..4], before[6..]);
+    let github = with_faults(&["old:events=4,after=1"]);
+    let before = events(&github.get("/events?per_page=10", &[]));
+    let old = events(&github.get("/events?per_page=10", &[]));
+    assert_eq!((&old[..6], old.len()), (&before[4..], 10));
     assert!(page("empty-page", "/events").is_empty());
     let github = with_faults(&["late:events=3,first=1"]);
     let before = events(&github.get("/events?per_page=100", &[]));

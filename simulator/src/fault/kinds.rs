@@ -27,6 +27,7 @@ pub enum Kind {
     SkewedDate,
     Duplicates,
     PageShift,
+    Old,
     Late,
     NotAnEvent,
     ForeignLink,
@@ -51,7 +52,7 @@ const fn text(name: &'static str, default: Option<&'static str>) -> Option<Own> 
     Some(Own { name, default, whole_number: false })
 }
 
-pub const KINDS: [Row; 27] = [
+pub const KINDS: [Row; 28] = [
     Row("secondary-limit", Kind::SecondaryLimit, number("seconds", "60"), "403 with Retry-After"),
     Row("too-many-requests", Kind::TooManyRequests, number("seconds", "60"), "429 with Retry-After"),
     Row(
@@ -106,6 +107,7 @@ pub const KINDS: [Row; 27] = [
         number("events", "10"),
         "so many events again that were on the page before",
     ),
+    Row("old", Kind::Old, number("events", "100"), "the page as it was so many events ago"),
     Row(
         "late",
         Kind::Late,

@@ -1,6 +1,8 @@
+use super::super::tokens::TokenPool;
+use super::super::walk::{Step, Walk};
 use super::*;
 use crate::config::Tls;
-use crate::github::{Answer, Page, Quota};
+use crate::github::{Answer, Hints, Page, Quota};
 
 fn feed() -> Feed {
     // The provider may be installed already, by another test.
@@ -122,7 +124,7 @@ fn a_sweep_is_due_after_its_time_while_the_quota_is_ample_and_over_when_a_walk_w
     scarce.learn(
         &feed.source,
         TokenNumber::default(),
-        &Answer { outcome: Outcome::NotModified, hints },
+        &Answer { outcome: Outcome::NotModified, hints, moved_to: None },
         start,
     );
     assert!(!feed.begin_walk(&scarce, Instant::now()).sweeps());

@@ -198,7 +198,7 @@ impl Run {
             Outcome::Page(self.page(index, happened, page, current))
         };
         let quota = Some(Quota { remaining: self.left, limit: Some(TOKEN), resets_in });
-        Answer { outcome, hints: Hints { quota, ..Hints::default() } }
+        Answer { outcome, hints: Hints { quota, ..Hints::default() }, moved_to: None }
     }
 
     fn page(&self, index: usize, happened: usize, page: usize, etag: String) -> Page {
@@ -280,4 +280,18 @@ fn one_token_sees_nearly_all_events_of_a_thousand_repositories_and_round_robin_d
     let round_robin = run(1000, Order::RoundRobin, 4);
     assert!(schedule.seen_percent >= 99.0 && schedule.untold == 0, "{schedule:?}");
     assert!(schedule.seen_percent > round_robin.seen_percent && schedule.p50_s < round_robin.p50_s);
+}
+
+/// The tables of docs/SOURCES.md, which take minutes without optimisation.
+#[test]
+#[ignore = "only for the document: cargo test --lib --config 'profile.dev.package.github-event-etl.opt-level=2' tables -- --ignored --nocapture"]
+fn tables_of_the_document() {
+    table_head();
+    for repositories in [1000, 2000] {
+        run(repositories, Order::Schedule, 24);
+        run(repositories, Order::RoundRobin, 24);
+    }
+    for repositories in [4000, 8000, 16_000] {
+        run(repositories, Order::Schedule, 12);
+    }
 }

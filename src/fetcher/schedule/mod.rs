@@ -87,11 +87,12 @@ impl Schedule {
     ) {
         let share = count(budgets.max(1));
         let busy = BUSY * HOUR.as_secs_f64() / self.learned.request_s();
+        let all = (busy / share).min(ALL_MAX);
         let counted = counted_per_hour(quota);
         let reserved = discovery(count(undiscovered) / share, counted);
         let supply = Supply {
             counted: (counted - reserved).max(1.0),
-            all: (busy / share).min(ALL_MAX) - reserved.min(ALL_MAX / 2.0),
+            all: all - reserved.min(all / 2.0),
             not_modified_counts: self.learned.not_modified_counts(),
             correction: self.learned.correction(),
         };
@@ -158,6 +159,7 @@ fn counted_per_hour(quota: QuotaLeft) -> f64 {
     let (left, left_s) = match quota.limit {
         // It was reset meanwhile.
         Some(limit) if resets_in.is_zero() => (limit, HOUR),
+        None if resets_in.is_zero() => return f64::INFINITY,
         _ => (remaining, resets_in.max(RESET_MIN)),
     };
     SPENT * count_u64(left) * HOUR.as_secs_f64() / left_s.as_secs_f64()

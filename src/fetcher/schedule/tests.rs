@@ -17,6 +17,8 @@ fn the_rest_of_the_quota_is_spread_over_the_rest_of_its_hour() {
         assert!((counted_per_hour(quota(remaining, resets_in_s)) - per_hour).abs() < 1.0, "{remaining}");
     }
     assert!(counted_per_hour(QuotaLeft::default()).is_infinite());
+    let reset = QuotaLeft { limit: None, ..quota(0, 0) };
+    assert!(counted_per_hour(reset).is_infinite(), "one poll tells the new quota");
 }
 
 #[test]

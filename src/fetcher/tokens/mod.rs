@@ -5,6 +5,7 @@
 //!   so that each token has about the same part of its quota to spend (`seats`).
 //! - A token that GitHub refuses is set aside. Its sources move to the others. From time to time one request tries the token
 //!   again. If that succeeds, sources move back, one by one, as they are polled.
+//! - A token that gets older answers than another one is set aside, too (`freshness` finds them).
 //! - A source whose token has used up its quota moves, unless the quota starts afresh soon.
 //!
 //! Pure but for the log: outside `github` a token is a number. Without any token there is one that stands for none.
@@ -22,12 +23,10 @@ use crate::config::Source;
 use crate::duration::Rounded;
 use crate::github::{Answer, Outcome, TokenNumber};
 use seats::Seats;
-use token::Token;
+use token::{Reason, TRIAL_WAIT_MAX, Token};
 
 pub(super) use token::{Standing, TokenReport};
 
-/// How soon a refused token is tried again. Many refusals in a row make GitHub refuse everything for a while.
-const DENIED_WAIT: Duration = Duration::from_secs(300);
 /// A source waits so long for its own token before it moves to another. A move costs an answer 200 in place of a free 304.
 const MOVE_AFTER: Duration = Duration::from_secs(60);
 
@@ -66,7 +65,7 @@ impl TokenPool {
         now: Instant,
     ) -> TokenNumber {
         if let Some(trial) = self.numbers().find(|token| self.of(*token).is_due_for_trial(now)) {
-            self.of_mut(trial).begin_trial(now + DENIED_WAIT);
+            self.of_mut(trial).begin_trial(now);
             return trial;
         }
         let seat = self.token_of(source).or(known.filter(|known| known.index() < self.tokens.len()));
@@ -82,16 +81,20 @@ impl TokenPool {
 
     /// Learns from an answer about `source` to a request with `token`, which came at `now`.
     pub(super) fn learn(&mut self, source: &Source, token: TokenNumber, answer: &Answer, now: Instant) {
+        let was_good = self.of(token).standing(now) == Standing::Good;
         self.of_mut(token).budget.learn(answer, now);
+        if was_good && self.of(token).standing(now) == Standing::UsedUp {
+            self.tell_used_up(token, now);
+        }
         match &answer.outcome {
             Outcome::Limited { wait, .. } if !is_primary(answer) => self.secondary.limit(*wait, now),
             // The budget knows when the quota starts afresh.
             Outcome::Limited { .. } => {}
             Outcome::Refused { .. } => self.secondary.refuse(source, now),
-            Outcome::Denied => self.set_aside(token, now),
+            Outcome::Denied => self.refuse(token, now),
             Outcome::NotModified | Outcome::Page(_) => {
                 self.secondary.answer(source);
-                self.take_back(token, source, now);
+                self.take_back(token, Reason::Refused, source, now);
             }
             Outcome::Missing { .. } | Outcome::Failed { .. } => {}
         }
@@ -201,29 +204,69 @@ impl TokenPool {
         self.seats.load(token) / self.of(token).hourly()
     }
 
-    fn set_aside(&mut self, token: TokenNumber, now: Instant) {
+    /// Moves `source` away from `token`, which seems to get old answers, if another token may ask.
+    pub(super) fn leave(&mut self, source: &Source, token: TokenNumber, now: Instant) {
+        let others = self.open(now).filter(|other| *other != token && !self.of(*other).is_aside());
+        if let Some(other) = others.min_by(|one, other| self.burden(*one).total_cmp(&self.burden(*other))) {
+            self.seats.put(source, other);
+        }
+    }
+
+    /// Sets aside a token that gets old answers: another token got a newer one.
+    pub(super) fn distrust(&mut self, token: TokenNumber, now: Instant) {
         let is_news = !self.of(token).is_aside();
-        self.of_mut(token).set_aside(now, now + DENIED_WAIT);
+        self.of_mut(token).set_aside(Reason::Old, now);
+        if is_news {
+            let (count, sources) = (self.tokens.len(), self.seats.count(token));
+            tracing::warn!(
+                token = %token, sources,
+                "GitHub gives old answers to token {token} of {count}, and newer ones to another: its {sources} sources move. It is \
+                 tried again from time to time"
+            );
+        }
+    }
+
+    /// Notes that an answer to `token` about `source` was as new as it should be.
+    pub(super) fn trust(&mut self, source: &Source, token: TokenNumber, now: Instant) {
+        self.take_back(token, Reason::Old, source, now);
+    }
+
+    fn refuse(&mut self, token: TokenNumber, now: Instant) {
+        let is_news = self.of(token).standing(now) != Standing::Refused;
+        self.of_mut(token).set_aside(Reason::Refused, now);
         let (count, sources) = (self.tokens.len(), self.seats.count(token));
         if !is_news || count == 1 {
             // The log line about the source that got no events tells the trouble of a single token.
             return;
         }
         let rest = match self.tokens.iter().filter(|token| !token.is_aside()).count() {
-            0 => "no token is left, and no source is polled meanwhile".to_owned(),
+            0 => "no other token is left".to_owned(),
             rest => format!("its {sources} sources move to the other {rest}"),
         };
         tracing::warn!(
             token = %token, sources,
-            "GitHub refuses token {token} of {count} (401): {rest}. It is tried again every {}. Check that it has not expired; the \
-             tokens of GITHUB_TOKENS are counted after that of GITHUB_TOKEN",
-            Rounded(DENIED_WAIT)
+            "GitHub refuses token {token} of {count} (401): {rest}. It is tried again soon, then every {}. Check that it has not \
+             expired; the tokens of GITHUB_TOKENS are counted after that of GITHUB_TOKEN",
+            Rounded(TRIAL_WAIT_MAX)
         );
     }
 
+    fn tell_used_up(&self, token: TokenNumber, now: Instant) {
+        let count = self.tokens.len();
+        if count > 1 {
+            let (wait, sources) = (self.of(token).wait(now), self.seats.count(token));
+            tracing::warn!(
+                token = %token, sources, wait_s = wait.as_secs(),
+                "token {token} of {count} has used up its quota, which starts afresh in {}; its {sources} sources {}",
+                Rounded(wait),
+                if wait > MOVE_AFTER { "move to the others" } else { "wait" }
+            );
+        }
+    }
+
     /// A good answer ends a trial. The source that tried the token stays with it.
-    fn take_back(&mut self, token: TokenNumber, source: &Source, now: Instant) {
-        let Some(aside_for) = self.of_mut(token).take_back(now) else { return };
+    fn take_back(&mut self, token: TokenNumber, reason: Reason, source: &Source, now: Instant) {
+        let Some(aside_for) = self.of_mut(token).take_back(reason, now) else { return };
         self.seats.put(source, token);
         let count = self.tokens.len();
         if count > 1 {

@@ -32,8 +32,11 @@ fn an_answer() -> impl Strategy<Value = Answer> {
         limit: None,
         resets_in,
     }));
-    (outcome, quota)
-        .prop_map(|(outcome, quota)| Answer { outcome, hints: Hints { quota, ..Hints::default() } })
+    (outcome, quota).prop_map(|(outcome, quota)| Answer {
+        outcome,
+        hints: Hints { quota, ..Hints::default() },
+        moved_to: None,
+    })
 }
 
 proptest! {

@@ -15,7 +15,7 @@ fn repository(number: usize) -> Source {
 
 fn answer(outcome: Outcome, remaining: u64, resets_in: Duration) -> Answer {
     let quota = Some(Quota { remaining, limit: Some(5000), resets_in });
-    Answer { outcome, hints: Hints { quota, ..Hints::default() } }
+    Answer { outcome, hints: Hints { quota, ..Hints::default() }, moved_to: None }
 }
 
 fn good() -> Answer {
@@ -23,7 +23,7 @@ fn good() -> Answer {
 }
 
 fn denied() -> Answer {
-    Answer { outcome: Outcome::Denied, hints: Hints::default() }
+    Answer { outcome: Outcome::Denied, hints: Hints::default(), moved_to: None }
 }
 
 fn limited(wait: Option<Duration>) -> Outcome {
@@ -91,7 +91,7 @@ fn nothing_is_asked_while_limited_used_up_or_refused() {
         (limited(None), 10, 60),
         (limited(Some(s(30))), 0, 901),
         (Outcome::Page(Page::default()), 0, 901),
-        (Outcome::Denied, 10, 300),
+        (Outcome::Denied, 10, 15),
     ] {
         let mut pool = TokenPool::new(0);
         let token = pool.choose(&events, None, now);
@@ -178,7 +178,12 @@ fn a_token_with_a_larger_quota_gets_more_sources() {
     let mut pool = TokenPool::new(2);
     let large = Quota { remaining: 14_000, limit: Some(15_000), resets_in: s(900) };
     let hints = Hints { quota: Some(large), ..Hints::default() };
-    pool.learn(&repository(99), token(2), &Answer { outcome: Outcome::NotModified, hints }, now);
+    pool.learn(
+        &repository(99),
+        token(2),
+        &Answer { outcome: Outcome::NotModified, hints, moved_to: None },
+        now,
+    );
     (0..40).for_each(|number| _ = pool.choose(&repository(number), None, now));
     assert_eq!(spread(&pool, now), [10, 30]);
 }
@@ -194,15 +199,17 @@ fn a_refused_token_is_set_aside_its_sources_move_and_come_back_after_a_trial() {
     assert_eq!(poll(&mut pool, 10, now), [2; 10]);
     let states = pool.reports(now).map(|token| token.standing).collect::<Vec<_>>();
     assert_eq!((spread(&pool, now), states), (vec![0, 10], vec![Standing::Refused, Standing::Good]));
-    assert_eq!(poll(&mut pool, 10, now + s(299)), [2; 10], "it is not tried sooner");
+    assert_eq!(poll(&mut pool, 10, now + s(14)), [2; 10], "it is not tried sooner");
 
-    let later = now + s(300);
+    let later = now + s(15);
     assert_eq!(pool.choose(&first, None, later), token(1), "one request tries it");
     assert_eq!(poll(&mut pool, 10, later), [2; 10], "and no other until that has its answer");
     pool.learn(&first, token(1), &denied(), later);
     assert_eq!((pool.choose(&first, None, later), pool.token_of(&first)), (token(2), Some(token(2))));
 
-    let later = later + s(300);
+    assert_eq!(poll(&mut pool, 10, later + s(29)), [2; 10], "the next trial is later");
+
+    let later = later + s(30);
     assert_eq!(pool.choose(&first, None, later), token(1));
     pool.learn(&first, token(1), &good(), later);
     assert_eq!(pool.token_of(&first), Some(token(1)), "it stays where it got its ETag");
@@ -218,12 +225,18 @@ fn without_a_good_token_no_source_is_polled_until_the_first_trial() {
     let now = Instant::now();
     let mut pool = polled(2, 4, now);
     pool.learn(&repository(0), token(1), &denied(), now);
-    pool.learn(&repository(1), token(2), &denied(), now + s(100));
+    pool.learn(&repository(1), token(2), &denied(), now + s(10));
     for number in 0..4 {
-        assert_eq!(pool.closed_for(&repository(number), now + s(100)), Some(s(200)));
+        assert_eq!(pool.all_closed_for(now + s(10)), Some(s(5)));
+        assert!(pool.closed_for(&repository(number), now + s(10)).is_some());
     }
-    assert_eq!(pool.choose(&repository(3), None, now + s(300)), token(1));
-    assert_eq!(pool.closed_for(&repository(3), now + s(300)), Some(s(100)));
+    assert_eq!(pool.choose(&repository(3), None, now + s(15)), token(1));
+    assert_eq!(pool.all_closed_for(now + s(15)), Some(s(10)), "the other token's trial is next");
+    for trial in [30_u64, 60, 120, 240, 300, 300] {
+        pool.learn(&repository(1), token(1), &denied(), now);
+        let wait = pool.reports(now).next().unwrap().wait;
+        assert_eq!(wait, s(trial), "trials become rare");
+    }
     assert_eq!(pool.quota(now), QuotaSum::default(), "no quota counts that nobody can use");
 }
 
@@ -281,4 +294,33 @@ fn sums_are_over_the_tokens_that_github_takes() {
     pool.learn(&repository(0), token(1), &denied(), now);
     let rest = QuotaSum { remaining: Some(8000), limit: Some(10_000), resets_in: Some(s(900)) };
     assert_eq!(pool.quota(now), rest);
+}
+
+#[test]
+fn a_token_that_gets_old_answers_is_left_and_set_aside_until_it_gets_new_ones() {
+    let now = Instant::now();
+    let mut pool = polled(2, 10, now);
+    let first = repository(0);
+    pool.leave(&first, token(1), now);
+    assert_eq!((pool.choose(&first, None, now), spread(&pool, now)), (token(2), vec![4, 6]));
+    pool.distrust(token(1), now);
+    assert_eq!(
+        (poll(&mut pool, 10, now), pool.reports(now).next().unwrap().standing),
+        (vec![2; 10], Standing::Old)
+    );
+    assert_eq!(poll(&mut pool, 10, now + s(899)), [2; 10]);
+
+    let later = now + s(900);
+    assert_eq!(pool.choose(&first, None, later), token(1), "a trial");
+    pool.learn(&first, token(1), &good(), later);
+    assert_eq!(pool.reports(later).next().unwrap().standing, Standing::Old, "an answer alone does not do");
+    pool.trust(&first, token(1), later);
+    assert_eq!(
+        (pool.token_of(&first), pool.reports(later).next().unwrap().standing),
+        (Some(token(1)), Standing::Good)
+    );
+
+    let mut alone = polled(1, 1, now);
+    alone.leave(&first, token(1), now);
+    assert_eq!(alone.choose(&first, None, now), token(1), "there is no other");
 }

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use crate::fetcher::budget::Budget;
 use crate::github::TokenNumber;
+use crate::retry::doubled;
 
 /// Requests an hour that a token has, until GitHub says so
 /// (<https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#primary-rate-limit-for-authenticated-users>).
@@ -18,9 +19,29 @@ pub(super) struct Token {
     aside: Option<Aside>,
 }
 
+/// How soon a refused token is tried again: a refusal may be a passing fault of GitHub's. Twice that each further time. Many
+/// refusals in a row make GitHub refuse everything for a while, so the wait soon grows to minutes.
+const TRIAL_WAIT_FIRST: Duration = Duration::from_secs(15);
+pub(super) const TRIAL_WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// A token that got old answers is tried again so much later. Each trial moves a source.
+const OLD_TRIAL_WAIT: Duration = Duration::from_secs(900);
+
+/// Why a token is set aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// GitHub refuses it.
+    Refused,
+    /// GitHub gives it old answers.
+    Old,
+}
+
 /// The token is set aside.
 struct Aside {
     since: Instant,
+    reason: Reason,
+    /// Refusals in a row.
+    refusals: u32,
     /// When one request may try it.
     trial_at: Instant,
 }
@@ -34,6 +55,8 @@ pub(in crate::fetcher) enum Standing {
     UsedUp,
     /// GitHub refuses it.
     Refused,
+    /// GitHub gives it old answers.
+    Old,
 }
 
 /// What is known of a token.
@@ -60,7 +83,7 @@ impl Token {
         aside.unwrap_or_default().max(self.budget.closed_for(now).unwrap_or_default())
     }
 
-    /// It is refused, until a request with it succeeds.
+    /// It is set aside, until a trial succeeds.
     pub(super) fn is_aside(&self) -> bool {
         self.aside.is_some()
     }
@@ -70,22 +93,30 @@ impl Token {
         self.is_aside() && self.wait(now).is_zero()
     }
 
-    /// One request tries it. The next one may at `next`, unless this one succeeds.
-    pub(super) fn begin_trial(&mut self, next: Instant) {
+    /// One request tries it. The next one may after the longest wait, unless this one has an answer before.
+    pub(super) fn begin_trial(&mut self, now: Instant) {
         if let Some(aside) = &mut self.aside {
-            aside.trial_at = next;
+            aside.trial_at = now + TRIAL_WAIT_MAX;
         }
     }
 
-    /// Sets it aside, or leaves it there, until a trial at `trial_at`.
-    pub(super) fn set_aside(&mut self, now: Instant, trial_at: Instant) {
-        let since = self.aside.as_ref().map_or(now, |aside| aside.since);
-        self.aside = Some(Aside { since, trial_at });
+    /// Sets it aside until the next trial.
+    pub(super) fn set_aside(&mut self, reason: Reason, now: Instant) {
+        let aside = self.aside.get_or_insert(Aside { since: now, reason, refusals: 0, trial_at: now });
+        aside.reason = reason;
+        let wait = match reason {
+            Reason::Old => OLD_TRIAL_WAIT,
+            Reason::Refused => {
+                aside.refusals = aside.refusals.saturating_add(1);
+                doubled(TRIAL_WAIT_FIRST, aside.refusals, TRIAL_WAIT_MAX)
+            }
+        };
+        aside.trial_at = now + wait;
     }
 
-    /// Takes it back. Returns how long it was set aside, if it was.
-    pub(super) fn take_back(&mut self, now: Instant) -> Option<Duration> {
-        self.aside.take().map(|aside| now - aside.since)
+    /// Takes it back, if it was set aside for this reason. Returns how long it was.
+    pub(super) fn take_back(&mut self, reason: Reason, now: Instant) -> Option<Duration> {
+        self.aside.take_if(|aside| aside.reason == reason).map(|aside| now - aside.since)
     }
 
     /// Requests that it has an hour.
@@ -95,19 +126,18 @@ impl Token {
     }
 
     pub(super) fn standing(&self, now: Instant) -> Standing {
-        if self.is_aside() {
-            Standing::Refused
-        } else if self.budget.closed_for(now).is_some() {
-            Standing::UsedUp
-        } else {
-            Standing::Good
+        match self.aside.as_ref().map(|aside| aside.reason) {
+            Some(Reason::Refused) => Standing::Refused,
+            Some(Reason::Old) => Standing::Old,
+            None if self.budget.closed_for(now).is_some() => Standing::UsedUp,
+            None => Standing::Good,
         }
     }
 }
 
 impl Standing {
     /// All of them, for a metric that has a sample for each.
-    pub(in crate::fetcher) const ALL: [Self; 3] = [Self::Good, Self::UsedUp, Self::Refused];
+    pub(in crate::fetcher) const ALL: [Self; 4] = [Self::Good, Self::UsedUp, Self::Refused, Self::Old];
 
     /// A metric's label.
     pub(in crate::fetcher) fn label(self) -> &'static str {
@@ -115,6 +145,7 @@ impl Standing {
             Self::Good => "good",
             Self::UsedUp => "used-up",
             Self::Refused => "refused",
+            Self::Old => "old-answers",
         }
     }
 }

@@ -5,6 +5,7 @@ mod fetching;
 mod outage;
 mod refusals;
 mod sources;
+mod tokens;
 
 use crate::loading::DRAIN;
 use crate::support::corner::Corner;

@@ -33,9 +33,9 @@ const SUBJECTS: [(&str, &[&str]); 8] = [
 const SECRETS: [(&str, &[&str]); 5] = [
     ("loader", &["RUST_LOG", "REDIS_PASSWORD", "REDIS_PASSWORD_FILE", "AMQP_URL_FILE", "REDIS_URL_FILE"]),
     ("loader", &["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SERVICE_NAME", "OTEL_TRACES_SAMPLER_ARG"]),
-    ("fetcher", &["GITHUB_TOKEN", "GITHUB_TOKEN_FILE"]),
+    ("fetcher", &["GITHUB_TOKEN", "GITHUB_TOKEN_FILE", "GITHUB_TOKENS"]),
     ("dashboard", &["DASHBOARD_TOKEN", "DASHBOARD_TOKEN_FILE"]),
-    ("standalone", &["GITHUB_TOKEN", "REDIS_PASSWORD", "DASHBOARD_TOKEN"]),
+    ("standalone", &["GITHUB_TOKEN", "GITHUB_TOKENS", "REDIS_PASSWORD", "DASHBOARD_TOKEN"]),
 ];
 
 #[test]
