@@ -1,23 +1,27 @@
 //! A feed: one source with its memory, and the time of its next poll.
 
+mod asking;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde_json::value::RawValue;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
+use super::activity::{Activity, Seen};
 use super::address::Address;
 use super::coverage::{Coverage, FeedGap};
-use super::freshness::{FeedFreshness, OrderNews};
+use super::freshness::FeedFreshness;
 use super::memory::Memory;
+use super::moment::Moment;
+use super::schedule::Demand;
 use super::snapshot::FeedSnapshot;
-use super::tokens::TokenPool;
 use super::trouble::Trouble;
-use super::walk::{Found, Step, Walk};
+use super::walk::Found;
 use crate::config::Source;
-use crate::duration::Rounded;
-use crate::github::{Answer, Client, Hints, Outcome, TokenNumber, poll_interval};
-use crate::retry::{Backoff, Interrupted, doubled};
+use crate::github::{Client, Outcome, TokenNumber, poll_interval};
+use crate::retry::{Backoff, doubled};
+pub(super) use asking::Asking;
 
 /// GitHub's usual interval. Used until GitHub says another one.
 const POLL_INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
@@ -60,6 +64,17 @@ pub(super) struct Feed {
     /// The pause that GitHub asks for between two polls.
     pub interval: Duration,
     pub trouble: Trouble,
+    /// How much its events matter, beside those of other sources.
+    pub weight: f64,
+    pub activity: Activity,
+    /// The interval of its polls in the plan.
+    pub planned: Duration,
+    /// The last poll was good, and the next one is due after an interval.
+    pub follows_plan: bool,
+    /// The first walk takes one page only: there are too many sources for more.
+    pub is_brief_at_first: bool,
+    /// Its snapshot as JSON, as long as nothing has changed.
+    pub saved: Option<Box<RawValue>>,
     /// Where it is asked for.
     pub address: Address,
     pub freshness: FeedFreshness,
@@ -71,7 +86,7 @@ pub(super) struct Feed {
     /// Requests that the last poll took, without those that only a sweep makes.
     requests: u32,
     /// How often a poll sweeps, at most.
-    sweep_every: Duration,
+    pub sweep_every: Duration,
     swept: Instant,
     /// When the last poll's first answer came: intervals count from here.
     answered: Instant,
@@ -98,6 +113,12 @@ impl Feed {
             due: now,
             interval: POLL_INTERVAL_DEFAULT,
             trouble: Trouble::none(format!("GitHub's feed {source} at {}", client.server())),
+            weight: 1.0,
+            activity: Activity::unknown(now),
+            planned: POLL_INTERVAL_DEFAULT,
+            follows_plan: false,
+            is_brief_at_first: false,
+            saved: None,
             etag: None,
             etag_token: TokenNumber::default(),
             token: TokenNumber::default(),
@@ -116,13 +137,25 @@ impl Feed {
 
     /// The snapshot for the next process, with at most so many marks of events.
     pub(super) fn snapshot(&self, marks_max: usize) -> FeedSnapshot {
+        let (rate, polled) = self.activity.saved();
         FeedSnapshot {
             etag: self.etag.clone(),
             token: self.etag_token.index(),
             newest: self.memory.newest(),
             marks: self.memory.newest_marks(marks_max),
+            known_before: None,
             coverage: self.coverage,
             interval_s: (self.interval != POLL_INTERVAL_DEFAULT).then_some(self.interval.as_secs()),
+            rate,
+            polled,
+        }
+    }
+
+    /// A snapshot with marks of the last hours only, if it has a time before which all events are known.
+    pub(super) fn short_snapshot(&self, marks_max: usize) -> FeedSnapshot {
+        match self.memory.tail().filter(|tail| tail.marks <= marks_max) {
+            Some(tail) => FeedSnapshot { known_before: Some(tail.before), ..self.snapshot(tail.marks) },
+            None => self.snapshot(marks_max),
         }
     }
 
@@ -132,10 +165,12 @@ impl Feed {
     /// The reason if the snapshot is invalid. The feed then stays as it was.
     pub(super) fn resume(&mut self, snapshot: FeedSnapshot) -> Result<(), String> {
         let snapshot = snapshot.checked(Utc::now())?;
-        self.memory.adopt(&snapshot.marks, snapshot.newest);
+        self.memory.adopt(&snapshot.marks, snapshot.newest, snapshot.known_before);
         self.etag = snapshot.etag;
         self.etag_token = TokenNumber::at(snapshot.token);
         self.coverage = snapshot.coverage;
+        self.activity.resume(snapshot.rate, snapshot.polled);
+        self.saved = None;
         self.interval = snapshot.interval_s.map_or(self.interval, poll_interval);
         Ok(())
     }
@@ -145,157 +180,40 @@ impl Feed {
         self.requests
     }
 
-    /// Walks the feed's pages, one request after the other. Returns the events found so far, however the walk ended.
-    pub(super) async fn walk(
-        &mut self,
-        client: &Client,
-        tokens: &mut TokenPool,
-        shutdown: &CancellationToken,
-    ) -> Result<(Walk, PollEnd), Interrupted> {
-        self.asked = Instant::now();
-        let mut token = self.choose_token(tokens, self.asked);
-        let mut walk = self.begin_walk(tokens);
-        let mut page = (self.address.url().clone(), self.etag_for(token));
-        self.requests = 0;
-        loop {
-            let answer = tokio::select! {
-                answer = client.get(&page.0, page.1.as_deref(), token) => answer,
-                () = shutdown.cancelled() => return Err(Interrupted),
-            };
-            let now = Instant::now();
-            tokens.learn(&self.source, token, &answer, now);
-            if walk.pages == 0 {
-                self.token = token;
-                self.note_address(&answer);
-            }
-            if !walk.meets_before() {
-                self.count_request(&answer.hints, now);
-            }
-            let end = match answer.outcome {
-                // Another token may do. This one is set aside or used up, so this ends.
-                Outcome::Denied | Outcome::Limited { .. }
-                    if tokens.closed_for(&self.source, now).is_none() =>
-                {
-                    token = self.choose_token(tokens, now);
-                    page.1 = if walk.pages == 0 { self.etag_for(token) } else { None };
-                    continue;
-                }
-                // Where GitHub redirected to, it is no longer. The original address may redirect to another place.
-                Outcome::Missing { .. } if walk.pages == 0 && self.address.is_missing() => {
-                    page.0 = self.address.url().clone();
-                    continue;
-                }
-                Outcome::Page(taken) => {
-                    let step = walk.take(taken, &self.memory);
-                    if walk.pages == 1 {
-                        self.judge(walk.newest(), token, tokens, now);
-                    }
-                    match step {
-                        Step::Next(next) if tokens.closed_for(&self.source, now).is_none() => {
-                            token = self.choose_token(tokens, now);
-                            page = (next, None);
-                            continue;
-                        }
-                        Step::Next(_) => PollEnd::Limited { status: None },
-                        Step::Whole => PollEnd::Whole,
-                    }
-                }
-                other => PollEnd::of(other),
-            };
-            let end = self.end_walk(&walk, end, now);
-            return Ok((walk, end));
+    /// True if this process or an earlier one has had a good answer about it, or knows that there is none.
+    pub(super) fn is_discovered(&self) -> bool {
+        self.activity.learned_at().is_some() || !self.trouble.is_over()
+    }
+
+    /// Continues with the interval in the plan, after the last poll of an earlier process.
+    pub(super) fn wait_since_last_process(&mut self, now: Moment) {
+        let Some(polled) = self.activity.learned_at() else { return };
+        let ago = (now.utc - polled).to_std().unwrap_or_default();
+        self.answered = now.instant.checked_sub(ago).unwrap_or(now.instant);
+        self.follows_plan = true;
+    }
+
+    /// Sets the interval of its polls in the plan. Does not change when a feed in trouble is polled again.
+    pub(super) fn plan(&mut self, interval: Duration) {
+        self.planned = interval;
+        if self.follows_plan {
+            self.due = self.answered + interval;
         }
     }
 
-    /// Notes where the first page was, and logs news of it.
-    fn note_address(&mut self, answer: &Answer) {
-        let elements = match &answer.outcome {
-            Outcome::Page(page) => &page.elements[..],
-            Outcome::NotModified => &[],
-            _ => return,
-        };
-        if let Some(line) = self.address.note(&self.source, answer.moved_to.clone(), elements) {
-            tracing::warn!(source = %self.source, "{line}");
-        }
+    /// What the plan is to know of it. `shortest` is the shortest interval allowed.
+    pub(super) fn demand(&self, shortest: Duration, now: Instant) -> Demand {
+        self.activity.demand(self.weight, shortest, self.planned, now)
     }
 
-    /// Judges whether `token` gets answers as new as they should be, by the newest event of a first page.
-    fn judge(
-        &mut self,
-        newest: Option<DateTime<Utc>>,
-        token: TokenNumber,
-        tokens: &mut TokenPool,
-        now: Instant,
-    ) {
-        let Some(newest) = newest else { return };
-        let source = &self.source;
-        match self.freshness.order.note(newest, token, Utc::now()) {
-            OrderNews::Fresh => tokens.trust(source, token, now),
-            OrderNews::Old => {}
-            OrderNews::Suspect { behind } => {
-                let behind = Rounded(behind.to_std().unwrap_or_default());
-                tracing::warn!(%source, %token, "{source}: the last answers to token {token} end {behind} before the newest event that \
-                    the feed has shown: GitHub gives old answers, or those events have vanished. Another token asks, if there is one");
-                tokens.leave(source, token, now);
-            }
-            OrderNews::FreshAgain => {
-                tracing::info!(%source, %token, "{source}: the answers to token {token} are as new as before again");
-                tokens.trust(source, token, now);
-            }
-            OrderNews::OldToken(other) => {
-                tokens.distrust(other, now);
-                tokens.trust(source, token, now);
-            }
-            OrderNews::Vanished => {
-                tracing::info!(%source, "{source}: another token gets no newer events, so the newest ones have vanished from the feed");
-            }
-        }
+    /// When the first answer of the last poll came.
+    pub(super) fn answered(&self) -> Instant {
+        self.answered
     }
 
     /// Asks without an ETag next time, in case GitHub answers 304 whatever is new.
     pub(super) fn forget_etag(&mut self) {
         self.etag = None;
-    }
-
-    fn choose_token(&self, tokens: &mut TokenPool, now: Instant) -> TokenNumber {
-        tokens.choose(&self.source, self.etag.as_ref().map(|_| self.etag_token), now)
-    }
-
-    /// The ETag, if this token got it. Another token would get an answer 200 for it.
-    fn etag_for(&self, token: TokenNumber) -> Option<String> {
-        self.etag.clone().filter(|_| self.etag_token == token)
-    }
-
-    /// A plain walk, or a sweep if one is due and there are requests for it.
-    fn begin_walk(&mut self, tokens: &TokenPool) -> Walk {
-        let now = Instant::now();
-        if now < self.swept + self.sweep_every || !tokens.is_ample(&self.source) {
-            return Walk::default();
-        }
-        Walk::sweep()
-    }
-
-    /// The end of a walk. A sweep that breaks off below known events has found all that a plain walk would find.
-    fn end_walk(&mut self, walk: &Walk, end: PollEnd, now: Instant) -> PollEnd {
-        let end = match end.fault() {
-            Some(fault) if walk.meets_before() => {
-                tracing::warn!(source = %self.source, fault, "{}: a search for late events broke off: {fault}", self.source);
-                PollEnd::Whole
-            }
-            _ => end,
-        };
-        if end == PollEnd::Whole && walk.sweeps() {
-            self.swept = now;
-        }
-        end
-    }
-
-    fn count_request(&mut self, hints: &Hints, now: Instant) {
-        self.requests += 1;
-        if self.requests == 1 {
-            (self.answered, self.answered_at) = (now, Utc::now());
-            self.interval = hints.poll_interval.unwrap_or(self.interval);
-        }
     }
 
     /// Remembers a poll. All its events must be published and confirmed. Otherwise the next poll would get 304 or stop at these
@@ -305,7 +223,7 @@ impl Feed {
             PollEnd::Whole => {
                 let is_old = self.freshness.order.is_behind();
                 (self.etag, self.etag_token) = (found.etag.filter(|_| !is_old), self.token);
-                self.memory.remember_walked(&found.marks, found.newest);
+                self.memory.remember_walked(&found.marks, found.newest, found.tail);
                 self.coverage.add(self.answered_at, gaps);
             }
             PollEnd::NotModified => self.coverage.add(self.answered_at, &[]),
@@ -313,8 +231,18 @@ impl Feed {
         }
     }
 
+    /// Learns how active the source is from a poll.
+    pub(super) fn learn_activity(&mut self, seen: &Seen, end: &PollEnd, gaps: &[FeedGap]) {
+        self.saved = None;
+        if !seen.fresh.is_empty() || matches!(end, PollEnd::Whole | PollEnd::NotModified) {
+            let answered = Moment { instant: self.answered, utc: self.answered_at };
+            self.activity.learn(seen, gaps, answered);
+        }
+    }
+
     /// Sets when to poll next, `interval` being how far apart good polls are. With `others_answer` other sources want their turn.
     pub(super) fn schedule(&mut self, end: &PollEnd, interval: Duration, others_answer: bool, now: Instant) {
+        self.follows_plan = matches!(end, PollEnd::Whole | PollEnd::NotModified);
         self.due = match end {
             PollEnd::Whole | PollEnd::NotModified => {
                 self.backoff.reset();

@@ -1,37 +1,34 @@
 //! The status of each source, for dashboards and metrics.
 
-use std::time::Duration;
-
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use super::feed::Feed;
+use super::feeds::Feeds;
 use crate::status::{SourceFigures, SourceState, SourceStatus};
 
-/// Tells the status of the feed that was polled just now, and now and then of all. No feed is polled before `closed_for` is over.
-pub(super) fn tell(
-    figures: &SourceFigures,
-    feeds: &[Feed],
-    polled: &Feed,
-    published: usize,
-    closed_for: Duration,
-) {
-    let (now, now_utc) = (Instant::now(), Utc::now());
+/// Tells the status of the feed that was polled just now, and now and then of all.
+pub(super) fn tell(figures: &SourceFigures, feeds: &Feeds, polled: usize, published: usize) {
     if figures.wants_all() {
-        tell_all(figures, feeds, closed_for);
+        tell_all(figures, feeds);
     }
-    figures.polled(status_of(polled, closed_for, now, now_utc), published as u64);
+    if let Some(forecast) = feeds.forecast() {
+        figures.budget_covers_all(forecast.lost <= 0.0);
+    }
+    figures.polled(status_of(feeds, polled, Instant::now(), Utc::now()), published as u64);
 }
 
 /// Tells the status of all feeds, when the duty begins or the feeds are others.
-pub(super) fn tell_all(figures: &SourceFigures, feeds: &[Feed], closed_for: Duration) {
+pub(super) fn tell_all(figures: &SourceFigures, feeds: &Feeds) {
     let (now, now_utc) = (Instant::now(), Utc::now());
-    figures.replace(feeds.iter().map(|feed| status_of(feed, closed_for, now, now_utc)));
+    figures.replace((0..feeds.all.len()).map(|index| status_of(feeds, index, now, now_utc)));
 }
 
-fn status_of(feed: &Feed, closed_for: Duration, now: Instant, now_utc: DateTime<Utc>) -> SourceStatus {
-    let next_in = feed.due.saturating_duration_since(now).max(closed_for);
+fn status_of(feeds: &Feeds, index: usize, now: Instant, now_utc: DateTime<Utc>) -> SourceStatus {
+    let feed = &feeds.all[index];
+    let next_in = feeds.until_polled(index, now);
     let next_poll_at = TimeDelta::from_std(next_in).ok().and_then(|wait| now_utc.checked_add_signed(wait));
+    let token = feeds.tokens.token_of(&feed.source).filter(|_| feeds.tokens.are_several());
     let coverage = feed.coverage;
     let (gaps, gap_seconds) = coverage.gaps();
     SourceStatus {
@@ -44,6 +41,15 @@ fn status_of(feed: &Feed, closed_for: Duration, now: Instant, now_utc: DateTime<
         coverage: (!coverage.is_empty()).then(|| (coverage.ratio(now_utc) * 100_000.0).floor() / 100_000.0),
         gaps,
         gap_seconds,
+        weight: feed.weight,
+        events_per_hour: feed
+            .activity
+            .learned_at()
+            .map(|_| feed.activity.per_hour())
+            .map(|rate| (rate * 100.0).round() / 100.0),
+        moved_to: feed.address.renamed_to().map(ToString::to_string),
+        // People count from 1.
+        token: token.and_then(|token| u32::try_from(token.index() + 1).ok()),
         trouble: feed.trouble.reason().map(SourceStatus::one_line),
         ..SourceStatus::default()
     }
@@ -56,12 +62,16 @@ fn state_of(feed: &Feed) -> SourceState {
         Some("missing") => SourceState::Missing,
         Some(_) => SourceState::Failing,
         None if feed.coverage.is_empty() => SourceState::NeverPolled,
+        None if feed.address.renamed_to().is_some() => SourceState::Moved,
+        None if feed.freshness.is_stale() => SourceState::Stale,
         None => SourceState::Polled,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::coverage::FeedGap;
     use super::super::feed::PollEnd;
     use super::super::walk::Walk;
@@ -69,24 +79,28 @@ mod tests {
     use crate::config::Tls;
     use crate::github::Client;
 
-    fn feed() -> Feed {
+    fn feeds() -> Feeds {
         // The provider may be installed already, by another test.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::new("http://127.0.0.1:1/".parse().unwrap(), None, &Tls::default()).unwrap();
-        Feed::new("repos/o/r".parse().unwrap(), &client, Duration::from_secs(600))
+        let client =
+            Client::new("http://127.0.0.1:1/".parse().unwrap(), Vec::new(), &Tls::default()).unwrap();
+        let mut feeds = Feeds::new(0, None, Duration::from_secs(600));
+        feeds.all.push(Feed::new("repos/o/r".parse().unwrap(), &client, Duration::from_secs(600)));
+        feeds.changed();
+        feeds
     }
 
-    fn after(feed: &mut Feed, end: PollEnd, gaps: &[FeedGap]) -> SourceStatus {
-        feed.remember(Walk::default().into_found(), &end, gaps);
+    fn after(feeds: &mut Feeds, end: PollEnd, gaps: &[FeedGap]) -> SourceStatus {
         let now = Instant::now();
-        let _ = feed.trouble.note(&end, Duration::ZERO, now);
-        status_of(feed, Duration::ZERO, now, Utc::now())
+        feeds.all[0].remember(Walk::default().into_found(), &end, gaps);
+        let _ = feeds.all[0].trouble.note(&end, Duration::ZERO, now);
+        status_of(feeds, 0, now, Utc::now())
     }
 
     #[test]
     fn a_source_has_the_state_of_its_last_poll() {
-        let mut feed = feed();
-        let new = status_of(&feed, Duration::ZERO, Instant::now(), Utc::now());
+        let mut feeds = feeds();
+        let new = status_of(&feeds, 0, Instant::now(), Utc::now());
         assert_eq!((new.source.as_str(), new.state), ("repos/o/r", SourceState::NeverPolled));
         assert_eq!((new.coverage, new.last_poll_at, new.trouble), (None, None, None));
         for (end, state) in [
@@ -100,7 +114,7 @@ mod tests {
             (PollEnd::NotModified, SourceState::Polled),
         ] {
             let words = format!("{end:?}");
-            let status = after(&mut feed, end, &[]);
+            let status = after(&mut feeds, end, &[]);
             assert_eq!(status.state, state, "{words}");
             assert_eq!(
                 status.trouble.is_some(),
@@ -112,18 +126,16 @@ mod tests {
 
     #[test]
     fn gaps_and_times_are_told() {
-        let mut feed = feed();
-        after(&mut feed, PollEnd::Whole, &[]);
+        let mut feeds = feeds();
+        after(&mut feeds, PollEnd::Whole, &[]);
         let (from, to) = (Utc::now() - TimeDelta::seconds(60), Utc::now());
-        let told =
-            after(&mut feed, PollEnd::Whole, &[FeedGap { from, to, events_in_poll: 300, repo_id: None }]);
+        let gap = FeedGap { from, to, events_in_poll: 300, repo_id: None };
+        let told = after(&mut feeds, PollEnd::Whole, &[gap]);
         assert_eq!((told.gaps, told.gap_seconds, told.coverage), (1, 60, Some(0.0)));
         assert!(told.last_poll_at.is_some_and(|at| (Utc::now() - at).num_seconds() < 5));
-        feed.due = Instant::now() + Duration::from_secs(30);
-        let due_in = |closed_s| {
-            let status = status_of(&feed, Duration::from_secs(closed_s), Instant::now(), Utc::now());
-            (status.next_poll_at.unwrap() - Utc::now()).num_seconds()
-        };
-        assert!((27..=30).contains(&due_in(0)) && (87..=90).contains(&due_in(90)));
+        feeds.all[0].due = Instant::now() + Duration::from_secs(30);
+        let status = status_of(&feeds, 0, Instant::now(), Utc::now());
+        let due_in = (status.next_poll_at.unwrap() - Utc::now()).num_seconds();
+        assert!((27..=30).contains(&due_in));
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! - Each source has a `feed`: its ETag, its interval, its `memory`. The sources of a token share its `budget` of requests. The
 //!   pool of `tokens` knows which source a token asks for. Limits of all tokens are in `secondary`. There is one request at a time.
+//! - The `sources` come from flags and from a file that may change. The `schedule` learns how active each source is (`activity`)
+//!   and plans its polls. `feeds` says which one is next.
 //! - A poll reads pages until an event that was seen before (`walk`). Its events are published. The feed remembers them only
 //!   after RabbitMQ has confirmed all of them.
 //! - One fetcher of a namespace polls: the one on `duty`. It saves the memory of all feeds in a queue, so that the next process
@@ -14,6 +16,7 @@
 //! The program is ready when RabbitMQ is. It stays ready while GitHub is away: a restart would not help, and the missed time is
 //! recorded as a gap.
 
+mod activity;
 mod address;
 mod background;
 mod backlog;
@@ -22,15 +25,20 @@ mod coverage;
 mod duty;
 mod extras;
 mod feed;
+mod feeds;
 mod freshness;
 mod keeper;
 mod listing;
 mod memory;
+mod moment;
 mod poller;
 mod remembered;
 mod report;
+mod schedule;
 mod secondary;
 mod snapshot;
+mod sources;
+mod summary;
 mod tokens;
 mod trouble;
 mod walk;
@@ -67,7 +75,7 @@ pub async fn run(
     warn_of_open_token(&args.api_url()?, !tokens.is_empty());
     report::describe();
     let client = Client::new(args.api_url()?, tokens, tls)?;
-    let mut poller = Poller::new(args, client, broker, board, shutdown);
+    let mut poller = Poller::new(args, client, broker, board, shutdown).await?;
     let ended = if once {
         poller.poll_each_once().await
     } else {

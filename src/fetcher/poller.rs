@@ -1,5 +1,6 @@
 //! The loop over the sources, and one poll: request, publish, remember.
 
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,14 +11,18 @@ use tokio_util::sync::CancellationToken;
 use super::coverage::{Coverage, FeedGap};
 use super::duty::Turn;
 use super::feed::{Feed, PollEnd};
+use super::feeds::{Done, Feeds};
 use super::freshness::Freshness;
 use super::keeper::Keeper;
 use super::listing;
+use super::moment::Moment;
 use super::report::{self, Counts, Quota, Report};
-use super::tokens::TokenPool;
+use super::schedule::PLAN_EVERY;
+use super::sources::{Listed, Sources};
+use super::summary::Summary;
 use super::walk::Element;
 use crate::broker::{Broker, BrokerError, Outgoing, Part, PublishError, Publisher, Route};
-use crate::config::{FetchArgs, Source};
+use crate::config::{FetchArgs, UsageError};
 use crate::duration::Rounded;
 use crate::github::Client;
 use crate::retry;
@@ -36,10 +41,12 @@ pub(super) struct Poller {
     broker: Broker,
     publisher: Publisher,
     keeper: Keeper,
-    tokens: TokenPool,
+    sources: Sources,
+    feeds: Feeds,
+    summary: Summary,
     freshness: Freshness,
-    feeds: Vec<Feed>,
     figures: Arc<FetcherFigures>,
+    sweep_every: Duration,
     /// The user's own interval, in place of GitHub's.
     poll_interval: Option<Duration>,
     has_warned_of_interval: bool,
@@ -48,28 +55,71 @@ pub(super) struct Poller {
 
 impl Poller {
     /// A poller that has not asked anyone anything yet; every source is due.
-    pub(super) fn new(
+    ///
+    /// # Errors
+    /// [`UsageError`] when the sources file cannot be read.
+    pub(super) async fn new(
         args: &FetchArgs,
         client: Client,
         broker: Broker,
         board: &Board,
         shutdown: CancellationToken,
-    ) -> Self {
-        Self {
-            feeds: distinct(&args.sources)
-                .map(|source| Feed::new(source.clone(), &client, args.sweep_every))
-                .collect(),
+    ) -> Result<Self, UsageError> {
+        let (sources, wanted) = Sources::open(&args.sources(), args.sources_file.as_deref()).await?;
+        let mut poller = Self {
+            sources,
+            summary: Summary::new(Instant::now()),
+            feeds: Feeds::new(client.tokens(), args.poll_interval, args.sweep_every),
+            sweep_every: args.sweep_every,
             publisher: broker.publisher(PARTS, board.health(), true),
             keeper: Keeper::new(&broker, board),
             figures: board.fetcher(),
-            tokens: TokenPool::new(client.tokens()),
             freshness: Freshness::default(),
             client,
             broker,
             poll_interval: args.poll_interval,
             has_warned_of_interval: false,
             shutdown,
-        }
+        };
+        poller.change_sources(wanted);
+        Ok(poller)
+    }
+
+    /// Polls these sources from now on. Those that stay keep what is known of them.
+    fn change_sources(&mut self, wanted: Vec<Listed>) {
+        let mut before: HashMap<_, _> =
+            self.feeds.all.drain(..).map(|feed| (feed.source.to_string(), feed)).collect();
+        let stay_or_begin = |listed: Listed| {
+            let known = before.remove(&listed.source.to_string());
+            let mut feed = known.unwrap_or_else(|| {
+                let mut feed = Feed::new(listed.source, &self.client, self.sweep_every);
+                self.keeper.restore(&mut feed);
+                feed
+            });
+            feed.weight = listed.weight;
+            feed
+        };
+        self.feeds.all = wanted.into_iter().map(stay_or_begin).collect();
+        before.values().for_each(|feed| self.feeds.tokens.forget(&feed.source));
+        self.keeper.leave(before.into_values());
+        self.feeds.changed();
+    }
+
+    /// Looks whether the sources file has changed.
+    async fn look_at_sources(&mut self) {
+        let Some(wanted) = self.sources.look().await else { return };
+        let before: HashSet<_> = self.feeds.all.iter().map(|feed| feed.source.clone()).collect();
+        let stay = wanted.iter().filter(|listed| before.contains(&listed.source)).count();
+        let (added, left) = (wanted.len() - stay, before.len() - stay);
+        tracing::info!(
+            added,
+            left,
+            stay,
+            "the sources file has changed: {added} sources are new, {left} are not polled any more, {stay} stay"
+        );
+        self.change_sources(wanted);
+        listing::tell_all(self.figures.sources(), &self.feeds);
+        self.keeper.has_news();
     }
 
     /// Polls the sources as they become due, whenever this fetcher is on duty.
@@ -78,7 +128,7 @@ impl Poller {
         loop {
             // Without a limit it waits until it is on duty.
             let _ = self.keeper.begin(&mut self.feeds, None, &self.shutdown).await?;
-            listing::tell_all(self.figures.sources(), &self.feeds, Duration::ZERO);
+            listing::tell_all(self.figures.sources(), &self.feeds);
             let error = self.poll_on_duty().await?;
             self.keeper.lose(error);
         }
@@ -87,23 +137,21 @@ impl Poller {
     /// Polls the sources as they become due, until this fetcher loses its duty.
     async fn poll_on_duty(&mut self) -> Result<BrokerError, PublishError> {
         loop {
+            self.look_at_sources().await;
             let now = Instant::now();
-            let waits =
-                self.feeds.iter().enumerate().map(|(index, feed)| (index, self.until_polled(feed, now)));
-            // Of several that may be polled now, the one that has been due longest.
-            let next = waits.min_by_key(|(index, wait)| (*wait, self.feeds[*index].due));
-            let Some((index, wait)) = next else {
-                self.shutdown.cancelled().await;
-                return Err(retry::Interrupted.into());
-            };
+            let next = self.feeds.next(now);
+            let until = next.map_or(now + PLAN_EVERY, |(_, due)| due.min(now + PLAN_EVERY));
+            let until = self.sources.look_at().map_or(until, |look_at| until.min(look_at));
             let waiting = tokio::select! {
-                kept = self.keeper.keep_until(now + wait, &self.feeds) => kept,
+                kept = self.keeper.keep_until(until, &mut self.feeds.all) => kept,
                 () = self.shutdown.cancelled() => return Err(retry::Interrupted.into()),
             };
             if let Err(error) = waiting {
                 return Ok(error);
             }
-            self.poll(index).await?;
+            if let Some((index, _)) = next.filter(|(_, due)| *due <= until) {
+                self.poll(index).await?;
+            }
         }
     }
 
@@ -115,13 +163,14 @@ impl Poller {
             return Ok(None);
         }
         let mut faults = Vec::new();
-        for index in 0..self.feeds.len() {
+        for index in 0..self.feeds.all.len() {
+            self.feeds.plan_if_old(Instant::now());
             let end = self.poll(index).await?;
             if let Some(fault) = end.fault() {
-                faults.push(format!("{}: {fault}", self.feeds[index].source));
+                faults.push(format!("{}: {fault}", self.feeds.all[index].source));
             }
-            if let Some(wait) = self.tokens.all_closed_for(Instant::now()) {
-                let left_out = self.feeds.len() - index - 1;
+            if let Some(wait) = self.feeds.tokens.all_closed_for(Instant::now()) {
+                let left_out = self.feeds.all.len() - index - 1;
                 if left_out > 0 || matches!(end, PollEnd::Limited { .. }) {
                     let wait_s = wait.as_secs_f64().ceil();
                     faults.push(format!("no more requests for {wait_s} s, sources not asked: {left_out}"));
@@ -134,7 +183,7 @@ impl Poller {
 
     /// Saves the memory, and closes the connections to RabbitMQ.
     pub(super) async fn close(&mut self) {
-        self.keeper.close(&self.feeds).await;
+        self.keeper.close(&mut self.feeds.all).await;
         self.publisher.close().await;
     }
 
@@ -143,11 +192,13 @@ impl Poller {
         // No poll while RabbitMQ cannot take its events.
         self.publisher.look_for_load_queue(&self.shutdown).await?;
         let started = Instant::now();
-        let feed = &mut self.feeds[index];
+        let Feeds { all, tokens, .. } = &mut self.feeds;
+        let feed = &mut all[index];
+        let answered_before = feed.answered();
         let mut span = Span::root("poll", Kind::Internal);
         span.say("github_etl.source", &feed.source);
         let mut fetch = span.child("fetch", Kind::Client);
-        let (walk, end) = feed.walk(&self.client, &mut self.tokens, &self.shutdown).await?;
+        let (walk, end) = feed.walk(&self.client, tokens, &self.shutdown).await?;
         fetch.say("github_etl.outcome", end.label());
         fetch.count("github_etl.pages", walk.pages as usize);
         if let Some(fault) = end.fault() {
@@ -156,6 +207,7 @@ impl Poller {
         drop(fetch);
         let gaps = if end == PollEnd::Whole { walk.gaps(&feed.memory) } else { Vec::new() };
         let mut counts = Counts::of(&walk);
+        let (seen, swept) = (walk.seen(), walk.sweeps());
         let mut found = walk.into_found();
         let elements = std::mem::take(&mut found.elements);
         if matches!(end, PollEnd::Whole | PollEnd::NotModified) {
@@ -163,14 +215,17 @@ impl Poller {
         }
         counts.leave_out(self.publish(index, elements, &span).await?);
         // GH Archive has the missed events under the name that their repository had by then.
-        let feed = &self.feeds[index];
+        let feed = &self.feeds.all[index];
         let source = feed.address.renamed_to().unwrap_or(&feed.source);
         self.keeper.record(gaps.iter().map(|gap| gap.record(source, chrono::Utc::now())));
         self.keeper.settle().await;
-        self.feeds[index].remember(found, &end, &gaps);
+        self.feeds.all[index].remember(found, &end, &gaps);
         self.keeper.has_news();
-        self.schedule(index, &end);
-        self.tell(index, &end, counts, &gaps, started.elapsed());
+        let took = started.elapsed();
+        let done = Done { end: &end, seen: &seen, gaps: &gaps, answered_before, swept, took };
+        self.feeds.polled(index, &done, Moment::now());
+        self.warn_of_interval(index);
+        self.tell(index, &end, counts, &gaps, took);
         Ok(end)
     }
 
@@ -179,13 +234,14 @@ impl Poller {
         let now = Instant::now();
         let types: Vec<_> =
             elements.iter().filter_map(|element| Some(element.event.as_ref()?.kind.as_str())).collect();
-        let feed = &mut self.feeds[index];
+        let feed = &mut self.feeds.all[index];
         if feed.freshness.note(&feed.source, types.len(), now) {
             feed.forget_etag();
         }
         let kind = feed.source.kind();
         let of_kind = self.freshness.note(&feed.source, types.into_iter(), now);
-        let stale = self.feeds.iter().filter(|feed| feed.source.kind() == kind && feed.freshness.is_stale());
+        let stale =
+            self.feeds.all.iter().filter(|feed| feed.source.kind() == kind && feed.freshness.is_stale());
         report::freshness_of_kind(kind, of_kind, stale.count());
     }
 
@@ -197,7 +253,7 @@ impl Poller {
         elements: Vec<Element>,
         poll: &Span,
     ) -> Result<usize, PublishError> {
-        let source = &self.feeds[index].source;
+        let source = &self.feeds.all[index].source;
         let to_exchange = |kind| Route::Event { kind };
         let message =
             |element: Element| Outgoing::event(&self.broker, to_exchange, element.event, element.body);
@@ -216,14 +272,9 @@ impl Poller {
         Ok(too_large.len())
     }
 
-    fn schedule(&mut self, index: usize, end: &PollEnd) {
-        let now = Instant::now();
-        let source = &self.feeds[index].source;
-        let token = self.tokens.token_of(source);
-        let of_token = self.feeds.iter().filter(|feed| self.tokens.token_of(&feed.source) == token);
-        let pace = self.tokens.pace(source, of_token.map(Feed::requests).sum(), now);
-        let asked = self.feeds[index].interval;
-        let interval = self.poll_interval.unwrap_or_else(|| asked.max(pace));
+    fn warn_of_interval(&mut self, index: usize) {
+        let asked = self.feeds.all[index].interval;
+        let interval = self.poll_interval.unwrap_or(asked);
         if interval < asked && !self.has_warned_of_interval {
             self.has_warned_of_interval = true;
             tracing::warn!(
@@ -232,46 +283,41 @@ impl Poller {
                 Rounded(asked)
             );
         }
-        let mut others = self.feeds.iter().enumerate().filter(|(other, _)| *other != index);
-        let others_answer = others.any(|(_, feed)| feed.trouble.is_over());
-        self.feeds[index].schedule(end, interval, others_answer, now);
-    }
-
-    /// How long until `feed` is polled, by the current limits.
-    fn until_polled(&self, feed: &Feed, now: Instant) -> Duration {
-        let closed = self.tokens.closed_for(&feed.source, now).unwrap_or_default();
-        feed.due.saturating_duration_since(now).max(closed)
     }
 
     fn tell(&mut self, index: usize, end: &PollEnd, counts: Counts, gaps: &[FeedGap], took: Duration) {
         let (now, now_utc) = (Instant::now(), chrono::Utc::now());
-        let next_poll_in = self.until_polled(&self.feeds[index], now);
-        let news = self.feeds[index].trouble.note(end, next_poll_in, now);
-        let feed = &self.feeds[index];
-        report::tell_news(&feed.source, news);
-        let closed_for = self.budget.closed_for(now).unwrap_or_default();
-        listing::tell(self.figures.sources(), &self.feeds, feed, counts.published, closed_for);
+        let next_poll_in = self.feeds.until_polled(index, now);
+        let news = self.feeds.all[index].trouble.note(end, next_poll_in, now);
+        let feed = &self.feeds.all[index];
+        let sources = self.feeds.all.len();
+        self.summary.tell_news(&feed.source, news, sources);
+        let forecast = self.feeds.forecast();
+        self.summary.polled(end, counts, gaps.len(), sources, forecast, now);
+        report::expected_loss(forecast.map_or(0.0, |forecast| forecast.lost));
+        listing::tell(self.figures.sources(), &self.feeds, index, counts.published);
         let of_kind = |other: &&Feed| other.source.kind() == feed.source.kind();
-        let of_kind = self.feeds.iter().filter(of_kind);
+        let of_kind = self.feeds.all.iter().filter(of_kind);
         if let Some(newest) = of_kind.clone().filter_map(|feed| feed.memory.newest()).max() {
             report::newest_of_kind(feed.source.kind(), newest);
         }
         let of_kind = of_kind.map(|feed| feed.coverage);
         report::coverage_of_kind(feed.source.kind(), Coverage::ratio_of_all(of_kind, now_utc));
-        let coverage = Coverage::ratio_of_all(self.feeds.iter().map(|feed| feed.coverage), now_utc);
+        let coverage = Coverage::ratio_of_all(self.feeds.all.iter().map(|feed| feed.coverage), now_utc);
         report::overall_coverage(coverage);
-        let quota = self.tokens.quota(now);
+        let quota = self.feeds.tokens.quota(now);
         let quota = Quota {
             left: quota.remaining,
             limit: quota.limit,
             resets_at: quota.resets_in.map(|wait| now_utc + wait),
         };
-        report::tokens(self.tokens.reports(now));
+        report::tokens(self.feeds.tokens.reports(now));
         self.figures.polled(PollFigures {
             events_new: counts.published as u64,
             gaps: gaps.len() as u64,
             gap_seconds: gaps.iter().map(FeedGap::seconds).sum(),
             coverage,
+            expected_loss: forecast.map(|forecast| forecast.lost),
             quota_remaining: quota.left,
             quota_limit: quota.limit,
             quota_resets_at: quota.resets_at,
@@ -285,28 +331,9 @@ impl Poller {
             coverage: feed.coverage.ratio(now_utc),
             took,
             next_poll_in,
-            is_for_all: self.tokens.all_closed_for(now).is_some(),
+            is_one_of_many: Summary::is_for(sources),
+            is_for_all: self.feeds.tokens.all_closed_for(now).is_some(),
         }
         .tell();
-    }
-}
-
-/// The sources without repetitions: polling one twice would only use up requests.
-fn distinct(sources: &[Source]) -> impl Iterator<Item = &Source> {
-    sources
-        .iter()
-        .enumerate()
-        .filter(|(index, source)| !sources[..*index].contains(source))
-        .map(|(_, source)| source)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_source_given_twice_is_polled_once_in_its_first_place() {
-        let sources: Vec<Source> = ["orgs/x", "events", "orgs/x"].map(|text| text.parse().unwrap()).into();
-        assert_eq!(distinct(&sources).map(Source::to_string).collect::<Vec<_>>(), ["orgs/x", "events"]);
     }
 }

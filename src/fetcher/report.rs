@@ -9,7 +9,6 @@ use super::coverage::FeedGap;
 use super::feed::PollEnd;
 use super::freshness::KindFreshness;
 use super::tokens::{Standing, TokenReport};
-use super::trouble::News;
 use super::walk::Walk;
 use crate::config::Source;
 use crate::duration::Rounded;
@@ -26,6 +25,8 @@ pub(super) struct Report<'a> {
     /// How long the poll took, publishing included.
     pub took: Duration,
     pub next_poll_in: Duration,
+    /// There are many sources: its line is at debug level.
+    pub is_one_of_many: bool,
     /// No source may be polled now, whichever token would ask.
     pub is_for_all: bool,
 }
@@ -97,6 +98,14 @@ impl Report<'_> {
             PollEnd::Whole => format!("{published} new, {already_seen} already seen, pages: {pages}"),
             _ => format!("{published} new, {already_seen} already seen, broke off after pages: {pages}"),
         };
+        let text = format!(
+            "{}: {what}; quota left: {quota}, coverage {coverage_percent} %, next poll in {next_poll}",
+            self.source
+        );
+        if self.is_one_of_many {
+            tracing::debug!(source = %self.source, "{text}");
+            return;
+        }
         tracing::info!(
             source = %self.source,
             outcome = self.end.label(),
@@ -106,8 +115,7 @@ impl Report<'_> {
             quota_left = self.quota.left,
             coverage_percent,
             next_poll_s,
-            "{}: {what}; quota left: {quota}, coverage {coverage_percent} %, next poll in {next_poll}",
-            self.source
+            "{text}"
         );
     }
 
@@ -189,13 +197,9 @@ pub(super) fn tokens(tokens: impl Iterator<Item = TokenReport>) {
     }
 }
 
-/// Logs that a source's trouble has begun or is over.
-pub(super) fn tell_news(source: &Source, news: Option<News>) {
-    match news {
-        Some(News::Trouble(line)) => tracing::warn!(%source, "{line}"),
-        Some(News::Over(line)) => tracing::info!(%source, "{line}"),
-        None => {}
-    }
+/// Sets the gauge of the events that will be missed.
+pub(super) fn expected_loss(ratio: f64) {
+    gauge!("github_etl_fetcher_expected_loss_ratio").set(ratio);
 }
 
 /// Sets the gauge of when the newest event of the sources of one kind was created.
@@ -247,6 +251,10 @@ pub(super) fn describe() {
     describe_gauge!("github_etl_extra_up", "1 when the last attempt to publish there succeeded, else 0");
     describe_gauge!("github_etl_extra_lacking_messages", "Messages that are not published there yet");
     describe_gauge!("github_etl_fetcher_coverage_ratio", "Seconds of all feeds seen / elapsed");
+    describe_gauge!(
+        "github_etl_fetcher_expected_loss_ratio",
+        "Part of the events that will be missed, because the quota does not suffice for all sources"
+    );
     describe_gauge!(
         "github_etl_fetcher_source_coverage_ratio",
         "Seconds of the feeds of a kind seen / elapsed"

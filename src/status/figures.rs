@@ -78,6 +78,8 @@ pub struct PollFigures {
     pub gap_seconds: u64,
     /// Over all feeds.
     pub coverage: f64,
+    /// The part of the events that will be missed. None if nothing is planned.
+    pub expected_loss: Option<f64>,
     pub quota_remaining: Option<u64>,
     pub quota_limit: Option<u64>,
     pub quota_resets_at: Option<DateTime<Utc>>,
@@ -108,6 +110,7 @@ impl FetcherFigures {
         status.gaps += poll.gaps;
         status.gap_seconds += poll.gap_seconds;
         status.coverage = Some(poll.coverage);
+        status.expected_loss = poll.expected_loss;
         status.quota_remaining = poll.quota_remaining;
         status.quota_limit = poll.quota_limit;
         status.quota_resets_at = poll.quota_resets_at;

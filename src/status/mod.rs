@@ -85,6 +85,10 @@ pub struct FetcherStatus {
     pub gap_seconds: u64,
     /// Seconds of all feeds seen / elapsed. None before the first complete poll.
     pub coverage: Option<f64>,
+    /// The part of the events that will be missed at present rates, from 0 to 1, because the quota does not suffice for all
+    /// sources. None if nothing is planned: with one source, or with `--poll-interval`.
+    #[serde(default)]
+    pub expected_loss: Option<f64>,
     /// Remaining requests, the whole quota, and its reset time. None if GitHub does not send them.
     pub quota_remaining: Option<u64>,
     pub quota_limit: Option<u64>,

@@ -63,7 +63,7 @@ pub struct SourceStatus {
     /// The source that GitHub redirects to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub moved_to: Option<String>,
-    /// The number of the token that it is polled with.
+    /// The number of the token that it is polled with, from 1. None if there is only one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<u32>,
 }

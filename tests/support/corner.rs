@@ -206,6 +206,17 @@ impl Corner {
         Program::start(program, &variables, &[&["--poll-interval", "100ms"], arguments].concat())
     }
 
+    /// Starts a fetcher here that polls `api_url` at the pace of GitHub and its own schedule.
+    pub fn scheduled_fetcher(&self, api_url: &str, arguments: &[&str]) -> Program {
+        let variables = [
+            ("AMQP_URL", self.amqp_url.as_str()),
+            ("ETL_NAMESPACE", &self.namespace),
+            ("GITHUB_API_URL", api_url),
+            ("GITHUB_TOKEN", "a-token"),
+        ];
+        Program::start("fetcher", &variables, arguments)
+    }
+
     /// Starts a fetcher here that polls `api_url`.
     pub fn fetcher(&self, api_url: &str, arguments: &[&str]) -> Program {
         self.polling("fetcher", &self.amqp_url, api_url, arguments)

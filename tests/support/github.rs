@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use clap::Parser;
-use github_event_etl_simulator::{Entered, Served, Simulator, SimulatorArgs, SourceSeen};
+use github_event_etl_simulator::{Entered, Served, Simulator, SimulatorArgs, SourceSeen, State};
 use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -70,6 +70,11 @@ impl GitHub {
     /// The feeds of a world: repositories, then organisations.
     pub fn sources(&self) -> Vec<SourceSeen> {
         self.simulator.sources()
+    }
+
+    /// From now on, this has become of the repository `owner/name`.
+    pub fn set_state(&self, repository: &str, state: State) {
+        assert!(self.simulator.set_state(repository, state), "{repository}");
     }
 
     /// Waits until what was served satisfies `condition`.

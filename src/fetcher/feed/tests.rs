@@ -1,6 +1,8 @@
+use super::super::tokens::TokenPool;
+use super::super::walk::{Step, Walk};
 use super::*;
 use crate::config::Tls;
-use crate::github::{Answer, Page, Quota};
+use crate::github::{Answer, Hints, Page, Quota};
 
 fn feed() -> Feed {
     // The provider may be installed already, by another test.
@@ -19,6 +21,7 @@ fn found(marks: &[u64]) -> Found {
         marks: marks.to_vec(),
         newest: Some("2026-01-01T12:00:00Z".parse().unwrap()),
         etag: Some("\"e\"".into()),
+        tail: None,
     }
 }
 
@@ -112,9 +115,9 @@ fn a_source_that_is_refused_or_missing_is_asked_less_and_less_often_until_it_ans
 fn a_sweep_is_due_after_its_time_while_the_quota_is_ample_and_over_when_a_walk_was_whole() {
     let mut feed = feed();
     let (ample, start) = (TokenPool::new(1), feed.swept);
-    assert!(!feed.begin_walk(&ample).sweeps(), "not at the start");
+    assert!(!feed.begin_walk(&ample, Instant::now()).sweeps(), "not at the start");
     feed.swept = start - s(600);
-    assert!(feed.begin_walk(&ample).sweeps());
+    assert!(feed.begin_walk(&ample, Instant::now()).sweeps());
     let mut scarce = TokenPool::new(1);
     let quota = Quota { remaining: 30, limit: Some(60), resets_in: s(900) };
     let hints = Hints { quota: Some(quota), ..Hints::default() };
@@ -124,15 +127,15 @@ fn a_sweep_is_due_after_its_time_while_the_quota_is_ample_and_over_when_a_walk_w
         &Answer { outcome: Outcome::NotModified, hints, moved_to: None },
         start,
     );
-    assert!(!feed.begin_walk(&scarce).sweeps());
+    assert!(!feed.begin_walk(&scarce, Instant::now()).sweeps());
     for end in [PollEnd::NotModified, failed()] {
-        let walk = feed.begin_walk(&ample);
+        let walk = feed.begin_walk(&ample, Instant::now());
         assert_ne!(feed.end_walk(&walk, end, start), PollEnd::Whole);
-        assert!(feed.begin_walk(&ample).sweeps(), "it did not look below");
+        assert!(feed.begin_walk(&ample, Instant::now()).sweeps(), "it did not look below");
     }
-    let walk = feed.begin_walk(&ample);
+    let walk = feed.begin_walk(&ample, Instant::now());
     assert_eq!(feed.end_walk(&walk, PollEnd::Whole, start), PollEnd::Whole);
-    assert!(!feed.begin_walk(&ample).sweeps());
+    assert!(!feed.begin_walk(&ample, Instant::now()).sweeps());
 }
 
 #[test]

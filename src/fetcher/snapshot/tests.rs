@@ -6,8 +6,10 @@ use std::sync::LazyLock;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::super::activity::Seen;
 use super::super::coverage::FeedGap;
 use super::super::feed::{Feed, PollEnd};
+use super::super::remembered::marks_of_each;
 use super::super::walk::{Found, Step, Walk};
 use super::*;
 use crate::config::Tls;
@@ -186,19 +188,59 @@ fn what_could_not_be_sent_or_waited_for_is_left_out() {
 }
 
 #[test]
-fn the_memory_of_three_thousand_sources_stays_below_a_megabyte() {
-    let mut feed = feed("events");
-    poll(&mut feed, vec![last(page(0..100))]);
-    feed.interval = std::time::Duration::from_secs(90);
-    let sources: BTreeMap<_, _> = (0..3_000_u32)
+fn the_memory_of_five_thousand_sources_fits_well_into_a_message() {
+    let quiet = a_quiet_feed();
+    let mut busy = feed("events");
+    poll(&mut busy, pages(300));
+    let sources: BTreeMap<_, _> = (0..5_000_u32)
         .map(|number| {
             let source = format!("repos/organisation-{number:05}/a-repository-{number:05}");
             let etag = Some(format!("W/\"{number:064x}\""));
-            (source, FeedSnapshot { etag, ..feed.snapshot(10) })
+            // One in fifty has more than 300 events in six hours.
+            let feed = if number % 50 == 0 { &busy } else { &quiet };
+            (source, FeedSnapshot { etag, interval_s: Some(90), ..feed.short_snapshot(marks_of_each(5_000)) })
         })
         .collect();
     let bytes = serde_json::to_vec(&sources).unwrap().len();
-    assert!((500_000..1_000_000).contains(&bytes), "{bytes}");
+    println!("5,000 sources: {bytes} bytes");
+    assert!((1_500_000..3_000_000).contains(&bytes), "{bytes}");
+}
+
+/// A feed with an event every two hours, polled.
+fn a_quiet_feed() -> Feed {
+    let mut quiet = feed("repos/o/quiet");
+    let (_, found, gaps) = walk(&quiet, &[last(page((0..100).map(|n| n * 7200)))]);
+    let seen = Seen { fresh: vec![DateTime::from_timestamp(NOON_S, 0).unwrap()], shown: Some(100) };
+    quiet.learn_activity(&seen, &PollEnd::Whole, &[]);
+    quiet.remember(found, &PollEnd::Whole, &gaps);
+    quiet
+}
+
+#[test]
+fn a_quiet_feed_is_known_by_a_few_marks_and_a_time_and_publishes_nothing_twice() {
+    let quiet = a_quiet_feed();
+    let short = quiet.short_snapshot(66);
+    assert_eq!((short.marks.len(), short.known_before.is_some()), (16, true));
+    let json = serde_json::to_string(&short).unwrap();
+    let mut next = feed("repos/o/quiet");
+    next.resume(serde_json::from_str(&json).unwrap()).unwrap();
+    assert_eq!(
+        serde_json::to_string(&next.short_snapshot(66)).unwrap(),
+        json,
+        "what it does not know better stays"
+    );
+    // A new event, and one that comes two hours late.
+    let shown = last(page((0..=100).map(|n| n * 7200).chain([100 * 7200 - 7000])));
+    assert_eq!(decide(&next, &[shown]), (1, vec!["713000".into(), "720000".into()], vec![]));
+}
+
+#[test]
+fn a_time_before_which_all_is_known_is_refused_if_it_could_hide_news() {
+    for (known_before, is_kept) in [("2026-01-01T05:59:59Z", true), ("2026-01-01T06:00:01Z", false)] {
+        let json = format!(r#"{{"n":"2026-01-01T12:00:00Z","k":"{known_before}"}}"#);
+        let snapshot: FeedSnapshot = serde_json::from_str(&json).unwrap();
+        assert_eq!(snapshot.checked(Utc::now()).unwrap().known_before.is_some(), is_kept, "{known_before}");
+    }
 }
 
 proptest! {
@@ -237,7 +279,9 @@ proptest! {
         let newest = DateTime::from_timestamp_millis(newest / 1000);
         let since = serde_json::json!({ "s": since, "m": missed });
         let Ok(coverage) = serde_json::from_value(since) else { return Ok(()) };
-        let snapshot = FeedSnapshot { etag: Some(etag), token, newest, marks, coverage, interval_s: Some(interval_s) };
+        let snapshot = FeedSnapshot {
+            etag: Some(etag), token, newest, marks, coverage, interval_s: Some(interval_s), ..FeedSnapshot::default()
+        };
         let mut feed = feed("events");
         if feed.resume(snapshot).is_ok() {
             let kept = feed.snapshot(300);

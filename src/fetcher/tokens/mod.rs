@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::budget::Budget;
 use super::secondary::SecondaryLimit;
 use crate::config::Source;
 use crate::duration::Rounded;
@@ -99,22 +100,30 @@ impl TokenPool {
         }
     }
 
+    /// True if there is more than one token.
+    pub(super) fn are_several(&self) -> bool {
+        self.tokens.len() > 1
+    }
+
     /// The token at which `source` has its seat. None before its first request.
     pub(super) fn token_of(&self, source: &Source) -> Option<TokenNumber> {
         self.seats.of(source)
     }
 
     /// Sets what the polls of `source` cost: requests an hour, or any unit that is the same for all sources.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the schedule"))]
     pub(super) fn set_cost(&mut self, source: &Source, cost: f64) {
         self.seats.set_cost(source, cost);
     }
 
     /// Forgets a source that is no longer polled.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the schedule"))]
     pub(super) fn forget(&mut self, source: &Source) {
         self.seats.forget(source);
         self.secondary.forget(source);
+    }
+
+    /// The quota of a token.
+    pub(super) fn budget(&self, token: TokenNumber) -> &Budget {
+        &self.of(token).budget
     }
 
     /// How long `source` must not be asked for, by the limits of all tokens and by those of the tokens that could ask. None if it

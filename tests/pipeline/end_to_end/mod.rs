@@ -4,6 +4,7 @@ mod faults;
 mod fetching;
 mod outage;
 mod refusals;
+mod sources;
 mod tokens;
 mod world;
 
