@@ -49,7 +49,7 @@ impl Activity {
     }
 
     /// Events an hour, as the average of about a day.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the status of sources"))]
+    #[expect(dead_code, reason = "for the status of sources")]
     pub(super) fn per_hour(&self) -> f64 {
         self.rate.per_hour_of_a_day()
     }
