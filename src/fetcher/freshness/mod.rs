@@ -155,6 +155,6 @@ mod tests {
                 stands.push((minute, of_loud.is_stale(), of_quiet.is_stale(), of_kind.is_silent));
             }
         }
-        assert_eq!(stands, [(60 * 36 + 25, false, true, false)]);
+        assert_eq!(stands, [(60 * 36 + 20, false, true, false)]);
     }
 }

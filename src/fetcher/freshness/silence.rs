@@ -109,7 +109,7 @@ mod tests {
         let events = (0..120).map(|minute| if minute % 3 == 0 { 5 } else { 0 });
         let events = events.chain([0; 60]).chain([1; 10]);
         // The last events were in minute 117.
-        assert_eq!(told(&mut Silence::default(), start, events), [(117 + 13, true), (180, false)]);
+        assert_eq!(told(&mut Silence::default(), start, events), [(117 + 12, true), (180, false)]);
     }
 
     #[test]

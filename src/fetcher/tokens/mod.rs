@@ -124,7 +124,8 @@ impl TokenPool {
     /// How long `source` must not be asked for, by the limits of all tokens and by those of the tokens that could ask. None if it
     /// may be.
     pub(super) fn closed_for(&self, source: &Source, now: Instant) -> Option<Duration> {
-        let own = self.token_of(source).map(|own| self.of(own).wait(now)).filter(|wait| *wait <= MOVE_AFTER);
+        let own = self.token_of(source).map(|own| self.of(own)).filter(|own| !own.is_aside());
+        let own = own.map(|own| own.wait(now)).filter(|wait| *wait <= MOVE_AFTER);
         let wait = own.or_else(|| self.tokens.iter().map(|token| token.wait(now)).min()).unwrap_or_default();
         let wait = wait.max(self.secondary.closed_for(now).unwrap_or_default());
         Some(wait).filter(|wait| !wait.is_zero())
