@@ -115,7 +115,7 @@ mod tests {
         let mut activity = Activity::unknown(Instant::now());
         for (fresh, shown, in_lossy_poll) in polls {
             let now = Moment::now();
-            let gap = |events_in_poll| FeedGap { from: now.utc, to: now.utc, events_in_poll };
+            let gap = |events_in_poll| FeedGap { from: now.utc, to: now.utc, events_in_poll, repo_id: None };
             let seen = Seen { fresh: vec![now.utc; *fresh], shown: *shown };
             activity.learn(&seen, &in_lossy_poll.map(gap).into_iter().collect::<Vec<_>>(), now);
         }

@@ -21,6 +21,7 @@ use super::walk::Found;
 use crate::config::Source;
 use crate::github::{Client, Outcome, TokenNumber, poll_interval};
 use crate::retry::{Backoff, doubled};
+#[cfg(test)]
 pub(super) use asking::Asking;
 
 /// GitHub's usual interval. Used until GitHub says another one.

@@ -82,8 +82,7 @@ mod tests {
     fn feeds() -> Feeds {
         // The provider may be installed already, by another test.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client =
-            Client::new("http://127.0.0.1:1/".parse().unwrap(), Vec::new(), &Tls::default()).unwrap();
+        let client = Client::new("http://127.0.0.1:1/".parse().unwrap(), &[], &Tls::default()).unwrap();
         let mut feeds = Feeds::new(0, None, Duration::from_secs(600));
         feeds.all.push(Feed::new("repos/o/r".parse().unwrap(), &client, Duration::from_secs(600)));
         feeds.changed();

@@ -1,7 +1,5 @@
 //! The requests of a poll: which page is asked for with which token, and what follows from the answer.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,14 +15,14 @@ use crate::github::{Answer, Client, Hints, Outcome, TokenNumber};
 use crate::retry::Interrupted;
 
 /// A request of a walk.
-pub(super) struct Request {
+pub(in crate::fetcher) struct Request {
     pub page: Url,
     pub etag: Option<String>,
     pub token: TokenNumber,
 }
 
 /// The next step of a walk after an answer.
-pub(super) enum Asking {
+pub(in crate::fetcher) enum Asking {
     /// Make this request.
     Next(Request),
     /// The walk is over.
@@ -33,7 +31,7 @@ pub(super) enum Asking {
 
 impl Feed {
     /// Walks the feed's pages, one request after the other. Returns the events found so far, however the walk ended.
-    pub(super) async fn walk(
+    pub(in crate::fetcher) async fn walk(
         &mut self,
         client: &Client,
         tokens: &mut TokenPool,
@@ -55,13 +53,13 @@ impl Feed {
     }
 
     /// The request that a walk begins with.
-    pub(super) fn first_request(&self, tokens: &mut TokenPool, now: Instant) -> Request {
+    pub(in crate::fetcher) fn first_request(&self, tokens: &mut TokenPool, now: Instant) -> Request {
         let token = self.choose_token(tokens, now);
         Request { page: self.address.url().clone(), etag: self.etag_for(token), token }
     }
 
     /// A plain walk, or a sweep if one is due and there are requests for it.
-    pub(super) fn begin_walk(&mut self, tokens: &TokenPool, now: Instant) -> Walk {
+    pub(in crate::fetcher) fn begin_walk(&mut self, tokens: &TokenPool, now: Instant) -> Walk {
         self.requests = 0;
         self.asked = now;
         if self.is_brief_at_first && self.activity.learned_at().is_none() {
@@ -74,7 +72,7 @@ impl Feed {
     }
 
     /// Takes the answer to a request of this walk, and gives the next request.
-    pub(super) fn take(
+    pub(in crate::fetcher) fn take(
         &mut self,
         walk: &mut Walk,
         request: Request,
@@ -167,17 +165,17 @@ impl Feed {
         }
     }
 
-    fn choose_token(&self, tokens: &mut TokenPool, now: Instant) -> TokenNumber {
+    pub(super) fn choose_token(&self, tokens: &mut TokenPool, now: Instant) -> TokenNumber {
         tokens.choose(&self.source, self.etag.as_ref().map(|_| self.etag_token), now)
     }
 
     /// The ETag, if this token got it. Another token would get an answer 200 for it.
-    fn etag_for(&self, token: TokenNumber) -> Option<String> {
+    pub(super) fn etag_for(&self, token: TokenNumber) -> Option<String> {
         self.etag.clone().filter(|_| self.etag_token == token)
     }
 
     /// The end of a walk. A sweep that breaks off below known events has found all that a plain walk would find.
-    pub(super) fn end_walk(&mut self, walk: &Walk, end: PollEnd, now: Instant) -> PollEnd {
+    pub(in crate::fetcher) fn end_walk(&mut self, walk: &Walk, end: PollEnd, now: Instant) -> PollEnd {
         let end = match end.fault() {
             Some(fault) if walk.meets_before() => {
                 tracing::warn!(source = %self.source, fault, "{}: a search for late events broke off: {fault}", self.source);

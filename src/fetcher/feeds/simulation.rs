@@ -279,7 +279,9 @@ fn one_token_sees_nearly_all_events_of_a_thousand_repositories_and_round_robin_d
     let schedule = run(1000, Order::Schedule, 4);
     let round_robin = run(1000, Order::RoundRobin, 4);
     assert!(schedule.seen_percent >= 99.0 && schedule.untold == 0, "{schedule:?}");
-    assert!(schedule.seen_percent > round_robin.seen_percent && schedule.p50_s < round_robin.p50_s);
+    assert!(schedule.seen_percent >= round_robin.seen_percent, "{round_robin:?}");
+    assert!(schedule.p50_s < round_robin.p50_s / 2.0 && schedule.p95_s < round_robin.p95_s / 2.0);
+    assert!(schedule.counted_per_hour <= TOKEN, "{schedule:?}");
 }
 
 /// The tables of docs/SOURCES.md, which take minutes without optimisation.
