@@ -7,11 +7,12 @@ use lapin::message::BasicGetMessage;
 use lapin::options::{BasicGetOptions, BasicNackOptions, QueueDeclareOptions};
 use lapin::types::{FieldTable, LongString};
 use lapin::uri::{AMQPScheme, AMQPUri};
-use lapin::{Channel, Connection, ConnectionProperties};
+use lapin::{Channel, ConnectionProperties};
 
 use super::error::{BrokerError, DECLARE};
 use super::nodes::{self, NodeInUse};
 use super::topology::Declared;
+use super::wire::OwnedConnection;
 use super::{Broker, Depth, Part, topology, wire};
 use crate::config::{AmqpNode, UsageError};
 
@@ -64,9 +65,9 @@ impl Uri {
     }
 }
 
-/// A connection with one channel, on which the parts that its owner needs are declared.
+/// A connection with one channel, on which the parts that its owner needs are declared. The connection ends when this is dropped.
 pub(super) struct Session {
-    pub(super) connection: Connection,
+    pub(super) connection: OwnedConnection,
     pub(super) channel: Channel,
     /// The session has declared the archive, which did not exist before.
     pub(super) archive_is_new: bool,
@@ -100,7 +101,7 @@ impl Session {
         node: &NodeInUse,
         purpose: &str,
         parts: &[Part],
-    ) -> Result<(Connection, Declared), BrokerError> {
+    ) -> Result<(OwnedConnection, Declared), BrokerError> {
         let name = LongString::from(format!("{} {purpose}", broker.program));
         let properties = ConnectionProperties::default().with_connection_name(name);
         let connect = wire::connect(node.uri().amqp().clone(), properties, node.tls().cloned());
