@@ -88,6 +88,11 @@ impl Broker {
         &self.address
     }
 
+    /// The name of the cluster and virtual host, for files that belong to them: one address, whatever the order of the nodes.
+    pub fn cluster(&self) -> String {
+        self.nodes.cluster()
+    }
+
     /// The names of everything this program uses in RabbitMQ.
     pub fn names(&self) -> &Names {
         &self.names

@@ -90,7 +90,7 @@ impl<'a> Job<'a> {
     ) -> anyhow::Result<Self> {
         let target = if args.publish.queue.is_some() { Target::LoadQueue } else { Target::Everywhere };
         let identity = (
-            (broker.address(), broker.names().load(), &args.publish.queue, args.copies.archive),
+            (broker.cluster(), broker.names().load(), &args.publish.queue, args.copies.archive),
             (
                 &args.select.types,
                 args.select.limit,
