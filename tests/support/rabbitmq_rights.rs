@@ -1,4 +1,4 @@
-//! The users of RabbitMQ.
+//! The users of RabbitMQ with the rights of docs/SECURITY.md: each program is run with all of them, and without each of some of them.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -9,16 +9,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use github_event_etl::broker::Part;
 
-use super::*;
-use crate::support::archive_files::{hour, write};
-use crate::support::corner::{Corner, properties, redis_url};
-use crate::support::dashboard::Dashboard;
-use crate::support::events::event;
-use crate::support::github::GitHub;
-use crate::support::letters::failed;
-use crate::support::program::Program;
-use crate::support::rabbitmq::RabbitNode;
-use crate::support::status::get;
+use super::archive_files::{hour, write};
+use super::corner::{Corner, properties, redis_url};
+use super::dashboard::Dashboard;
+use super::events::event;
+use super::github::GitHub;
+use super::letters::failed;
+use super::program::Program;
+use super::rabbitmq::RabbitNode;
+use super::security::{documented, without};
+use super::status::get;
 
 const RIGHTS: [&str; 3] = ["configure", "write", "read"];
 const PASSWORD: &str = "secret";
@@ -28,6 +28,7 @@ const NO_OVERLAP: [&str; 2] = ["--per-poll", "300"];
 const HEARD: &str = "heard";
 /// Slow enough that a replay of eight events publishes its status.
 const SLOWLY: [&str; 2] = ["--rate", "2"];
+const STORIES_AT_ONCE: usize = 3;
 /// How long a program may take to say that it lacks a right.
 const TOLD_WITHIN: Duration = Duration::from_secs(30);
 
@@ -304,13 +305,16 @@ fn is_needed(story: &Story, right: &str, name: &str, is_4_3: bool) -> bool {
     is_4_3 || !is_for_lengths
 }
 
-/// Runs a story with all of the documented rights, and without each. Gives complaints.
-fn tell(node: &RabbitNode, story: &Story, is_4_3: bool) -> Vec<String> {
+/// A right of a user: the place of its kind, and its place among those of this kind.
+type Right = (usize, usize);
+
+/// Runs a story with all of the documented rights, and without each that `picks` leaves of them. Gives complaints.
+fn tell(node: &RabbitNode, story: &Story, is_4_3: bool, picks: fn(Vec<Right>) -> Vec<Right>) -> Vec<String> {
     let documented = Permissions::documented(story.user);
     let (user, mut complaints) = (story.user, Vec::new());
-    let fewer: Vec<_> = (documented.each().into_iter())
-        .filter(|(kind, name)| is_needed(story, RIGHTS[*kind], &documented.0[*kind][*name], is_4_3))
-        .collect();
+    let needed = (documented.each().into_iter())
+        .filter(|(kind, name)| is_needed(story, RIGHTS[*kind], &documented.0[*kind][*name], is_4_3));
+    let fewer = picks(needed.collect());
     let all: Vec<_> = std::iter::once(documented.clone())
         .chain(fewer.iter().map(|(kind, name)| documented.without(*kind, *name)))
         .collect();
@@ -336,18 +340,20 @@ fn tell(node: &RabbitNode, story: &Story, is_4_3: bool) -> Vec<String> {
     complaints
 }
 
-#[test]
-fn every_program_works_with_its_rights_in_rabbitmq_and_names_each_that_it_lacks() {
+/// Runs every program with its documented rights, and without each right that `picks` leaves of them. The first run must go well, and
+/// in the others the program must name the right.
+#[track_caller]
+pub fn are_enough_and_told_where_lacking(picks: fn(Vec<Right>) -> Vec<Right>) {
     let node = RabbitNode::lent();
     let is_4_3 = is_at_least(&node, (4, 3));
     let left = Mutex::new(VecDeque::from(STORIES));
     let complaints = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for _ in 0..3 {
+        for _ in 0..STORIES_AT_ONCE {
             scope.spawn(|| {
                 loop {
                     let Some(story) = left.lock().unwrap().pop_front() else { break };
-                    let told = tell(&node, &story, is_4_3);
+                    let told = tell(&node, &story, is_4_3, picks);
                     complaints.lock().unwrap().extend(told);
                 }
             });

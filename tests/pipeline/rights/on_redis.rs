@@ -6,7 +6,6 @@ use github_event_etl::config::{EventLog, RedisUrl, Retention};
 use github_event_etl::event::{Event, Hour};
 use github_event_etl::store::{Fault, LoadCall, LoadPolicy, Score, Store, Suspect, Verdict};
 
-use super::*;
 use crate::script::LAYOUTS;
 use crate::support::corner::{Corner, amqp_url};
 use crate::support::dashboard::Dashboard;
@@ -14,6 +13,7 @@ use crate::support::dump::assert_same;
 use crate::support::events::{EventBuilder, event};
 use crate::support::oracle::Oracle;
 use crate::support::redis_server::RedisServer;
+use crate::support::security::{documented, without};
 use crate::support::wait::{block_on, eventually};
 
 const PASSWORD: &str = "secret";
