@@ -145,7 +145,7 @@ impl Session {
 
     /// Takes one ready message of `queue`. None: the queue is empty.
     pub(super) async fn get(&self, queue: &str) -> Result<Option<BasicGetMessage>, BrokerError> {
-        get_on(&self.channel, queue).await
+        get_on(&self.channel, DELIVERY_TIMEOUT, queue).await
     }
 
     /// Whether no message of `queue` is ready. A message that is ready although the queue's depth is 0 is taken and given back;
@@ -154,9 +154,19 @@ impl Session {
         if self.depth_within(DELIVERY_TIMEOUT, queue).await?.ready > 0 {
             return Ok(false);
         }
+        self.look_into(DELIVERY_TIMEOUT, queue).await
+    }
+
+    /// Whether the node reaches a majority of the cluster: without one, `queue` does not answer. A message in it is taken and given back.
+    pub(super) async fn check_majority(&self, queue: &str) -> Result<(), BrokerError> {
+        self.look_into(ANSWER_TIMEOUT, queue).await.map(drop)
+    }
+
+    /// Whether `queue`, asked itself, has no message ready.
+    async fn look_into(&self, limit: Duration, queue: &str) -> Result<bool, BrokerError> {
         // A channel of its own: the session's owner counts the delivery tags of the other.
         let channel = within("open a channel", self.connection.create_channel()).await?;
-        let found = get_on(&channel, queue).await?;
+        let found = get_on(&channel, limit, queue).await?;
         if let Some(message) = &found {
             let give_back = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
             within("give a message back", channel.basic_nack(message.delivery.delivery_tag, give_back))
@@ -186,9 +196,13 @@ pub(super) async fn depth_on(channel: &Channel, limit: Duration, queue: &str) ->
     Ok(Depth { ready: found.message_count(), consumers: found.consumer_count() })
 }
 
-async fn get_on(channel: &Channel, queue: &str) -> Result<Option<BasicGetMessage>, BrokerError> {
+async fn get_on(
+    channel: &Channel,
+    limit: Duration,
+    queue: &str,
+) -> Result<Option<BasicGetMessage>, BrokerError> {
     let get = channel.basic_get(queue.into(), BasicGetOptions::default());
-    within_time(DELIVERY_TIMEOUT, "take a message", get).await
+    within_time(limit, "take a message", get).await
 }
 
 /// Waits for one answer from RabbitMQ, for [`ANSWER_TIMEOUT`] at most.

@@ -8,7 +8,6 @@ use crate::support::redis_cluster::RedisCluster;
 use crate::support::redis_server::ServerTls;
 use crate::support::run::Run;
 use crate::support::sentinels::Sentinels;
-use crate::support::wait::eventually;
 
 /// One CA for servers and clients. Servers show their certificates to each other, too.
 fn mutual(authority: &Authority) -> ServerTls {
@@ -30,9 +29,7 @@ fn behind_sentinels_with_tls_the_new_primary_is_found() {
     let sentinels = Sentinels::start_with_tls(&mutual(&authority));
     let mut run = begin("sentineltls", &authority, &sentinels.plain_url(), &sentinels.tls_url());
     let old = sentinels.primary().unwrap();
-    sentinels.pause_writes();
-    eventually("the replicas have it", || sentinels.following(old) == 2);
-    sentinels.fail_over();
+    sentinels.fail_over_in_order();
     let outage = run.another_takes_over(|| sentinels.another_than(old));
     assert_eq!(run.finish().retried, 0);
     println!("planned failover with TLS: nothing loaded for {outage:?}");

@@ -16,6 +16,8 @@ pub const SERVICE: &str = "events";
 /// 1000 one takes the new primary for dead now and then, because it has not met it yet, and there is a second failover.
 const DOWN_AFTER_MS: u32 = 3000;
 const FAILOVER_TIMEOUT_MS: u32 = 9000;
+/// What `localhost` may mean. The second may be missing.
+const LOCALHOST: [&str; 2] = ["127.0.0.1", "-::1"];
 /// Sentinels meet one another in seconds, and notice a replica that comes back in ten.
 const MEETING_MAX: Duration = Duration::from_secs(90);
 
@@ -40,7 +42,8 @@ impl Sentinels {
 
     /// The same with TLS among them all, and for clients. The certificate is for `localhost`, so the Sentinels name servers by this name.
     pub fn start_with_tls(tls: &ServerTls) -> Self {
-        Self::start_among(Some(tls), &["--tls-replication", "yes", "--replica-announce-ip", "localhost"])
+        let by_name = ["--tls-replication", "yes", "--replica-announce-ip", "localhost"];
+        Self::start_among(Some(tls), &[&by_name[..], &["--bind"], &LOCALHOST].concat())
     }
 
     fn start_among(tls: Option<&ServerTls>, arguments: &[&str]) -> Self {
@@ -136,15 +139,30 @@ impl Sentinels {
     }
 
     /// Lets the primary take no writes for some seconds, longer than a failover takes.
-    pub fn pause_writes(&self) {
+    fn pause_writes(&self) {
         self.servers[self.primary().unwrap()].run("CLIENT PAUSE 15000 WRITE");
     }
 
     /// Asks a Sentinel for a failover, as whoever maintains the servers does.
     pub fn fail_over(&self) {
+        self.try_fail_over(&[]).unwrap();
+    }
+
+    /// The same so that nothing is lost: coordinated where this server can (Valkey 9 and later), else while writes are paused. Gives how.
+    pub fn fail_over_in_order(&self) -> &'static str {
+        if self.try_fail_over(&["COORDINATED"]).is_ok() {
+            return "coordinated";
+        }
+        let old = self.primary().unwrap();
+        self.pause_writes();
+        eventually("the replicas have it", || self.following(old) == 2);
+        self.fail_over();
+        "with writes paused"
+    }
+
+    fn try_fail_over(&self, how: &[&str]) -> redis::RedisResult<()> {
         let address = format!("127.0.0.1:{}", self.sentinels[0].port);
-        let mut ask = redis::cmd("SENTINEL");
-        ask.arg("FAILOVER").arg(SERVICE).query::<()>(&mut connect_soon(&address).unwrap()).unwrap();
+        redis::cmd("SENTINEL").arg("FAILOVER").arg(SERVICE).arg(how).query(&mut connect_soon(&address)?)
     }
 
     /// The primary loses its replicas and takes none back, as when the network between them fails. Its clients notice nothing.
@@ -192,10 +210,11 @@ impl Sentinel {
             settings.concat() + "tls-replication yes\n" + by_name
         });
         let lines = format!(
-            "port {port}\nbind 127.0.0.1\ndir {}\n{tls}\
+            "port {port}\nbind {}\ndir {}\n{tls}\
              sentinel monitor {SERVICE} {primary} {quorum}\n\
              sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER_MS}\n\
              sentinel failover-timeout {SERVICE} {FAILOVER_TIMEOUT_MS}\n{more}",
+            LOCALHOST.join(" "),
             dir.path().display()
         );
         std::fs::write(&file, lines).unwrap();

@@ -58,3 +58,20 @@ fn a_subscription_without_an_answer_gets_no_deliveries_later() {
     eventually("only the loader's consumer is left", || run.corner.amqp().consumers(&queue) == 1);
     run.finish();
 }
+
+#[test]
+fn a_loader_without_deliveries_leaves_a_node_whose_queues_do_not_answer() {
+    let node = RabbitNode::lent();
+    // Two names of one node.
+    let (one, other) = (format!("127.0.0.1:{}", node.port), format!("localhost:{}", node.port));
+    let url = node.url();
+    let list = [url.clone(), url.replace(&one, &other)].join(",");
+    let mut run = Run::of(Corner::at("slow-idle", &url, &redis_url())).rabbitmq_at(list);
+    run.loader(&[]).wait_for(&format!("from RabbitMQ at {one}"));
+    let quiet = run.corner.queue(run.corner.retries("load").last().unwrap());
+    node.suspend_queue(&quiet);
+    run.last().wait_for(&format!("consuming through {one} has ended; next is {other}"));
+    node.resume_queue(&quiet);
+    run.publish(20);
+    run.finish();
+}
