@@ -28,6 +28,8 @@ pub struct Consumer {
     session: Session,
     deliveries: lapin::Consumer,
     queue: String,
+    /// One that is seldom used, if there is another node to go to: the last retry queue.
+    quiet_queue: Option<String>,
 }
 
 impl Broker {
@@ -61,7 +63,8 @@ impl Broker {
             FieldTable::default(),
         );
         let deliveries = within("consume", subscribe).await?;
-        Ok(Some(Consumer { session, deliveries, queue }))
+        let quiet_queue = self.names.retries().last().filter(|_| self.nodes.count() > 1);
+        Ok(Some(Consumer { session, deliveries, queue, quiet_queue: quiet_queue.map(|(name, _)| name) }))
     }
 }
 
@@ -155,6 +158,18 @@ impl Consumer {
     /// [`BrokerError::Lost`] when connection or channel have ended.
     pub fn check(&self) -> Result<(), BrokerError> {
         self.session.check("consume")
+    }
+
+    /// Checks that the node reaches a majority of the cluster, for callers that get no deliveries. A node without one may keep its
+    /// connections and deliver nothing: RabbitMQ 4.3 does so, and older ones with `cluster_partition_handling = ignore`.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when it does not, or the session has ended. Nothing where `--amqp-url` has one node: there is no other to go to.
+    pub async fn check_majority(&self) -> Result<(), BrokerError> {
+        match &self.quiet_queue {
+            Some(queue) => self.session.check_majority(queue).await,
+            None => Ok(()),
+        }
     }
 
     /// Tells RabbitMQ to send no more. Deliveries that it sent before its answer have arrived: [`Self::next_arrived`] gives

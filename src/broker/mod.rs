@@ -1,7 +1,7 @@
 //! RabbitMQ: declares queues and exchanges, publishes with confirms, consumes and acks. The only module that names `lapin`.
 //!
-//! A session (connection and channel) is with one node of RabbitMQ, and is never repaired. On any error its owner drops it, waits,
-//! and opens a new one. lapin's own recovery stays off, because it can leave a dead consumer that looks alive.
+//! A session (connection and channel) is with one node of RabbitMQ, and is never repaired. On any error its owner drops it, which
+//! ends the connection, waits, and opens a new one. lapin's own recovery stays off, because it can leave a dead consumer that looks alive.
 //!
 //! Consuming and publishing use separate connections: under memory pressure RabbitMQ blocks a publishing connection, and acks
 //! on it would be blocked too.
@@ -86,6 +86,11 @@ impl Broker {
     /// `host:port` of every node, without a password.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// The name of the cluster and virtual host, for files that belong to them: one address, whatever the order of the nodes.
+    pub fn cluster(&self) -> String {
+        self.nodes.cluster()
     }
 
     /// The names of everything this program uses in RabbitMQ.

@@ -67,6 +67,17 @@ impl Nodes {
         self.all[0].uri.vhost()
     }
 
+    /// The name of this cluster and virtual host, for files that belong to them: the address that comes first in the alphabet. It stays
+    /// the same when nodes are listed in another order, or others of them come and go.
+    pub(super) fn cluster(&self) -> String {
+        let addresses = self.all.iter().map(|node| node.address.as_str());
+        let first = addresses.min().unwrap_or_default();
+        match self.vhost() {
+            "/" => first.to_owned(),
+            vhost => format!("{first}/{vhost}"),
+        }
+    }
+
     /// The next node.
     pub(super) fn take(&self, purpose: &'static str) -> NodeInUse {
         let nodes = self.share();
@@ -185,6 +196,15 @@ mod tests {
 
     fn refused() -> BrokerError {
         BrokerError::Lost { operation: "test", reason: "refused".into() }
+    }
+
+    #[test]
+    fn a_cluster_is_named_by_one_of_its_nodes_whatever_their_order() {
+        let name =
+            |urls: &str| Nodes::new(&AmqpUrl::parse(&urls.to_owned().into()).unwrap()).unwrap().cluster();
+        assert_eq!(name("amqp://b,amqp://a,amqp://c"), "a:5672");
+        assert_eq!(name("amqp://a,amqp://d"), "a:5672");
+        assert_ne!(name("amqp://a"), name("amqp://a/other"));
     }
 
     #[test]

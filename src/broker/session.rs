@@ -7,11 +7,12 @@ use lapin::message::BasicGetMessage;
 use lapin::options::{BasicGetOptions, BasicNackOptions, QueueDeclareOptions};
 use lapin::types::{FieldTable, LongString};
 use lapin::uri::{AMQPScheme, AMQPUri};
-use lapin::{Channel, Connection, ConnectionProperties};
+use lapin::{Channel, ConnectionProperties};
 
 use super::error::{BrokerError, DECLARE};
 use super::nodes::{self, NodeInUse};
 use super::topology::Declared;
+use super::wire::OwnedConnection;
 use super::{Broker, Depth, Part, topology, wire};
 use crate::config::{AmqpNode, UsageError};
 
@@ -64,9 +65,9 @@ impl Uri {
     }
 }
 
-/// A connection with one channel, on which the parts that its owner needs are declared.
+/// A connection with one channel, on which the parts that its owner needs are declared. The connection ends when this is dropped.
 pub(super) struct Session {
-    pub(super) connection: Connection,
+    pub(super) connection: OwnedConnection,
     pub(super) channel: Channel,
     /// The session has declared the archive, which did not exist before.
     pub(super) archive_is_new: bool,
@@ -100,7 +101,7 @@ impl Session {
         node: &NodeInUse,
         purpose: &str,
         parts: &[Part],
-    ) -> Result<(Connection, Declared), BrokerError> {
+    ) -> Result<(OwnedConnection, Declared), BrokerError> {
         let name = LongString::from(format!("{} {purpose}", broker.program));
         let properties = ConnectionProperties::default().with_connection_name(name);
         let connect = wire::connect(node.uri().amqp().clone(), properties, node.tls().cloned());
@@ -144,7 +145,7 @@ impl Session {
 
     /// Takes one ready message of `queue`. None: the queue is empty.
     pub(super) async fn get(&self, queue: &str) -> Result<Option<BasicGetMessage>, BrokerError> {
-        get_on(&self.channel, queue).await
+        get_on(&self.channel, DELIVERY_TIMEOUT, queue).await
     }
 
     /// Whether no message of `queue` is ready. A message that is ready although the queue's depth is 0 is taken and given back;
@@ -153,9 +154,19 @@ impl Session {
         if self.depth_within(DELIVERY_TIMEOUT, queue).await?.ready > 0 {
             return Ok(false);
         }
+        self.look_into(DELIVERY_TIMEOUT, queue).await
+    }
+
+    /// Whether the node reaches a majority of the cluster: without one, `queue` does not answer. A message in it is taken and given back.
+    pub(super) async fn check_majority(&self, queue: &str) -> Result<(), BrokerError> {
+        self.look_into(ANSWER_TIMEOUT, queue).await.map(drop)
+    }
+
+    /// Whether `queue`, asked itself, has no message ready.
+    async fn look_into(&self, limit: Duration, queue: &str) -> Result<bool, BrokerError> {
         // A channel of its own: the session's owner counts the delivery tags of the other.
         let channel = within("open a channel", self.connection.create_channel()).await?;
-        let found = get_on(&channel, queue).await?;
+        let found = get_on(&channel, limit, queue).await?;
         if let Some(message) = &found {
             let give_back = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
             within("give a message back", channel.basic_nack(message.delivery.delivery_tag, give_back))
@@ -185,9 +196,13 @@ pub(super) async fn depth_on(channel: &Channel, limit: Duration, queue: &str) ->
     Ok(Depth { ready: found.message_count(), consumers: found.consumer_count() })
 }
 
-async fn get_on(channel: &Channel, queue: &str) -> Result<Option<BasicGetMessage>, BrokerError> {
+async fn get_on(
+    channel: &Channel,
+    limit: Duration,
+    queue: &str,
+) -> Result<Option<BasicGetMessage>, BrokerError> {
     let get = channel.basic_get(queue.into(), BasicGetOptions::default());
-    within_time(DELIVERY_TIMEOUT, "take a message", get).await
+    within_time(limit, "take a message", get).await
 }
 
 /// Waits for one answer from RabbitMQ, for [`ANSWER_TIMEOUT`] at most.

@@ -11,6 +11,9 @@ use crate::broker::{BrokerError, Consumer};
 /// How long one unsettled delivery may hold up the acks of those behind it. After that they are acked one by one.
 const HOLE_MAX: Duration = Duration::from_secs(1);
 
+/// How long nothing may be delivered before RabbitMQ is asked whether it can deliver.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+
 /// The state that a session keeps between checks.
 pub(super) struct Checks<'a> {
     history: &'a History,
@@ -19,6 +22,8 @@ pub(super) struct Checks<'a> {
     /// The oldest delivery that has not settled, and since when it has been the oldest.
     oldest_open: (Option<u64>, Instant),
     seemed_drained: bool,
+    /// The number of deliveries, and when it last changed or RabbitMQ last said that it can deliver.
+    heard: (u64, Instant),
 }
 
 impl<'a> Checks<'a> {
@@ -35,7 +40,17 @@ impl<'a> Checks<'a> {
             bar: DrainBar::start(loader, ready.into()),
             oldest_open: (None, Instant::now()),
             seemed_drained: false,
+            heard: (0, Instant::now()),
         })
+    }
+
+    /// True each time that nothing was delivered for [`SILENCE_MAX`]. `delivered` is the number of deliveries so far, which is the newest tag.
+    fn is_silent(&mut self, delivered: u64) -> bool {
+        let is_silent = delivered == self.heard.0 && self.heard.1.elapsed() >= SILENCE_MAX;
+        if is_silent || delivered != self.heard.0 {
+            self.heard = (delivered, Instant::now());
+        }
+        is_silent
     }
 
     /// How long the same delivery has been the oldest unsettled one.
@@ -66,6 +81,9 @@ impl Session<'_> {
         is_idle: bool,
     ) -> Result<Option<SessionEnd>, BrokerError> {
         self.consumer.check()?;
+        if checks.is_silent(self.acks.newest()) && is_idle {
+            self.consumer.check_majority().await?;
+        }
         checks.bar.update(self.loader);
         self.start_republishing();
         self.ack_run().await?;

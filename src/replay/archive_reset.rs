@@ -68,7 +68,7 @@ fn refused(error: anyhow::Error, broker: &Broker) -> anyhow::Error {
 
 /// The name, in the folder of states, of the file or folder about this archive for `purpose`.
 pub(super) fn name(purpose: &str, broker: &Broker) -> String {
-    state::name(purpose, &(broker.address(), broker.names().archive()))
+    state::name(purpose, &(broker.cluster(), broker.names().archive()))
 }
 
 /// Removes the positions of replays of the old stream. Its offsets belong to other messages in the new one.

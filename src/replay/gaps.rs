@@ -79,7 +79,7 @@ pub(super) async fn run(
         return gap_list::run(args, queue, &mirrors, &shutdown).await;
     }
     let target = if args.publish.queue.is_some() { Target::LoadQueue } else { Target::Everywhere };
-    let identity = (broker.address(), broker.names().gaps(), args.dry_run);
+    let identity = (broker.cluster(), broker.names().gaps(), args.dry_run);
     let mut filler = Filler {
         args,
         mirrors,

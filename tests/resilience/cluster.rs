@@ -57,6 +57,35 @@ fn a_frozen_node_is_left_by_all_that_use_it() {
 }
 
 #[test]
+fn a_node_that_the_others_do_not_reach_is_left_until_they_do() {
+    let scene = ClusterRun::begin("cluster-cut");
+    let cut = Instant::now();
+    scene.cluster.cut_off(0);
+    scene.recovers("the node in use cut off from the others", cut);
+    let mended = Instant::now();
+    scene.cluster.let_in_again(0);
+    scene.recovers("the others reach it again", mended);
+    scene.wait_for_all();
+    scene.finish();
+}
+
+#[test]
+fn two_of_three_frozen_hold_everything_up_until_they_go_on() {
+    let scene = ClusterRun::begin("cluster-minority");
+    for place in [0, 1] {
+        signal(scene.cluster.nodes[place].pid(), "STOP");
+    }
+    scene.run.wait_until_unready();
+    for place in [0, 1] {
+        signal(scene.cluster.nodes[place].pid(), "CONT");
+    }
+    let resumed = Instant::now();
+    scene.recovers("two of three frozen", resumed);
+    scene.wait_for_all();
+    scene.finish();
+}
+
+#[test]
 fn two_of_three_down_hold_everything_up_until_one_is_back() {
     let mut scene = ClusterRun::begin("cluster-two");
     for place in [0, 1] {

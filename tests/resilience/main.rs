@@ -16,6 +16,8 @@ mod quorum;
 mod redis_cluster;
 mod redis_refuses;
 mod redis_restarts;
+mod redis_tls;
+mod rights;
 mod rolling;
 mod sentinel;
 mod slow_link;

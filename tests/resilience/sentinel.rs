@@ -1,11 +1,16 @@
 //! Redis behind Sentinel loses its primary while loaders are busy. Loading goes on at the new one. Only what no replica had can be
 //! lost, it is lost with its marks, and a replay of the archive makes Redis whole.
 
+use std::time::{Duration, Instant};
+
 use crate::support::corner::{Corner, amqp_url};
 use crate::support::process::signal;
-use crate::support::run::Run;
+use crate::support::run::{Run, SLOW};
 use crate::support::sentinels::Sentinels;
 use crate::support::wait::eventually;
+
+/// How soon a loader is past a Sentinel that hangs. It gives each a second.
+const NEXT_WITHIN: Duration = Duration::from_secs(5);
 
 /// A busy loader, and the place of the primary.
 fn started(sentinels: &Sentinels, story: &str) -> (Run, usize) {
@@ -67,15 +72,13 @@ fn a_planned_failover() {
 }
 
 #[test]
-fn a_planned_failover_while_writes_are_paused_loses_nothing() {
+fn a_planned_failover_in_order_loses_nothing() {
     let sentinels = Sentinels::start(&[]);
-    let (mut run, old) = started(&sentinels, "sentinelpaused");
-    sentinels.pause_writes();
-    eventually("the replicas have it", || sentinels.following(old) == 2);
-    sentinels.fail_over();
+    let (mut run, old) = started(&sentinels, "sentinelorder");
+    let how = sentinels.fail_over_in_order();
     let outage = run.another_takes_over(|| sentinels.another_than(old));
     assert_eq!(run.finish().retried, 0);
-    println!("planned failover with writes paused: nothing loaded for {outage:?}");
+    println!("planned failover {how}: nothing loaded for {outage:?}");
 }
 
 #[test]
@@ -89,6 +92,41 @@ fn a_sentinel_is_gone_when_the_primary_is_killed() {
     let outage = run.another_takes_over(|| sentinels.another_than(old));
     let lost = run.loses_whole_events_and_a_replay_mends_it();
     println!("primary killed, a Sentinel gone: nothing loaded for {outage:?}, {lost} events lost and mended");
+}
+
+#[test]
+fn a_sentinel_hangs_at_the_start_and_while_the_primary_is_killed() {
+    let mut sentinels = Sentinels::start(&[]);
+    let mut run = Run::of(Corner::at("sentinelhangs", &amqp_url(), &sentinels.url()));
+    sentinels.freeze_first_sentinel();
+    let began = Instant::now();
+    run.loader(&SLOW).wait_for("Redis's primary is 127.0.0.1:");
+    let found = began.elapsed();
+    run.busy_until("events are loaded", || true);
+    let old = sentinels.primary().unwrap();
+    sentinels.servers[old].kill();
+    let outage = run.another_takes_over(|| sentinels.another_than(old));
+    let lost = run.loses_whole_events_and_a_replay_mends_it();
+    println!(
+        "a Sentinel hangs: the primary found after {found:?}; primary killed: nothing loaded for {outage:?}, {lost} events lost and mended"
+    );
+    assert!(found < NEXT_WITHIN, "{found:?}");
+}
+
+#[test]
+fn the_sentinel_in_use_begins_to_hang() {
+    let mut sentinels = Sentinels::start(&[]);
+    let (mut run, old) = started(&sentinels, "sentinelstops");
+    sentinels.freeze_first_sentinel();
+    let held_up = run.busy_until("a Sentinel hangs", || true);
+    assert!(held_up < NEXT_WITHIN, "{held_up:?}");
+    assert!(!run.last().stderr().contains("is away"), "{}", run.last().stderr());
+    sentinels.servers[old].kill();
+    let outage = run.another_takes_over(|| sentinels.another_than(old));
+    let lost = run.loses_whole_events_and_a_replay_mends_it();
+    println!(
+        "the Sentinel in use hangs, primary killed: nothing loaded for {outage:?}, {lost} events lost and mended"
+    );
 }
 
 #[test]

@@ -8,6 +8,9 @@ use redis::{Client, Connection, ErrorKind, RedisError, RedisResult};
 /// A server that is frozen must not hold up the test that froze it.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// The scheme of a URL of servers of which one says that it is the primary.
+pub const PRIMARY_AMONG: &str = "primary-among";
+
 /// Connects to the primary for the keys of `namespace`.
 pub fn connect(url: &str, namespace: &str) -> RedisResult<Connection> {
     let (scheme, rest) = url.split_once("://").unwrap();
@@ -15,6 +18,7 @@ pub fn connect(url: &str, namespace: &str) -> RedisResult<Connection> {
     match scheme {
         "redis-sentinel" => behind_sentinel(hosts, service),
         "redis-cluster" => of_slot(hosts, namespace),
+        PRIMARY_AMONG => first_good(hosts, primary_at),
         _ => Client::open(url)?.get_connection(),
     }
 }
@@ -38,7 +42,12 @@ pub fn named_by_sentinels(hosts: &str, service: &str) -> RedisResult<String> {
 }
 
 fn behind_sentinel(hosts: &str, service: &str) -> RedisResult<Connection> {
-    let mut connection = connect_soon(&named_by_sentinels(hosts, service)?)?;
+    primary_at(&named_by_sentinels(hosts, service)?)
+}
+
+/// A connection to the server at `host:port`, which must be a primary.
+fn primary_at(address: &str) -> RedisResult<Connection> {
+    let mut connection = connect_soon(address)?;
     let role: Vec<redis::Value> = redis::cmd("ROLE").query(&mut connection)?;
     match &role[0] {
         redis::Value::BulkString(name) if name == b"master" => Ok(connection),

@@ -48,6 +48,23 @@ impl RabbitCluster {
         cluster
     }
 
+    /// Cuts a node off from the others, as when the network between them fails: they refuse each other's connections. Clients still reach
+    /// all of them.
+    pub fn cut_off(&self, place: usize) {
+        let others = self.names_of_others(place);
+        let cut = others
+            .iter()
+            .map(|name| format!("erlang:set_cookie('{name}', other), erlang:disconnect_node('{name}')"));
+        self.nodes[place].ctl(&["eval", &format!("{}.", cut.collect::<Vec<_>>().join(", "))]);
+    }
+
+    /// Ends that.
+    pub fn let_in_again(&self, place: usize) {
+        let others = self.names_of_others(place);
+        let mend = others.iter().map(|name| format!("erlang:set_cookie('{name}', erlang:get_cookie())"));
+        self.nodes[place].ctl(&["eval", &format!("{}.", mend.collect::<Vec<_>>().join(", "))]);
+    }
+
     /// The URLs of all nodes, as programs take them.
     pub fn url(&self) -> String {
         self.nodes.iter().map(RabbitNode::url).collect::<Vec<_>>().join(",")

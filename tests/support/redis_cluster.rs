@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use redis::{Connection, RedisResult};
 
 use super::primary::connect_soon;
-use super::redis_server::{RedisServer, free_port, run};
+use super::redis_server::{RedisServer, ServerTls, free_port, run};
 use super::wait::eventually_within;
 
 /// A node that does not answer for so long has failed, for the others. People have 15 s.
@@ -23,11 +23,23 @@ pub struct RedisCluster {
 impl RedisCluster {
     /// Starts the nodes, with `arguments` added, and waits until all of them say that all is well.
     pub fn start(arguments: &[&str]) -> Self {
+        Self::start_among(None, arguments)
+    }
+
+    /// The same with TLS among them, and for clients. The certificate is for `localhost`, so the nodes send clients on by this name.
+    pub fn start_with_tls(tls: &ServerTls) -> Self {
+        let by_name =
+            ["--cluster-announce-hostname", "localhost", "--cluster-preferred-endpoint-type", "hostname"];
+        let among = ["--tls-cluster", "yes", "--tls-replication", "yes"];
+        Self::start_among(Some(tls), &[&by_name[..], &among].concat())
+    }
+
+    fn start_among(tls: Option<&ServerTls>, arguments: &[&str]) -> Self {
         let node = |_| {
             let bus = free_port().to_string();
             let own = ["--cluster-enabled", "yes", "--cluster-node-timeout", NODE_TIMEOUT_MS];
             let bus = ["--cluster-port", bus.as_str(), "--repl-diskless-sync-delay", "0"];
-            RedisServer::start(&[&own[..], &bus, arguments].concat())
+            RedisServer::start_among(tls, &[&own[..], &bus, arguments].concat())
         };
         let cluster = Self { nodes: (0..6).map(node).collect() };
         cluster.meet();
@@ -51,7 +63,7 @@ impl RedisCluster {
         for node in &self.nodes[1..] {
             let bus: Vec<String> =
                 redis::cmd("CONFIG").arg("GET").arg("cluster-port").query(&mut node.connect()).unwrap();
-            first.run(&format!("CLUSTER MEET 127.0.0.1 {} {}", node.port, bus[1]));
+            first.run(&format!("CLUSTER MEET 127.0.0.1 {} {}", node.client_port(), bus[1]));
         }
         eventually_within(MEETING_MAX, "the nodes have met", || {
             (0..6).all(|place| self.table(place).is_ok_and(|table| table.len() == 6))
@@ -61,6 +73,13 @@ impl RedisCluster {
     pub fn url(&self) -> String {
         let hosts: Vec<_> = self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
         format!("redis-cluster://{}/", hosts.join(","))
+    }
+
+    /// The same with TLS.
+    pub fn tls_url(&self) -> String {
+        let hosts: Vec<_> =
+            self.nodes.iter().map(|node| format!("localhost:{}", node.client_port())).collect();
+        format!("rediss-cluster://{}/", hosts.join(","))
     }
 
     /// Waits until every node says that all is well, and each primary has a replica that follows it.
@@ -117,9 +136,11 @@ impl RedisCluster {
         (0..6).find(follows).expect("it has a replica")
     }
 
-    /// The port of the node that answers for the keys of `namespace`, once it is another than `old`.
-    pub fn another_than(&self, old: usize, namespace: &str) -> Option<u16> {
-        self.primary(namespace).filter(|primary| *primary != old).map(|primary| self.nodes[primary].port)
+    /// The address at which clients find the node that answers for the keys of `namespace`, once it is another than `old`.
+    pub fn another_than(&self, old: usize, namespace: &str) -> Option<String> {
+        let node = &self.nodes[self.primary(namespace).filter(|primary| *primary != old)?];
+        let host = if node.tls_port.is_some() { "localhost" } else { "127.0.0.1" };
+        Some(format!("{host}:{}", node.client_port()))
     }
 
     /// A replica and its primary change places, as whoever maintains the servers wants it.

@@ -11,9 +11,34 @@ use tempfile::TempDir;
 /// It reads its append-only file first: after a long soak that is some hundred MB, on a machine that has other work.
 const START_MAX: Duration = Duration::from_secs(60);
 
+/// TLS of servers, on ports beside their plain ones: the files of their certificate, of its key and of the CA that signs clients.
+pub struct ServerTls {
+    pub identity: [String; 2],
+    pub ca: String,
+    /// Clients need a certificate of the CA.
+    pub requires_client: bool,
+}
+
+impl ServerTls {
+    /// The settings of a server with TLS on `port`.
+    pub fn settings(&self, port: u16) -> [(&'static str, String); 5] {
+        let [certificate, key] = self.identity.clone();
+        let clients = if self.requires_client { "yes" } else { "no" };
+        [
+            ("tls-port", port.to_string()),
+            ("tls-cert-file", certificate),
+            ("tls-key-file", key),
+            ("tls-ca-cert-file", self.ca.clone()),
+            ("tls-auth-clients", clients.into()),
+        ]
+    }
+}
+
 pub struct RedisServer {
     child: Child,
     pub port: u16,
+    /// Where it has TLS, if it has.
+    pub tls_port: Option<u16>,
     dir: TempDir,
     arguments: Vec<String>,
 }
@@ -46,27 +71,34 @@ impl RedisServer {
         let arguments: Vec<_> = arguments.iter().map(ToString::to_string).collect();
         let port = free_port();
         let child = spawn(port, &dir, &arguments);
-        Self { child, port, dir, arguments }
+        Self { child, port, tls_port: None, dir, arguments }
     }
 
     /// The same with TLS on a second port, which it gives, too. `identity` has the files of the certificate and its key. With `requires_client`, clients need a certificate of `ca`.
     pub fn start_with_tls(identity: &[String; 2], ca: &Path, requires_client: bool) -> (Self, u16) {
-        let port = free_port();
-        let ([certificate, key], ca) = (identity, ca.to_str().unwrap());
-        let clients = if requires_client { "yes" } else { "no" };
-        let server = Self::start(&[
-            "--tls-port",
-            &port.to_string(),
-            "--tls-cert-file",
-            certificate,
-            "--tls-key-file",
-            key,
-            "--tls-ca-cert-file",
-            ca,
-            "--tls-auth-clients",
-            clients,
-        ]);
+        let ca = ca.to_str().unwrap().to_owned();
+        let tls = ServerTls { identity: identity.clone(), ca, requires_client };
+        let server = Self::start_among(Some(&tls), &[]);
+        let port = server.tls_port.unwrap();
         (server, port)
+    }
+
+    /// Starts a server that may have TLS on a second port, with `arguments` added.
+    pub fn start_among(tls: Option<&ServerTls>, arguments: &[&str]) -> Self {
+        let tls_port = tls.map(|_| free_port());
+        let settings = tls.zip(tls_port).map(|(tls, port)| tls.settings(port));
+        let settings: Vec<_> = (settings.iter().flatten())
+            .flat_map(|(name, value)| [format!("--{name}"), value.clone()])
+            .collect();
+        let all: Vec<&str> = settings.iter().map(String::as_str).chain(arguments.iter().copied()).collect();
+        let mut server = Self::start(&all);
+        server.tls_port = tls_port;
+        server
+    }
+
+    /// The port for clients of this server: that with TLS, if it has one.
+    pub fn client_port(&self) -> u16 {
+        self.tls_port.unwrap_or(self.port)
     }
 
     pub fn url(&self) -> String {

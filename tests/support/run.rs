@@ -226,14 +226,14 @@ impl Run {
         longest
     }
 
-    /// Keeps the loader started last busy until Redis has `another` primary, at this port, and some more. Gives the longest time in which
+    /// Keeps the loader started last busy until Redis has `another` primary, at this address, and some more. Gives the longest time in which
     /// it loaded nothing.
     #[track_caller]
-    pub fn another_takes_over(&mut self, another: impl Fn() -> Option<u16>) -> Duration {
+    pub fn another_takes_over(&mut self, another: impl Fn() -> Option<String>) -> Duration {
         let outage = self.busy_until("another is the primary", || another().is_some());
         assert!(outage < OUTAGE_MAX, "nothing was loaded for {outage:?}");
-        let port = another().expect("it still is");
-        self.last().wait_for(&format!("Redis's primary is 127.0.0.1:{port} now; it was"));
+        let address = another().expect("it still is");
+        self.last().wait_for(&format!("Redis's primary is {address} now; it was"));
         outage
     }
 

@@ -1,4 +1,4 @@
-//! The connection to RabbitMQ below lapin: repairs frames that lapin could not parse.
+//! The connection to RabbitMQ below lapin: repairs frames that lapin could not parse, and ends with its owner (`owned`).
 //!
 //! Every publisher chooses the bytes of a message's properties. If a text is not UTF-8, lapin ends the connection. If tables
 //! are nested deep, its thread overflows the stack. RabbitMQ would redeliver that message, and all others, to the next
@@ -6,6 +6,7 @@
 //! header of ours.
 
 mod frames;
+mod owned;
 mod repair;
 mod stream;
 
@@ -25,6 +26,8 @@ use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Connection, ConnectionProperties};
 use rustls::ClientConfig;
 
+pub(super) use owned::OwnedConnection;
+use owned::{Abort, AbortOnDrop};
 pub(super) use repair::UNREADABLE;
 use stream::Readable;
 
@@ -33,9 +36,12 @@ pub(super) async fn connect(
     uri: AMQPUri,
     properties: ConnectionProperties,
     tls: Option<ClientConfig>,
-) -> lapin::Result<Connection> {
+) -> lapin::Result<OwnedConnection> {
     let tokio = Tokio::current();
     let runtime = Runtime::new(RuntimeParts::new(tokio.clone(), ReadableTokio(tokio.clone())));
+    // An attempt that is given up is aborted, too.
+    let owner = AbortOnDrop::new();
+    let abort = owner.abort();
     let tls = tls.map(RustlsConnector::from);
     let tokio = Runtime::new(tokio);
     let connect = async move |uri: AMQPUri, _| {
@@ -45,9 +51,10 @@ pub(super) async fn connect(
             Some(tls) => stream.into_rustls(tls, &plain.authority.host).await?,
             None => stream,
         };
-        Ok(AsyncTcpStream::Plain(Readable::new(stream)))
+        Ok(AsyncTcpStream::Plain(Readable::new(stream, abort.clone())))
     };
-    Connection::connector(uri, runtime, connect, properties).await
+    let connection = Connection::connector(uri, runtime, connect, properties).await?;
+    Ok(OwnedConnection::new(connection, owner))
 }
 
 /// Tokio, but for the type of its streams. lapin takes a transport of ours only together with a reactor that names it.
@@ -79,6 +86,8 @@ impl Reactor for ReadableTokio {
         &self,
         address: SocketAddr,
     ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
-        self.0.tcp_connect_addr(address).map_ok(|stream| Readable::new(AsyncTcpStream::Plain(stream)))
+        // lapin's own way to connect, which `connect` replaces.
+        let readable = |stream| Readable::new(AsyncTcpStream::Plain(stream), Abort::default());
+        self.0.tcp_connect_addr(address).map_ok(readable)
     }
 }

@@ -7,13 +7,15 @@ use std::task::{Context, Poll, ready};
 use futures_util::io::{AsyncRead, AsyncWrite};
 
 use super::frames::Frames;
+use super::owned::Abort;
 
 /// Read at once: as much as the largest frame that RabbitMQ sends unless configured otherwise.
 const READ_BYTES: usize = 128 * 1024;
 
-/// `stream`, read through [`Frames`] and written to as it is.
+/// `stream`, read through [`Frames`] and written to as it is. Both fail once it is aborted.
 pub(super) struct Readable<S> {
     stream: S,
+    abort: Abort,
     frames: Frames,
     incoming: Box<[u8]>,
     /// Bytes for the reader, and how many of them it has read.
@@ -22,15 +24,16 @@ pub(super) struct Readable<S> {
 }
 
 impl<S> Readable<S> {
-    pub(super) fn new(stream: S) -> Self {
+    pub(super) fn new(stream: S, abort: Abort) -> Self {
         let incoming = vec![0; READ_BYTES].into();
-        Self { stream, frames: Frames::default(), incoming, outgoing: Vec::new(), given: 0 }
+        Self { stream, abort, frames: Frames::default(), incoming, outgoing: Vec::new(), given: 0 }
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Readable<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        this.abort.check_for(cx.waker())?;
         while this.given == this.outgoing.len() {
             this.outgoing.clear();
             this.given = 0;
@@ -50,6 +53,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Readable<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Readable<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.abort.check()?;
         Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
     }
 
@@ -58,6 +62,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Readable<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.abort.check()?;
         Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, slices)
     }
 

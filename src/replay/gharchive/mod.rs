@@ -106,7 +106,7 @@ impl<'a> Job<'a> {
         let target = if args.publish.queue.is_some() { Target::LoadQueue } else { Target::Everywhere };
         let bases: Vec<String> = args.mirror.base_urls()?.iter().map(ToString::to_string).collect();
         let identity = (
-            (broker.address(), broker.names().load(), &args.publish.queue, args.copies.archive),
+            (broker.cluster(), broker.names().load(), &args.publish.queue, args.copies.archive),
             (&args.select.types, args.select.limit, args.select.dry_run, bases.join(","), &inputs),
         );
         let folder = StateFolder::open(&args.state.state_dir, "gharchive", &identity)?;

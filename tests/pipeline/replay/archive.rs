@@ -203,6 +203,31 @@ fn a_replay_of_the_archive_that_is_killed_goes_on_where_the_last_confirm_was() {
 }
 
 #[test]
+fn nodes_in_another_order_change_no_position() {
+    let corner = Corner::new("archive-nodes");
+    let state = tempfile::tempdir().unwrap();
+    let events = hour(12, 0..1000, 5);
+    corner.archive(&events);
+    let (one, other) = (corner.amqp_url.clone(), corner.amqp_url.replacen("127.0.0.1", "localhost", 1));
+    let replay = |nodes: &[&str]| {
+        let url = nodes.join(",");
+        let variables = [
+            ("AMQP_URL", url.as_str()),
+            ("ETL_NAMESPACE", &corner.namespace),
+            ("REPLAY_STATE_DIR", state.path().to_str().unwrap()),
+        ];
+        Program::start("replay", &variables, &["archive", "--rate", "500"])
+    };
+    let stopped = replay(&[&one, &other]);
+    eventually("some of it is published", || corner.ready("load") >= 100);
+    stopped.stop();
+    let ended = replay(&[&other, &one]).succeed();
+    assert!(ended.stderr.contains("continuing at offset "), "{}", ended.stderr);
+    corner.drain();
+    assert_same("Redis", &corner.dump(), &Oracle::of(&events).lines());
+}
+
+#[test]
 fn a_broker_that_restarts_in_the_middle_is_waited_for() {
     let mut node = RabbitNode::lent();
     let redis = RedisServer::start(&[]);

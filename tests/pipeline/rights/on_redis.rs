@@ -6,14 +6,14 @@ use github_event_etl::config::{EventLog, RedisUrl, Retention};
 use github_event_etl::event::{Event, Hour};
 use github_event_etl::store::{Fault, LoadCall, LoadPolicy, Score, Store, Suspect, Verdict};
 
-use super::*;
 use crate::script::LAYOUTS;
 use crate::support::corner::{Corner, amqp_url};
 use crate::support::dashboard::Dashboard;
-use crate::support::dump::assert_same;
+use crate::support::dump::{assert_same, keys};
 use crate::support::events::{EventBuilder, event};
 use crate::support::oracle::Oracle;
 use crate::support::redis_server::RedisServer;
+use crate::support::security::{documented, without};
 use crate::support::wait::{block_on, eventually};
 
 const PASSWORD: &str = "secret";
@@ -190,6 +190,10 @@ fn a_loader_names_the_right_that_it_lacks_before_it_loads_an_event() {
         assert!(line.contains(&named) && line.contains("docs/SECURITY.md"), "{right}: {line}");
     }
     assert_eq!(corner.ready("load"), 1, "nobody has taken it");
+    // A loader that was killed in the middle of a check leaves a key that lives for 5 s.
+    eventually("the keys of the checks are gone", || {
+        !keys(&mut corner.redis(), &corner.namespace).iter().any(|key| key.contains(":probe:"))
+    });
     assert_eq!(corner.dump(), Vec::<String>::new(), "nothing of the checks is left");
 }
 
