@@ -1,5 +1,6 @@
 //! GitHub's Events API: the answer to each request (<https://docs.github.com/en/rest/activity/events>). No I/O.
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use axum::body::Bytes;
@@ -15,10 +16,13 @@ use super::misbehave;
 use super::page::Wanted;
 use super::quota::Quotas;
 use super::served::Served;
+use super::world::World;
 
 /// All that a request may change.
 pub(super) struct Api {
+    /// The one feed, empty if there is a world.
     pub feed: Feed,
+    pub world: Option<World>,
     pub quotas: Quotas,
     pub schedule: Schedule,
     pub served: Served,
@@ -28,14 +32,25 @@ pub(super) struct Api {
 impl Api {
     /// The answer to a request that came at `now`.
     pub(super) fn answer(&mut self, asked: &Asked, now: DateTime<Utc>) -> Answer {
-        self.feed.tick(now);
-        if asked.uri.path() == "/simulator/stats" {
-            return self.stats();
+        self.tick(now);
+        match asked.uri.path() {
+            "/simulator/stats" => return self.stats(),
+            "/simulator/sources" => return self.sources(asked),
+            _ => {}
         }
         let mut answer = self.decide(asked, now);
         self.finish(&mut answer, asked, now);
-        self.served.note(asked, &answer, now);
+        let token = asked.token().map(|token| self.quotas.number_of(token));
+        self.served.note(asked, &answer, token, now);
         answer
+    }
+
+    /// Lets the events enter that are due by the clock.
+    pub(super) fn tick(&mut self, now: DateTime<Utc>) {
+        self.feed.tick(now);
+        if let Some(world) = &mut self.world {
+            world.tick(now);
+        }
     }
 
     fn decide(&mut self, asked: &Asked, now: DateTime<Utc>) -> Answer {
@@ -43,11 +58,11 @@ impl Api {
             return canned::nameless();
         }
         match asked.route() {
-            Route::Feed(filter) => self.feed(asked, &filter, now),
-            Route::RateLimit => canned::rate_limit(self.quotas.of(asked.authorised(), now)),
-            Route::Unknown => {
-                Answer::message(StatusCode::NOT_FOUND, "Not Found", "https://docs.github.com/rest")
+            Route::Feed(filter) if self.world.is_some() || !filter.is_by_id() => {
+                self.feed(asked, &filter, now)
             }
+            Route::RateLimit => canned::rate_limit(self.quotas.of(asked.token(), now)),
+            Route::Feed(_) | Route::Unknown => canned::missing(),
         }
     }
 
@@ -72,7 +87,7 @@ impl Api {
         if asked.uri.query().is_some_and(|query| query.ends_with(misbehave::REDIRECTED)) {
             return Vec::new();
         }
-        let faults = self.schedule.strike(asked.uri.path(), wanted.page as u64);
+        let faults = self.schedule.strike(asked.uri.path(), wanted.page as u64, asked.token());
         faults.iter().for_each(|fault| self.served.note_fault(fault));
         faults
     }
@@ -85,12 +100,31 @@ impl Api {
         faults: &[Fault],
         now: DateTime<Utc>,
     ) -> Answer {
-        if !self.quotas.of(asked.authorised(), now).spend() {
+        if !self.quotas.of(asked.token(), now).spend() {
             return canned::limited(asked.authorised());
         }
         if wanted.start() >= self.feed.window() {
             return canned::too_deep();
         }
+        let (answer, known) = match &mut self.world {
+            Some(world) => world.answer(asked, filter, wanted, faults, now),
+            None => self.of_the_one_feed(asked, filter, wanted, faults, now),
+        };
+        if known && asked.authorised() {
+            self.quotas.of(asked.token(), now).refund();
+        }
+        answer
+    }
+
+    /// The answer, and whether the client knows it already.
+    fn of_the_one_feed(
+        &mut self,
+        asked: &Asked,
+        filter: &Filter,
+        wanted: &Wanted,
+        faults: &[Fault],
+        now: DateTime<Utc>,
+    ) -> (Answer, bool) {
         if *filter == Filter::All && wanted.page == 1 {
             self.feed.poll(now);
         }
@@ -102,9 +136,6 @@ impl Api {
         let body = array(&events);
         let etag = etag(&body);
         let known = asked.has(&etag);
-        if known && asked.authorised() {
-            self.quotas.of(true, now).refund();
-        }
         if *filter == Filter::All && asked.method == Method::GET {
             match known {
                 true if wanted.page == 1 => self.feed.up_to_date(),
@@ -113,12 +144,14 @@ impl Api {
             }
         }
         let links = wanted.links(&asked.origin(), asked.uri.path(), self.feed.count(filter));
-        page(known, body, &etag, links)
+        (page(known, body, &etag, links), known)
     }
 
     /// The headers that come with every answer, where a fault has not set them.
     fn finish(&mut self, answer: &mut Answer, asked: &Asked, now: DateTime<Utc>) {
-        let quota = self.quotas.of(asked.authorised(), now);
+        // A token that is refused is nobody's.
+        let token = asked.token().filter(|_| answer.status != StatusCode::UNAUTHORIZED);
+        let quota = self.quotas.of(token, now);
         let serial = self.served.requests + 1;
         answer.set_absent("date", misbehave::http_date(now));
         answer.set_absent("server", "github.com (simulated)");
@@ -135,7 +168,18 @@ impl Api {
 
     /// What happened so far, with the feed's part.
     pub(super) fn served(&self) -> Served {
-        Served { events: self.feed.tally, ..self.served.clone() }
+        let (events, world) = match &self.world {
+            Some(world) => (world.tally(), world.sums()),
+            None => (self.feed.tally, BTreeMap::new()),
+        };
+        Served { events, world, ..self.served.clone() }
+    }
+
+    /// A file for the fetcher's `--sources-file`: all repositories, or with `?kind=orgs` all organisations.
+    fn sources(&self, asked: &Asked) -> Answer {
+        let kind = asked.uri.query().and_then(|query| query.strip_prefix("kind=")).unwrap_or("repos");
+        let list = self.world.as_ref().map_or_else(|| "events\n".to_owned(), |world| world.list(kind));
+        Answer::new(StatusCode::OK, "text/plain; charset=utf-8", list)
     }
 
     fn stats(&self) -> Answer {
@@ -144,7 +188,7 @@ impl Api {
     }
 }
 
-fn page(known: bool, body: Bytes, etag: &str, links: Option<String>) -> Answer {
+pub(super) fn page(known: bool, body: Bytes, etag: &str, links: Option<String>) -> Answer {
     let mut answer = match known {
         true => Answer::json(StatusCode::NOT_MODIFIED, ""),
         false => Answer::json(StatusCode::OK, body),
@@ -157,7 +201,7 @@ fn page(known: bool, body: Bytes, etag: &str, links: Option<String>) -> Answer {
 }
 
 /// The events as a JSON array, each byte for byte.
-fn array(events: &[Bytes]) -> Bytes {
+pub(super) fn array(events: &[Bytes]) -> Bytes {
     let mut body = Vec::with_capacity(2 + events.iter().map(|raw| raw.len() + 1).sum::<usize>());
     body.push(b'[');
     for (index, raw) in events.iter().enumerate() {

@@ -41,6 +41,12 @@ impl Asked {
         self.headers.contains_key(header::AUTHORIZATION)
     }
 
+    /// The value of the `Authorization` header without its scheme: whose quota a request counts against.
+    pub(super) fn token(&self) -> Option<&[u8]> {
+        let value = self.headers.get(header::AUTHORIZATION)?.as_bytes();
+        value.rsplit(|&byte| byte == b' ').next()
+    }
+
     /// Whether the client has the answer with this ETag already; compared weakly, as for GET (RFC 9110, 13.1.2).
     pub(super) fn has(&self, etag: &str) -> bool {
         let known = self.headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
@@ -60,11 +66,17 @@ impl Asked {
                 Route::Feed(Filter::Repository(format!("{owner}/{name}")))
             }
             ["orgs", org, "events"] => Route::Feed(Filter::Organisation(org.to_owned())),
+            ["repositories", id, "events"] => by_id(id, Filter::RepositoryId),
+            ["organizations", id, "events"] => by_id(id, Filter::OrganisationId),
             ["users", user, "events"] => Route::Feed(Filter::User(decoded(user))),
             ["rate_limit"] => Route::RateLimit,
             _ => Route::Unknown,
         }
     }
+}
+
+fn by_id(id: &str, filter: fn(u64) -> Filter) -> Route {
+    id.parse().map_or(Route::Unknown, |id| Route::Feed(filter(id)))
 }
 
 /// The brackets of bots' logins come encoded from some clients; no other character of a login needs it.

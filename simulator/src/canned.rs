@@ -29,6 +29,34 @@ pub(super) fn too_deep() -> Answer {
     Answer::message(StatusCode::UNPROCESSABLE_ENTITY, message, "https://docs.github.com/v3/#pagination")
 }
 
+pub(super) fn missing() -> Answer {
+    Answer::message(StatusCode::NOT_FOUND, "Not Found", "https://docs.github.com/rest")
+}
+
+pub(super) fn moved(to: &str) -> Answer {
+    let body = json!({
+        "message": "Moved Permanently", "url": to, "documentation_url": "https://docs.github.com/rest/guides/best-practices-for-using-the-rest-api#follow-redirects",
+    });
+    Answer::json(StatusCode::MOVED_PERMANENTLY, body.to_string()).with("location", to)
+}
+
+pub(super) fn blocked() -> Answer {
+    let body = json!({
+        "message": "Repository access blocked",
+        "block": { "reason": "dmca", "created_at": "2026-01-01T00:00:00Z", "html_url": "https://github.com/github/dmca" },
+    });
+    Answer::json(StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS, body.to_string())
+}
+
+pub(super) fn refused() -> Answer {
+    let message = "Repository access blocked";
+    Answer::message(StatusCode::FORBIDDEN, message, "https://docs.github.com/rest")
+}
+
+pub(super) fn bad_credentials() -> Answer {
+    Answer::message(StatusCode::UNAUTHORIZED, "Bad credentials", "https://docs.github.com/rest")
+}
+
 pub(super) fn rate_limit(quota: &Quota) -> Answer {
     let core = json!({
         "limit": quota.limit, "used": quota.used, "remaining": quota.remaining(), "reset": quota.resets_at.timestamp(),

@@ -7,6 +7,10 @@ use github_event_etl::config::{TelemetryArgs, address, number};
 
 use super::{Fault, Generator};
 
+mod world;
+
+pub use world::WorldArgs;
+
 /// A stand-in for GitHub's Events API: for demonstrations, tests and benchmarks without internet.
 ///
 /// Point a fetcher at it with --api-url http://127.0.0.1:8008. GET /simulator/stats reports what was served.
@@ -67,7 +71,8 @@ pub struct SimulateArgs {
     #[arg(long, default_value_t = 60, value_parser = number(0, u32::MAX), value_name = "SECONDS")]
     pub poll_interval: u32,
 
-    /// Requests each client may make in --rate-limit-window [60 without and 5000 with an Authorization header]
+    /// Requests that each token may make in --rate-limit-window, and all clients without one [60 without and 5000 with an
+    /// Authorization header]
     #[arg(long, value_parser = number(0, u64::MAX), value_name = "N")]
     pub rate_limit: Option<u64>,
 
@@ -78,6 +83,9 @@ pub struct SimulateArgs {
     /// A fault of GitHub, such as 502:every=3; repeatable. --help has the list
     #[arg(long = "fault", long_help = Fault::help(), value_name = "FAULT")]
     pub faults: Vec<Fault>,
+
+    #[command(flatten)]
+    pub world: WorldArgs,
 }
 
 /// The largest window: times the largest event this bounds the memory.

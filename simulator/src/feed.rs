@@ -10,9 +10,9 @@ use serde_json::Value;
 use super::Generator;
 
 /// Events of GitHub's largest page.
-const PAGE_MAX: usize = 100;
+pub(super) const PAGE_MAX: usize = 100;
 /// How long ago generated events happened that enter late.
-const LATE: TimeDelta = TimeDelta::minutes(10);
+pub(super) const LATE: TimeDelta = TimeDelta::minutes(10);
 
 /// A window onto an endless (generated) or finite (recorded) run of events.
 pub(super) struct Feed {
@@ -61,6 +61,10 @@ pub(super) enum Filter {
     Repository(String),
     Organisation(String),
     User(String),
+    /// By its id. A world has it, a single feed does not.
+    RepositoryId(u64),
+    /// The same.
+    OrganisationId(u64),
 }
 
 struct Entry {
@@ -182,12 +186,17 @@ pub(super) fn before(now: DateTime<Utc>, per_second: f64, count: u64) -> impl Fn
 }
 
 impl Filter {
+    pub(super) fn is_by_id(&self) -> bool {
+        matches!(self, Self::RepositoryId(_) | Self::OrganisationId(_))
+    }
+
     fn shows(&self, entry: &Entry) -> bool {
         match self {
             Self::All => true,
             Self::Repository(name) => entry.repository.eq_ignore_ascii_case(name),
             Self::Organisation(login) => entry.organisation.eq_ignore_ascii_case(login),
             Self::User(login) => entry.actor.eq_ignore_ascii_case(login),
+            Self::RepositoryId(_) | Self::OrganisationId(_) => false,
         }
     }
 }

@@ -35,12 +35,14 @@ mod page;
 mod quota;
 mod recorded;
 mod served;
+mod world;
 
-pub use config::{SimulateArgs, SimulatorArgs};
+pub use config::{SimulateArgs, SimulatorArgs, WorldArgs};
 pub use fault::Fault;
 pub use feed::Tally;
 pub use generator::Generator;
 pub use served::{Seen, Served};
+pub use world::{Entered, SourceSeen, State, Sum};
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -60,6 +62,7 @@ use api::Api;
 use asked::Asked;
 use fault::Schedule;
 use quota::Quotas;
+use world::World;
 
 /// How often events enter that are due by the clock, when nobody asks.
 const TICK: Duration = Duration::from_millis(100);
@@ -84,6 +87,7 @@ impl Simulator {
         let window_s = TimeDelta::seconds(args.rate_limit_window.into());
         let api = Api {
             feed: opening::feed(&args)?,
+            world: opening::world(&args),
             quotas: Quotas::new(args.rate_limit, window_s),
             schedule: Schedule::new(args.faults),
             served: Served::default(),
@@ -134,6 +138,31 @@ impl Simulator {
         self.api.lock().schedule = Schedule::new(faults);
     }
 
+    /// The events of a world's repositories that have entered until now, oldest first, from the history at the start on. The
+    /// newest four million are remembered. Empty without `--repositories`.
+    pub fn entered(&self) -> Vec<Entered> {
+        let mut api = self.api.lock();
+        api.tick(Utc::now());
+        api.world.as_ref().map(World::entered).unwrap_or_default()
+    }
+
+    /// Every repository of a world, in the order of `GET /simulator/sources`, then every organisation.
+    pub fn sources(&self) -> Vec<SourceSeen> {
+        self.api.lock().world.as_ref().map(World::sources).unwrap_or_default()
+    }
+
+    /// From now on, no more events happen in the world.
+    pub fn rest(&self) {
+        if let Some(world) = &mut self.api.lock().world {
+            world.rest();
+        }
+    }
+
+    /// From now on, this has become of a world's repository `owner/name`. False if there is no such repository.
+    pub fn set_state(&self, repository: &str, state: State) -> bool {
+        self.api.lock().world.as_mut().is_some_and(|world| world.turn(repository, state))
+    }
+
     fn answer(&self, parts: Parts) -> Answer {
         let answer = self.api.lock().answer(&Asked::new(parts), Utc::now());
         self.changes.send_replace(());
@@ -144,7 +173,7 @@ impl Simulator {
         let mut ticks = tokio::time::interval(TICK);
         loop {
             ticks.tick().await;
-            self.api.lock().feed.tick(Utc::now());
+            self.api.lock().tick(Utc::now());
         }
     }
 }

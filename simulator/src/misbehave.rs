@@ -7,6 +7,7 @@ use flate2::{Compress, Compression, FlushCompress};
 
 use super::answer::{Answer, Content};
 use super::asked::Asked;
+use super::canned;
 use super::fault::{Fault, Kind};
 
 /// The mark on a URL that a redirect led to, so that it is answered.
@@ -28,7 +29,8 @@ pub(super) fn instead(fault: &Fault, asked: &Asked, now: DateTime<Utc>) -> Optio
                 .with("x-ratelimit-remaining", 0)
                 .with("x-ratelimit-reset", now.timestamp() + seconds)
         }
-        Kind::Forbidden => Answer::message(StatusCode::FORBIDDEN, "Repository access blocked", DOCS),
+        Kind::Forbidden => canned::refused(),
+        Kind::BadCredentials => canned::bad_credentials(),
         Kind::Status500 => Answer::message(StatusCode::INTERNAL_SERVER_ERROR, "Server Error", DOCS),
         Kind::Status502 => Answer::message(StatusCode::BAD_GATEWAY, "Server Error", DOCS),
         Kind::Status503 => Answer::html(StatusCode::SERVICE_UNAVAILABLE, "Unicorn!"),

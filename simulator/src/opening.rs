@@ -3,6 +3,7 @@
 use chrono::Utc;
 
 use super::feed::{Feed, Pace, Source, before};
+use super::world::World;
 use super::{Generator, recorded};
 use github_event_etl::config::UsageError;
 
@@ -24,6 +25,9 @@ pub(super) fn feed(args: &SimulateArgs) -> Result<Feed, UsageError> {
     };
     let still = matches!(pace, Pace::Still);
     let by_poll = matches!(pace, Pace::Poll { .. });
+    if args.world.repositories.is_some() {
+        return Ok(Feed::new(window, Source::Recorded(Vec::new().into_iter()), Pace::Still));
+    }
     if args.events.is_empty() {
         let mut feed = Feed::new(window, Source::Generated(Box::new(generator(args))), pace);
         if !by_poll {
@@ -40,6 +44,12 @@ pub(super) fn feed(args: &SimulateArgs) -> Result<Feed, UsageError> {
         feed.enter(u64::MAX, |_| now);
     }
     Ok(feed)
+}
+
+/// The world at its start, if there is one.
+pub(super) fn world(args: &SimulateArgs) -> Option<World> {
+    let world = || World::new(&args.world, args.seed, args.rate, args.window, Utc::now());
+    args.world.repositories.map(|_| world())
 }
 
 fn generator(args: &SimulateArgs) -> Generator {

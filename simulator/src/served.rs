@@ -9,11 +9,12 @@ use super::answer::Answer;
 use super::asked::Asked;
 use super::fault::Fault;
 use super::feed::Tally;
+use super::world::Sum;
 
 /// Counts of requests and answers since the start; `GET /simulator/stats` has the same as JSON.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Served {
-    /// Requests to anything but `/simulator/stats`.
+    /// Requests to anything but `/simulator/…`.
     pub requests: u64,
     /// Requests that carried an `Authorization` header.
     pub authorised: u64,
@@ -21,8 +22,13 @@ pub struct Served {
     pub statuses: BTreeMap<u16, u64>,
     /// How often each fault struck, by its kind.
     pub faults: BTreeMap<&'static str, u64>,
-    /// What became of the feed's events.
+    /// Requests of each token, by its number: 1 for the first that was seen.
+    pub tokens: BTreeMap<usize, u64>,
+    /// What became of the feed's events; in a world of repositories, of those of all repositories' own feeds.
     pub events: Tally,
+    /// Repositories' feeds by state, organisations' feeds and the feed of all events, in sum. Only of a world.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub world: BTreeMap<&'static str, Sum>,
     /// The last requests, newest last; at most [`Served::RECENT_MAX`].
     pub recent: VecDeque<Seen>,
 }
@@ -43,6 +49,8 @@ pub struct Seen {
     pub status: u16,
     /// Whether there was an `Authorization` header.
     pub authorised: bool,
+    /// The number of its token, from 1 in the order in which tokens were seen.
+    pub token: Option<usize>,
     /// Headers by lower-case name, cut to 200 characters; the value of `authorization` is not kept.
     pub headers: BTreeMap<String, String>,
 }
@@ -68,8 +76,11 @@ impl Served {
         *self.faults.entry(fault.name()).or_default() += 1;
     }
 
-    pub(super) fn note(&mut self, asked: &Asked, answer: &Answer, at: DateTime<Utc>) {
+    pub(super) fn note(&mut self, asked: &Asked, answer: &Answer, token: Option<usize>, at: DateTime<Utc>) {
         self.requests += 1;
+        if let Some(number) = token {
+            *self.tokens.entry(number).or_default() += 1;
+        }
         self.authorised += u64::from(asked.authorised());
         *self.statuses.entry(answer.status.as_u16()).or_default() += 1;
         if self.recent.len() == Self::RECENT_MAX {
@@ -82,6 +93,7 @@ impl Served {
             path: asked.uri.to_string(),
             status: answer.status.as_u16(),
             authorised: asked.authorised(),
+            token,
             headers: asked
                 .headers
                 .iter()

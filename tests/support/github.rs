@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use clap::Parser;
-use github_event_etl_simulator::{Served, Simulator, SimulatorArgs};
+use github_event_etl_simulator::{Entered, Served, Simulator, SimulatorArgs, SourceSeen};
 use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -55,6 +55,21 @@ impl GitHub {
 
     pub fn served(&self) -> Served {
         self.simulator.served()
+    }
+
+    /// The events of a world's repositories that have entered until now, oldest first, from the history at the start on.
+    pub fn entered(&self) -> Vec<Entered> {
+        self.simulator.entered()
+    }
+
+    /// No more events happen in the world.
+    pub fn rest(&self) {
+        self.simulator.rest();
+    }
+
+    /// The feeds of a world: repositories, then organisations.
+    pub fn sources(&self) -> Vec<SourceSeen> {
+        self.simulator.sources()
     }
 
     /// Waits until what was served satisfies `condition`.

@@ -7,6 +7,7 @@ pub enum Kind {
     TooManyRequests,
     RateLimit,
     Forbidden,
+    BadCredentials,
     Status500,
     Status502,
     Status503,
@@ -50,7 +51,7 @@ const fn text(name: &'static str, default: Option<&'static str>) -> Option<Own> 
     Some(Own { name, default, whole_number: false })
 }
 
-pub const KINDS: [Row; 26] = [
+pub const KINDS: [Row; 27] = [
     Row("secondary-limit", Kind::SecondaryLimit, number("seconds", "60"), "403 with Retry-After"),
     Row("too-many-requests", Kind::TooManyRequests, number("seconds", "60"), "429 with Retry-After"),
     Row(
@@ -60,6 +61,12 @@ pub const KINDS: [Row; 26] = [
         "403 with X-RateLimit-Reset that far ahead, no Retry-After",
     ),
     Row("forbidden", Kind::Forbidden, None, "403 that is no limit: quota left, no Retry-After"),
+    Row(
+        "bad-credentials",
+        Kind::BadCredentials,
+        None,
+        "401, as for a token that is wrong, expired or revoked",
+    ),
     Row("500", Kind::Status500, None, "500 with a JSON message"),
     Row("502", Kind::Status502, None, "502 with a JSON message"),
     Row("503", Kind::Status503, None, "503 with an HTML page"),

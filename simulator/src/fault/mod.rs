@@ -19,15 +19,17 @@ pub struct Fault {
     pub(super) value: Option<String>,
     page: Option<u64>,
     path: Option<String>,
+    token: Option<String>,
     after: u64,
     every: u64,
     first: Option<u64>,
 }
 
 impl Fault {
-    fn matches(&self, path: &str, page: u64) -> bool {
+    fn matches(&self, path: &str, page: u64, token: Option<&[u8]>) -> bool {
         self.page.is_none_or(|wanted| wanted == page)
             && self.path.as_deref().is_none_or(|wanted| wanted == path)
+            && self.token.as_ref().is_none_or(|wanted| token == Some(wanted.as_bytes()))
     }
 
     /// The number of the kind's own option; its parser has checked that there is one where a kind needs it.
@@ -44,8 +46,8 @@ impl Fault {
     pub fn help() -> String {
         let mut help = "A fault of GitHub; repeatable. KIND[:OPTION=VALUE[,OPTION=VALUE]…]\n\n\
             Options of every kind: after=N spares the first N requests, every=N then strikes each Nth only, first=N at \
-            most N times in all, page=N only requests for that page and path=PATH only those for that feed, such as \
-            /orgs/o/events (counting those only). The kinds, with an option of their own and its default:\n"
+            most N times in all, page=N only requests for that page, path=PATH only those for that feed, such as \
+            /orgs/o/events, and token=TEXT only those with that token (counting those only). The kinds, with an option of their own and its default:\n"
             .to_owned();
         for Row(name, _, own, what) in &KINDS {
             let own = own
@@ -67,8 +69,16 @@ impl FromStr for Fault {
             return Err(format!("the kind '{name}' must be one of {}", names.join(", ")));
         };
         let default = own.as_ref().and_then(|own| own.default).map(str::to_owned);
-        let mut fault =
-            Self { kind: *kind, value: default, page: None, path: None, after: 0, every: 1, first: None };
+        let mut fault = Self {
+            kind: *kind,
+            value: default,
+            page: None,
+            path: None,
+            token: None,
+            after: 0,
+            every: 1,
+            first: None,
+        };
         for option in options.split(',').filter(|option| !option.is_empty()) {
             let (option, value) = option.split_once('=').unwrap_or((option, ""));
             match option {
@@ -77,6 +87,7 @@ impl FromStr for Fault {
                 "first" => fault.first = Some(whole(option, value, 1)?),
                 "page" => fault.page = Some(whole(option, value, 1)?),
                 "path" => fault.path = Some(path(value)?),
+                "token" if !value.is_empty() => fault.token = Some(value.to_owned()),
                 _ => fault.value = Some(own_value(own.as_ref(), name, option, value)?),
             }
         }
@@ -98,7 +109,9 @@ fn path(value: &str) -> Result<String, String> {
 fn own_value(own: Option<&Own>, kind: &str, option: &str, value: &str) -> Result<String, String> {
     let Some(own) = own.filter(|own| own.name == option) else {
         let own = own.map_or(String::new(), |own| format!(" or {}", own.name));
-        return Err(format!("the option '{option}' of {kind} must be after, every, first, page, path{own}"));
+        return Err(format!(
+            "the option '{option}' of {kind} must be after, every, first, page, path, token{own}"
+        ));
     };
     let number: Option<i64> = value.parse().ok();
     // Whatever the header allows, and far from where dates and sizes overflow.
@@ -121,7 +134,7 @@ mod tests {
     /// The requests, out of twelve for page 1, that a fault strikes.
     fn struck(text: &str) -> Vec<u64> {
         let mut schedule = Schedule::new([text.parse().unwrap()]);
-        (1..=12).filter(|_| !schedule.strike("/events", 1).is_empty()).collect()
+        (1..=12).filter(|_| !schedule.strike("/events", 1, Some(b"t")).is_empty()).collect()
     }
 
     #[test]
@@ -143,6 +156,8 @@ mod tests {
         assert_eq!(struck("500:after=2,every=3,first=2"), [5, 8]);
         assert!(struck("500:page=2").is_empty() && struck("500:path=/orgs/o/events").is_empty());
         assert_eq!(struck("500:page=1,path=/events,first=1"), [1]);
+        assert_eq!(struck("bad-credentials:token=t,first=2"), [1, 2]);
+        assert!(struck("bad-credentials:token=other").is_empty());
     }
 
     #[test]
@@ -157,8 +172,9 @@ mod tests {
     fn what_is_wrong_is_named_with_what_it_may_be() {
         for (bad, says) in [
             ("rain", "one of secondary-limit, too-many-requests"),
-            ("500:seconds=3", "'seconds' of 500 must be after, every, first, page, path"),
-            ("huge:size=3", "path or bytes"),
+            ("500:seconds=3", "'seconds' of 500 must be after, every, first, page, path, token"),
+            ("huge:size=3", "token or bytes"),
+            ("500:token", "'token' of 500"),
             ("500:every=0", "at least 1"),
             ("500:first", "first=''"),
             ("500:path=events", "must be a path"),

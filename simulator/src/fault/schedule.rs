@@ -19,11 +19,11 @@ impl Schedule {
         Self { faults: faults.collect() }
     }
 
-    /// The faults that strike the next request for a page of the feed at `path`.
-    pub fn strike(&mut self, path: &str, page: u64) -> Vec<Fault> {
+    /// The faults that strike the next request for a page of the feed at `path`, made with this token.
+    pub fn strike(&mut self, path: &str, page: u64, token: Option<&[u8]>) -> Vec<Fault> {
         self.faults
             .iter_mut()
-            .filter(|planned| planned.fault.matches(path, page))
+            .filter(|planned| planned.fault.matches(path, page, token))
             .filter_map(Planned::next)
             .collect()
     }

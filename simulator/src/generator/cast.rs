@@ -89,19 +89,24 @@ pub(super) struct Scene<'a> {
 impl Cast {
     /// Always the same people and repositories. The seed only changes their actions.
     pub(super) fn new() -> Self {
+        Self::of(ORGANISATIONS, REPOSITORIES)
+    }
+
+    /// The same people, with so many organisations (1 or more) and repositories.
+    pub(super) fn of(organisations: usize, repositories: usize) -> Self {
         let people = (0..ACCOUNTS).map(|i| Account { id: 1_000 + 78_517 * i as u64, login: login(i) });
-        let organisations = (0..ORGANISATIONS)
+        let organisations = (0..organisations)
             .map(|i| Account { id: 9_000_001 + 31 * i as u64, login: format!("{}-org{i}", FIRST[i % 20]) })
             .collect();
         let mut cast = Self { accounts: people.collect(), organisations, repositories: Vec::new() };
-        cast.repositories = (0..REPOSITORIES).map(|i| cast.repository(i)).collect();
+        cast.repositories = (0..repositories).map(|i| cast.repository(i)).collect();
         cast
     }
 
     fn repository(&self, index: usize) -> Repository {
         // A third belongs to organisations; strides spread the owners over the popular and the rare.
         let (owner, login) = if index.is_multiple_of(3) {
-            let at = index * 7 % ORGANISATIONS;
+            let at = index * 7 % self.organisations.len();
             (Owner::Organisation(at), &self.organisations[at].login)
         } else {
             let at = BOTS.len() + index * 13 % (ACCOUNTS - BOTS.len());
@@ -113,7 +118,13 @@ impl Cast {
 
     /// A popular repository more often than a rare one; people work mostly in their own.
     pub(super) fn scene(&self, rng: &mut Xoshiro256PlusPlus) -> Scene<'_> {
-        let repository = &self.repositories[zipf(rng, REPOSITORIES)];
+        let repository = zipf(rng, self.repositories.len());
+        self.scene_in(repository, rng)
+    }
+
+    /// Someone in the repository with this index.
+    pub(super) fn scene_in(&self, repository: usize, rng: &mut Xoshiro256PlusPlus) -> Scene<'_> {
+        let repository = &self.repositories[repository];
         let organisation = match repository.owner {
             Owner::Organisation(at) => Some(&self.organisations[at]),
             Owner::User(_) => None,
@@ -123,6 +134,26 @@ impl Cast {
             _ => zipf(rng, ACCOUNTS),
         };
         Scene { actor: &self.accounts[actor], repository, organisation }
+    }
+
+    pub(super) fn repositories(&self) -> &[Repository] {
+        &self.repositories
+    }
+
+    pub(super) fn organisations(&self) -> &[Account] {
+        &self.organisations
+    }
+
+    /// The index of the organisation that owns the repository, if one does.
+    pub(super) fn organisation_of(&self, repository: usize) -> Option<usize> {
+        match self.repositories[repository].owner {
+            Owner::Organisation(at) => Some(at),
+            Owner::User(_) => None,
+        }
+    }
+
+    pub(super) fn rename(&mut self, repository: usize, name: String) {
+        self.repositories[repository].name = name;
     }
 
     /// Someone, popular or not.

@@ -3,6 +3,7 @@
 mod cast;
 mod code;
 mod payload;
+mod scoped;
 mod talk;
 mod text;
 
@@ -11,8 +12,10 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt as _, SeedableRng as _};
 use serde::Serialize;
 
-use cast::{Actor, Cast};
+use cast::{Actor, Cast, Scene};
 use payload::Draft;
+
+pub(super) use scoped::{Scoped, dice};
 
 /// Makes raw events, one after the other: the same seed, the same events (but for their `created_at`).
 ///
@@ -68,18 +71,8 @@ impl Generator {
         let draft =
             Draft { rng: &mut self.rng, cast: &self.cast, scene, created_at: &created_at, filler_bytes };
         let payload = make(draft);
-        let event = Event {
-            id: next_id(&mut self.rng, &mut self.last_ids, kind),
-            kind,
-            actor: scene.actor.as_actor(),
-            repo: Repo { id: scene.repository.id, name: &scene.repository.name, url: scene.repository.url() },
-            payload,
-            public: true,
-            created_at: &created_at,
-            org: scene.organisation.map(Org::new),
-        };
-        // Serialising plain structs, strings and numbers into a string has nothing that can fail.
-        let raw = serde_json::to_string(&event).unwrap_or_default();
+        let id = next_id(&mut self.rng, &mut self.last_ids, kind);
+        let raw = Event::new(id, kind, scene, payload, &created_at).raw();
         if let Some(size) = &mut self.size {
             size.owed_bytes += size.target_bytes - raw.len() as i64;
         }
@@ -96,9 +89,14 @@ impl Generator {
 }
 
 fn next_id(rng: &mut Xoshiro256PlusPlus, last_ids: &mut [u64; 2], kind: &str) -> String {
-    let sequence = usize::from(!matches!(kind, "PushEvent" | "CreateEvent" | "DeleteEvent"));
+    let sequence = sequence_of(kind);
     last_ids[sequence] += rng.random_range(1..40);
     last_ids[sequence].to_string()
+}
+
+/// Which of GitHub's two sequences of ids has the id of such an event: 0 or 1.
+fn sequence_of(kind: &str) -> usize {
+    usize::from(!matches!(kind, "PushEvent" | "CreateEvent" | "DeleteEvent"))
 }
 
 #[derive(Serialize)]
@@ -113,6 +111,34 @@ struct Event<'a> {
     created_at: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     org: Option<Org<'a>>,
+}
+
+impl<'a> Event<'a> {
+    fn new(
+        id: String,
+        kind: &'static str,
+        scene: Scene<'a>,
+        payload: serde_json::Value,
+        created_at: &'a str,
+    ) -> Self {
+        let repository = scene.repository;
+        Self {
+            id,
+            kind,
+            actor: scene.actor.as_actor(),
+            repo: Repo { id: repository.id, name: &repository.name, url: repository.url() },
+            payload,
+            public: true,
+            created_at,
+            org: scene.organisation.map(Org::new),
+        }
+    }
+
+    /// Compact JSON, as GitHub sends it.
+    fn raw(&self) -> String {
+        // Serialising plain structs, strings and numbers into a string has nothing that can fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
 }
 
 #[derive(Serialize)]

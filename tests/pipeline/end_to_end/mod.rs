@@ -4,6 +4,7 @@ mod faults;
 mod fetching;
 mod outage;
 mod refusals;
+mod world;
 
 use crate::loading::DRAIN;
 use crate::support::corner::Corner;
