@@ -3,7 +3,7 @@
 use tokio::task::JoinSet;
 
 use crate::broker::{Broker, Names};
-use crate::config::{AmqpUrl, RedisUrl, StandaloneArgs};
+use crate::config::{AmqpUrl, RedisUrl, StandaloneArgs, github_tokens};
 use crate::dashboard;
 use crate::program::Context;
 use crate::store::Store;
@@ -73,10 +73,10 @@ fn start_fetcher(
 ) -> anyhow::Result<()> {
     let names = Names::new(&args.servers.namespace, &args.load.queue);
     let broker = Broker::new(amqp, names, "fetcher")?;
-    let token = context.environment.secret("GITHUB_TOKEN")?;
+    let tokens = github_tokens(&context.environment)?;
     let (fetch, board, shutdown) = (args.fetch.clone(), context.board.clone(), context.shutdown.clone());
     let tls = amqp.tls().clone();
-    parts.spawn(async move { fetcher::run(&fetch, false, broker, token, &tls, &board, shutdown).await });
+    parts.spawn(async move { fetcher::run(&fetch, false, broker, &tokens, &tls, &board, shutdown).await });
     Ok(())
 }
 

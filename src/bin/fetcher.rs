@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use github_event_etl::broker::{Broker, Names};
-use github_event_etl::config::FetcherArgs;
+use github_event_etl::config::{FetcherArgs, github_tokens};
 use github_event_etl::{fetcher, program, status};
 
 fn main() -> ExitCode {
@@ -12,9 +12,10 @@ fn main() -> ExitCode {
             // Declared by the fetcher too, so that events have where to go before the first loader starts.
             let names = Names::new(&args.servers.namespace, "load");
             let broker = Broker::new(&args.servers.amqp(&tls)?, names, "fetcher")?;
-            let token = context.environment.secret("GITHUB_TOKEN")?;
+            let tokens = github_tokens(&context.environment)?;
             status::tell(&context.board, &broker, context.shutdown.clone());
-            fetcher::run(&args.fetch, args.once, broker, token, &tls, &context.board, context.shutdown).await
+            fetcher::run(&args.fetch, args.once, broker, &tokens, &tls, &context.board, context.shutdown)
+                .await
         },
     )
 }

@@ -83,6 +83,19 @@ impl Environment {
         Ok(self.lookup(name)?.map(SecretString::from))
     }
 
+    /// An environment without a `.env` file.
+    #[cfg(test)]
+    pub(super) fn of(process: fn(&str) -> Option<OsString>) -> Self {
+        Self { dotenv: HashMap::new(), process }
+    }
+
+    /// The same with one more variable in its `.env` file.
+    #[cfg(test)]
+    pub(super) fn with(mut self, name: &str, value: &str) -> Self {
+        self.dotenv.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
     /// True when the process itself has a non-empty `name` (which clap reads on its own).
     pub(crate) fn in_process(&self, name: &str) -> bool {
         (self.process)(name).is_some_and(|value| !value.is_empty())

@@ -1,5 +1,6 @@
 //! Options of the fetcher.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::values::{DAY, duration};
@@ -37,9 +38,15 @@ pub struct FetchArgs {
     )]
     api_url: String,
 
-    /// What to poll; repeatable: events, repos/OWNER/REPO, orgs/ORG, users/USER, networks/OWNER/REPO
-    #[arg(long = "source", default_value = "events", value_name = "SOURCE")]
-    pub sources: Vec<Source>,
+    /// What to poll; repeatable: events, repos/OWNER/REPO, orgs/ORG, users/USER, networks/OWNER/REPO [when not given: the
+    /// sources of --sources-file, or events]
+    #[arg(long = "source", value_name = "SOURCE")]
+    given_sources: Vec<Source>,
+
+    /// A file with sources to poll, beside those of --source: one a line, with a weight (0.01 to 100) behind it if that is not 1;
+    /// # begins a comment. Read again when it changes
+    #[arg(long, env = "SOURCES_FILE", value_name = "PATH")]
+    pub sources_file: Option<PathBuf>,
 
     /// Poll each source at this interval (100ms to 1day), whatever GitHub asks for, until its quota is used up [when not
     /// given: GitHub's X-Poll-Interval, or longer where that would use up the quota before its time]
@@ -53,6 +60,14 @@ pub struct FetchArgs {
 }
 
 impl FetchArgs {
+    /// The sources that flags name. Where no flag names any, and no file: all public events.
+    pub fn sources(&self) -> Vec<Source> {
+        match &self.given_sources[..] {
+            [] if self.sources_file.is_none() => vec![Source::Events],
+            given => given.to_vec(),
+        }
+    }
+
     /// The checked address of the API. Not checked by clap, whose message would print a password in it.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ mod replay;
 mod shared;
 mod standalone;
 mod tls;
+mod tokens;
 mod values;
 mod what;
 
@@ -38,6 +39,7 @@ pub use replay::{
 pub use shared::{LogFormat, ServerArgs, TelemetryArgs};
 pub use standalone::{DashboardListen, StandaloneArgs};
 pub use tls::{Tls, TlsArgs};
+pub use tokens::github_tokens;
 pub use values::{address, number};
 pub use what::What;
 

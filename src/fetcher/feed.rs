@@ -3,18 +3,22 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::budget::Budget;
+use super::activity::{Activity, Seen};
 use super::coverage::{Coverage, FeedGap};
 use super::memory::Memory;
+use super::moment::Moment;
+use super::schedule::Demand;
 use super::snapshot::FeedSnapshot;
+use super::tokens::TokenPool;
 use super::trouble::Trouble;
 use super::walk::{Found, Step, Walk};
 use crate::config::Source;
-use crate::github::{Client, Hints, Outcome, poll_interval};
+use crate::github::{Answer, Client, Hints, Outcome, TokenNumber, poll_interval};
 use crate::retry::{Backoff, Interrupted, doubled};
 
 /// GitHub's usual interval. Used until GitHub says another one.
@@ -48,6 +52,21 @@ pub(super) enum PollEnd {
     Failed { reason: String },
 }
 
+/// A request of a walk.
+pub(super) struct Request {
+    pub page: Url,
+    pub etag: Option<String>,
+    pub token: TokenNumber,
+}
+
+/// The next step of a walk after an answer.
+pub(super) enum Asking {
+    /// Make this request.
+    Next(Request),
+    /// The walk is over.
+    Over(PollEnd),
+}
+
 /// A source that is polled.
 pub(super) struct Feed {
     pub source: Source,
@@ -58,12 +77,27 @@ pub(super) struct Feed {
     /// The pause that GitHub asks for between two polls.
     pub interval: Duration,
     pub trouble: Trouble,
+    /// How much its events matter, beside those of other sources.
+    pub weight: f64,
+    pub activity: Activity,
+    /// The interval of its polls in the plan.
+    pub planned: Duration,
+    /// The last poll was good, and the next one is due after an interval.
+    pub follows_plan: bool,
+    /// The first walk takes one page only: there are too many sources for more.
+    pub is_brief_at_first: bool,
+    /// Its snapshot as JSON, as long as nothing has changed.
+    pub saved: Option<Box<RawValue>>,
     first_page: Url,
     etag: Option<String>,
+    /// The token that got the ETag. GitHub's ETags differ between tokens.
+    etag_token: TokenNumber,
+    /// The token of the last poll's first page.
+    token: TokenNumber,
     /// Requests that the last poll took, without those that only a sweep makes.
     requests: u32,
     /// How often a poll sweeps, at most.
-    sweep_every: Duration,
+    pub sweep_every: Duration,
     swept: Instant,
     /// When the last poll's first answer came: intervals count from here.
     answered: Instant,
@@ -89,7 +123,15 @@ impl Feed {
             due: now,
             interval: POLL_INTERVAL_DEFAULT,
             trouble: Trouble::none(format!("GitHub's feed {source} at {}", client.server())),
+            weight: 1.0,
+            activity: Activity::unknown(now),
+            planned: POLL_INTERVAL_DEFAULT,
+            follows_plan: false,
+            is_brief_at_first: false,
+            saved: None,
             etag: None,
+            etag_token: TokenNumber::default(),
+            token: TokenNumber::default(),
             requests: 1,
             sweep_every,
             swept: now,
@@ -105,12 +147,25 @@ impl Feed {
 
     /// The snapshot for the next process, with at most so many marks of events.
     pub(super) fn snapshot(&self, marks_max: usize) -> FeedSnapshot {
+        let (rate, polled) = self.activity.saved();
         FeedSnapshot {
             etag: self.etag.clone(),
+            token: self.etag_token.index(),
             newest: self.memory.newest(),
             marks: self.memory.newest_marks(marks_max),
+            known_before: None,
             coverage: self.coverage,
             interval_s: (self.interval != POLL_INTERVAL_DEFAULT).then_some(self.interval.as_secs()),
+            rate,
+            polled,
+        }
+    }
+
+    /// A snapshot with marks of the last hours only, if it has a time before which all events are known.
+    pub(super) fn short_snapshot(&self, marks_max: usize) -> FeedSnapshot {
+        match self.memory.tail().filter(|tail| tail.marks <= marks_max) {
+            Some(tail) => FeedSnapshot { known_before: Some(tail.before), ..self.snapshot(tail.marks) },
+            None => self.snapshot(marks_max),
         }
     }
 
@@ -120,9 +175,12 @@ impl Feed {
     /// The reason if the snapshot is invalid. The feed then stays as it was.
     pub(super) fn resume(&mut self, snapshot: FeedSnapshot) -> Result<(), String> {
         let snapshot = snapshot.checked(Utc::now())?;
-        self.memory.adopt(&snapshot.marks, snapshot.newest);
+        self.memory.adopt(&snapshot.marks, snapshot.newest, snapshot.known_before);
         self.etag = snapshot.etag;
+        self.etag_token = TokenNumber::at(snapshot.token);
         self.coverage = snapshot.coverage;
+        self.activity.resume(snapshot.rate, snapshot.polled);
+        self.saved = None;
         self.interval = snapshot.interval_s.map_or(self.interval, poll_interval);
         Ok(())
     }
@@ -132,50 +190,121 @@ impl Feed {
         self.requests
     }
 
+    /// True if this process or an earlier one has had a good answer about it, or knows that there is none.
+    pub(super) fn is_discovered(&self) -> bool {
+        self.activity.learned_at().is_some() || !self.trouble.is_over()
+    }
+
+    /// Continues with the interval in the plan, after the last poll of an earlier process.
+    pub(super) fn wait_since_last_process(&mut self, now: Moment) {
+        let Some(polled) = self.activity.learned_at() else { return };
+        let ago = (now.utc - polled).to_std().unwrap_or_default();
+        self.answered = now.instant.checked_sub(ago).unwrap_or(now.instant);
+        self.follows_plan = true;
+    }
+
+    /// Sets the interval of its polls in the plan. Does not change when a feed in trouble is polled again.
+    pub(super) fn plan(&mut self, interval: Duration) {
+        self.planned = interval;
+        if self.follows_plan {
+            self.due = self.answered + interval;
+        }
+    }
+
+    /// What the plan is to know of it. `shortest` is the shortest interval allowed.
+    pub(super) fn demand(&self, shortest: Duration, now: Instant) -> Demand {
+        self.activity.demand(self.weight, shortest, self.planned, now)
+    }
+
+    /// When the first answer of the last poll came.
+    pub(super) fn answered(&self) -> Instant {
+        self.answered
+    }
+
     /// Walks the feed's pages, one request after the other. Returns the events found so far, however the walk ended.
     pub(super) async fn walk(
         &mut self,
         client: &Client,
-        budget: &mut Budget,
+        tokens: &mut TokenPool,
         shutdown: &CancellationToken,
     ) -> Result<(Walk, PollEnd), Interrupted> {
-        let mut walk = self.begin_walk(budget);
-        let mut page = (self.first_page.clone(), self.etag.clone());
-        self.requests = 0;
-        self.asked = Instant::now();
+        let now = Instant::now();
+        let mut request = self.first_request(tokens, now);
+        let mut walk = self.begin_walk(tokens, now);
         loop {
             let answer = tokio::select! {
-                answer = client.get(&page.0, page.1.as_deref()) => answer,
+                answer = client.get(&request.page, request.etag.as_deref(), request.token) => answer,
                 () = shutdown.cancelled() => return Err(Interrupted),
             };
-            let now = Instant::now();
-            budget.learn(&self.source, &answer, now);
-            if !walk.meets_before() {
-                self.count_request(&answer.hints, now);
+            match self.take(&mut walk, request, answer, tokens, Moment::now()) {
+                Asking::Next(next) => request = next,
+                Asking::Over(end) => return Ok((walk, end)),
             }
-            let end = match answer.outcome {
-                Outcome::Page(taken) => match walk.take(taken, &self.memory) {
-                    Step::Next(next) if budget.closed_for(now).is_none() => {
-                        page = (next, None);
-                        continue;
-                    }
-                    Step::Next(_) => PollEnd::Limited { status: None },
-                    Step::Whole => PollEnd::Whole,
-                },
-                other => PollEnd::of(other),
-            };
-            let end = self.end_walk(&walk, end, now);
-            return Ok((walk, end));
         }
     }
 
+    /// The request that a walk begins with.
+    pub(super) fn first_request(&self, tokens: &mut TokenPool, now: Instant) -> Request {
+        let token = self.choose_token(tokens, now);
+        Request { page: self.first_page.clone(), etag: self.etag_for(token), token }
+    }
+
     /// A plain walk, or a sweep if one is due and there are requests for it.
-    fn begin_walk(&mut self, budget: &Budget) -> Walk {
-        let now = Instant::now();
-        if now < self.swept + self.sweep_every || !budget.is_ample() {
+    pub(super) fn begin_walk(&mut self, tokens: &TokenPool, now: Instant) -> Walk {
+        self.requests = 0;
+        self.asked = now;
+        if self.is_brief_at_first && self.activity.learned_at().is_none() {
+            return Walk::first_page();
+        }
+        if now < self.swept + self.sweep_every || !tokens.is_ample(&self.source) {
             return Walk::default();
         }
         Walk::sweep()
+    }
+
+    /// Takes the answer to a request of this walk, and gives the next request.
+    pub(super) fn take(
+        &mut self,
+        walk: &mut Walk,
+        request: Request,
+        answer: Answer,
+        tokens: &mut TokenPool,
+        now: Moment,
+    ) -> Asking {
+        tokens.learn(&self.source, request.token, &answer, now.instant);
+        if walk.pages == 0 {
+            self.token = request.token;
+        }
+        if !walk.meets_before() {
+            self.count_request(&answer.hints, now);
+        }
+        let end = match answer.outcome {
+            // Another token may do. A refused one is set aside, so this ends.
+            Outcome::Denied if tokens.closed_for(&self.source, now.instant).is_none() => {
+                let token = self.choose_token(tokens, now.instant);
+                let etag = if walk.pages == 0 { self.etag_for(token) } else { None };
+                return Asking::Next(Request { etag, token, ..request });
+            }
+            Outcome::Page(taken) => match walk.take(taken, &self.memory) {
+                Step::Next(page) if tokens.closed_for(&self.source, now.instant).is_none() => {
+                    let token = self.choose_token(tokens, now.instant);
+                    return Asking::Next(Request { page, etag: None, token });
+                }
+                Step::Next(_) => PollEnd::Limited { status: None },
+                Step::Whole => PollEnd::Whole,
+            },
+            other => PollEnd::of(other),
+        };
+        Asking::Over(self.end_walk(walk, end, now.instant))
+    }
+
+    fn choose_token(&self, tokens: &mut TokenPool, now: Instant) -> TokenNumber {
+        tokens.choose(&self.source, self.etag.as_ref().map(|_| self.etag_token), now)
+    }
+
+    /// The ETag, if this token got it. Another token would get an answer 200 for it.
+    fn etag_for(&self, token: TokenNumber) -> Option<String> {
+        self.etag.clone().filter(|_| self.etag_token == token)
     }
 
     /// The end of a walk. A sweep that breaks off below known events has found all that a plain walk would find.
@@ -193,10 +322,10 @@ impl Feed {
         end
     }
 
-    fn count_request(&mut self, hints: &Hints, now: Instant) {
+    fn count_request(&mut self, hints: &Hints, now: Moment) {
         self.requests += 1;
         if self.requests == 1 {
-            (self.answered, self.answered_at) = (now, Utc::now());
+            (self.answered, self.answered_at) = (now.instant, now.utc);
             self.interval = hints.poll_interval.unwrap_or(self.interval);
         }
     }
@@ -206,8 +335,8 @@ impl Feed {
     pub(super) fn remember(&mut self, found: Found, end: &PollEnd, gaps: &[FeedGap]) {
         match end {
             PollEnd::Whole => {
-                self.etag = found.etag;
-                self.memory.remember_walked(&found.marks, found.newest);
+                (self.etag, self.etag_token) = (found.etag, self.token);
+                self.memory.remember_walked(&found.marks, found.newest, found.tail);
                 self.coverage.add(self.answered_at, gaps);
             }
             PollEnd::NotModified => self.coverage.add(self.answered_at, &[]),
@@ -215,8 +344,18 @@ impl Feed {
         }
     }
 
+    /// Learns how active the source is from a poll.
+    pub(super) fn learn_activity(&mut self, seen: &Seen, end: &PollEnd, gaps: &[FeedGap]) {
+        self.saved = None;
+        if !seen.fresh.is_empty() || matches!(end, PollEnd::Whole | PollEnd::NotModified) {
+            let answered = Moment { instant: self.answered, utc: self.answered_at };
+            self.activity.learn(seen, gaps, answered);
+        }
+    }
+
     /// Sets when to poll next, `interval` being how far apart good polls are. With `others_answer` other sources want their turn.
     pub(super) fn schedule(&mut self, end: &PollEnd, interval: Duration, others_answer: bool, now: Instant) {
+        self.follows_plan = matches!(end, PollEnd::Whole | PollEnd::NotModified);
         self.due = match end {
             PollEnd::Whole | PollEnd::NotModified => {
                 self.backoff.reset();

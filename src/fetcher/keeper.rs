@@ -8,7 +8,10 @@ use tokio_util::sync::CancellationToken;
 use super::duty::{Duty, Turn};
 use super::extras::{Extras, SETTLE_MAX};
 use super::feed::Feed;
-use super::remembered::{Remembered, marks_of_each};
+use super::feeds::Feeds;
+use super::moment::Moment;
+use super::remembered::{Remembered, raw};
+use super::schedule::FEW_SOURCES;
 use crate::broker::{Broker, BrokerError, Outgoing, PublishError};
 use crate::gap::GapRecord;
 use crate::health::Health;
@@ -16,6 +19,9 @@ use crate::status::{Board, FetcherFigures};
 
 /// Changes are saved this often at most. After a kill, the next fetcher publishes the events of so many seconds again.
 const SAVE_EVERY: Duration = Duration::from_secs(3);
+/// A memory larger than this is saved less often: thousands of sources have megabytes. The wait grows with it, up to this.
+const SAVE_BYTES: usize = 256 * 1024;
+const SAVE_EVERY_MAX: Duration = Duration::from_secs(60);
 /// Without changes the memory is saved this often. RabbitMQ closes the channel of a delivery that is unacked for 30 minutes.
 const RENEW_EVERY: Duration = Duration::from_secs(300);
 /// How long the last copies and records may take at the end. Each poll has waited for its own.
@@ -35,6 +41,8 @@ pub(super) struct Keeper {
     saved_at: Instant,
     /// When to save next.
     save_at: Instant,
+    /// How often changes are saved at most.
+    save_every: Duration,
 }
 
 impl Keeper {
@@ -50,6 +58,7 @@ impl Keeper {
             has_begun: false,
             saved_at: Instant::now(),
             save_at: Instant::now(),
+            save_every: SAVE_EVERY,
         }
     }
 
@@ -59,7 +68,7 @@ impl Keeper {
     /// As [`Duty::begin`].
     pub(super) async fn begin(
         &mut self,
-        feeds: &mut [Feed],
+        feeds: &mut Feeds,
         limit: Option<Duration>,
         shutdown: &CancellationToken,
     ) -> Result<Turn<()>, PublishError> {
@@ -78,24 +87,28 @@ impl Keeper {
         Ok(Turn::Ours(()))
     }
 
-    fn adopt(&mut self, mut found: Remembered, feeds: &mut [Feed]) {
-        for feed in feeds {
-            let Some(raw) = found.sources.get(&feed.source.to_string()) else { continue };
-            match serde_json::from_str(raw.get())
-                .map_err(|error| error.to_string())
-                .and_then(|one| feed.resume(one))
-            {
-                Ok(()) => {}
-                Err(why) => {
-                    tracing::warn!(source = %feed.source, "{}: the saved memory of this source is rejected, and the source begins without one: {why}", feed.source)
-                }
-            }
-        }
+    fn adopt(&mut self, mut found: Remembered, feeds: &mut Feeds) {
+        feeds.all.iter_mut().for_each(|feed| resume(feed, &found));
+        feeds.resumed(Moment::now());
         match &self.extras {
             Some(extras) => extras.take_over(&mut found),
             None => self.extras = Some(Extras::start(&self.broker, &self.health, &mut found)),
         }
         self.remembered = found;
+    }
+
+    /// Restores a feed that is new here, if an earlier list of sources had it.
+    pub(super) fn restore(&self, feed: &mut Feed) {
+        resume(feed, &self.remembered);
+    }
+
+    /// These feeds are polled no more. Their memory is kept, should they come back.
+    pub(super) fn leave(&mut self, feeds: impl Iterator<Item = Feed>) {
+        for feed in feeds {
+            if let Some(raw) = raw(&feed, FEW_SOURCES + 1) {
+                self.remembered.sources.insert(feed.source.to_string(), raw);
+            }
+        }
     }
 
     /// The duty is lost, for this reason.
@@ -108,7 +121,7 @@ impl Keeper {
     ///
     /// # Errors
     /// [`BrokerError`] when this fetcher is not on duty any more.
-    pub(super) async fn keep_until(&mut self, end: Instant, feeds: &[Feed]) -> Result<(), BrokerError> {
+    pub(super) async fn keep_until(&mut self, end: Instant, feeds: &mut [Feed]) -> Result<(), BrokerError> {
         loop {
             tokio::select! {
                 biased;
@@ -125,22 +138,22 @@ impl Keeper {
         }
     }
 
-    async fn save(&mut self, feeds: &[Feed]) -> Result<(), BrokerError> {
+    async fn save(&mut self, feeds: &mut [Feed]) -> Result<(), BrokerError> {
         let mut next = Remembered { revision: self.remembered.revision + 1, ..Remembered::default() };
-        let marks_max = marks_of_each(feeds.len());
+        let sources = feeds.len();
         for feed in feeds {
-            // Plain values into memory: this cannot fail.
-            if let Ok(raw) = serde_json::value::to_raw_value(&feed.snapshot(marks_max)) {
-                next.sources.insert(feed.source.to_string(), raw);
-            }
+            feed.saved = feed.saved.take().or_else(|| raw(feed, sources));
+            next.sources.extend(feed.saved.clone().map(|raw| (feed.source.to_string(), raw)));
         }
         next.keep_others(&self.remembered.sources);
         if let Some(extras) = &self.extras {
             extras.remember(&mut next);
         }
-        let is_saved = self.duty.save(&next.json()).await?;
+        let json = next.json();
+        let is_saved = self.duty.save(&json).await?;
         self.saved_at = Instant::now();
-        self.save_at = self.saved_at + if is_saved { RENEW_EVERY } else { SAVE_EVERY };
+        self.save_every = save_every(json.len());
+        self.save_at = self.saved_at + if is_saved { RENEW_EVERY } else { self.save_every };
         if is_saved {
             self.remembered = next;
         }
@@ -149,7 +162,7 @@ impl Keeper {
 
     /// Feeds know something new.
     pub(super) fn has_news(&mut self) {
-        self.save_at = self.save_at.min(self.saved_at + SAVE_EVERY);
+        self.save_at = self.save_at.min(self.saved_at + self.save_every);
     }
 
     /// Gives copies of events to the archive.
@@ -174,7 +187,7 @@ impl Keeper {
     }
 
     /// Saves a last time, and hands the duty on.
-    pub(super) async fn close(&mut self, feeds: &[Feed]) {
+    pub(super) async fn close(&mut self, feeds: &mut [Feed]) {
         if let Some(extras) = &self.extras {
             extras.settle(LAST_SETTLE_MAX).await;
         }
@@ -187,5 +200,32 @@ impl Keeper {
             extras.stop();
         }
         self.duty.close().await;
+    }
+}
+
+/// Continues from the memory of an earlier process, if it has this source.
+fn resume(feed: &mut Feed, found: &Remembered) {
+    let Some(raw) = found.sources.get(&feed.source.to_string()) else { return };
+    let resumed = serde_json::from_str(raw.get()).map_err(|error| error.to_string());
+    if let Err(why) = resumed.and_then(|one| feed.resume(one)) {
+        tracing::warn!(source = %feed.source, "{}: the saved memory of this source is rejected, and the source begins without one: {why}", feed.source);
+    }
+}
+
+/// How often a memory of so many bytes is saved at most.
+fn save_every(bytes: usize) -> Duration {
+    let times = u32::try_from(bytes.div_ceil(SAVE_BYTES)).unwrap_or(u32::MAX).max(1);
+    SAVE_EVERY.saturating_mul(times).min(SAVE_EVERY_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_memory_is_saved_less_often() {
+        let every_s = [0, 1000, SAVE_BYTES, SAVE_BYTES + 1, 2_400_000, 1 << 30]
+            .map(|bytes| save_every(bytes).as_secs());
+        assert_eq!(every_s, [3, 3, 3, 6, 30, 60]);
     }
 }

@@ -1,7 +1,7 @@
 //! The first stage: polls GitHub politely and publishes each event, as sent, with a confirm.
 //!
-//! - Each source has a `feed`: its ETag, its interval, its `memory`. All sources share one `budget` of requests, because GitHub
-//!   counts them per token. There is one request at a time.
+//! - Each source has a `feed`: its ETag, its interval, its `memory`. The sources of a token share its `budget` of requests. The
+//!   pool of `tokens` knows which source a token asks for. Limits of all tokens are in `secondary`. There is one request at a time.
 //! - A poll reads pages until an event that was seen before (`walk`). Its events are published. The feed remembers them only
 //!   after RabbitMQ has confirmed all of them.
 //! - One fetcher of a namespace polls: the one on `duty`. It saves the memory of all feeds in a queue, so that the next process
@@ -12,6 +12,7 @@
 //! The program is ready when RabbitMQ is. It stays ready while GitHub is away: a restart would not help, and the missed time is
 //! recorded as a gap.
 
+mod activity;
 mod background;
 mod backlog;
 mod budget;
@@ -19,12 +20,18 @@ mod coverage;
 mod duty;
 mod extras;
 mod feed;
+mod feeds;
 mod keeper;
 mod memory;
+mod moment;
 mod poller;
 mod remembered;
 mod report;
+mod schedule;
+mod secondary;
 mod snapshot;
+mod sources;
+mod tokens;
 mod trouble;
 mod walk;
 
@@ -52,15 +59,15 @@ pub async fn run(
     args: &FetchArgs,
     once: bool,
     broker: Broker,
-    token: Option<SecretString>,
+    tokens: &[SecretString],
     tls: &Tls,
     board: &Board,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    warn_of_open_token(&args.api_url()?, token.is_some());
+    warn_of_open_token(&args.api_url()?, !tokens.is_empty());
     report::describe();
-    let client = Client::new(args.api_url()?, token.as_ref(), tls)?;
-    let mut poller = Poller::new(args, client, broker, board, shutdown);
+    let client = Client::new(args.api_url()?, tokens, tls)?;
+    let mut poller = Poller::new(args, client, broker, board, shutdown).await?;
     let ended = if once {
         poller.poll_each_once().await
     } else {
@@ -106,7 +113,7 @@ mod tests {
     fn the_stage_can_run_as_a_task() {
         fn task<F: Future + Send>(_: fn(FetchArgs, Broker, Board, CancellationToken) -> F) {}
         task(|args, broker, board, shutdown| async move {
-            run(&args, false, broker, None, &Tls::default(), &board, shutdown).await
+            run(&args, false, broker, &[], &Tls::default(), &board, shutdown).await
         });
     }
 }

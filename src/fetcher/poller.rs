@@ -1,5 +1,6 @@
 //! The loop over the sources, and one poll: request, publish, remember.
 
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,15 +8,18 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::budget::Budget;
 use super::coverage::{Coverage, FeedGap};
 use super::duty::Turn;
 use super::feed::{Feed, PollEnd};
+use super::feeds::{Done, Feeds};
 use super::keeper::Keeper;
+use super::moment::Moment;
 use super::report::{self, Counts, Quota, Report};
+use super::schedule::PLAN_EVERY;
+use super::sources::{Listed, Sources};
 use super::walk::Element;
 use crate::broker::{Broker, BrokerError, Outgoing, Part, PublishError, Publisher, Route};
-use crate::config::{FetchArgs, Source};
+use crate::config::{FetchArgs, UsageError};
 use crate::duration::Rounded;
 use crate::github::Client;
 use crate::retry;
@@ -34,9 +38,10 @@ pub(super) struct Poller {
     broker: Broker,
     publisher: Publisher,
     keeper: Keeper,
-    budget: Budget,
-    feeds: Vec<Feed>,
+    sources: Sources,
+    feeds: Feeds,
     figures: Arc<FetcherFigures>,
+    sweep_every: Duration,
     /// The user's own interval, in place of GitHub's.
     poll_interval: Option<Duration>,
     has_warned_of_interval: bool,
@@ -45,27 +50,68 @@ pub(super) struct Poller {
 
 impl Poller {
     /// A poller that has not asked anyone anything yet; every source is due.
-    pub(super) fn new(
+    ///
+    /// # Errors
+    /// [`UsageError`] when the sources file cannot be read.
+    pub(super) async fn new(
         args: &FetchArgs,
         client: Client,
         broker: Broker,
         board: &Board,
         shutdown: CancellationToken,
-    ) -> Self {
-        Self {
-            feeds: distinct(&args.sources)
-                .map(|source| Feed::new(source.clone(), &client, args.sweep_every))
-                .collect(),
+    ) -> Result<Self, UsageError> {
+        let (sources, wanted) = Sources::open(&args.sources(), args.sources_file.as_deref()).await?;
+        let mut poller = Self {
+            sources,
+            feeds: Feeds::new(client.tokens(), args.poll_interval, args.sweep_every),
+            sweep_every: args.sweep_every,
             publisher: broker.publisher(PARTS, board.health(), true),
             keeper: Keeper::new(&broker, board),
             figures: board.fetcher(),
             client,
             broker,
-            budget: Budget::default(),
             poll_interval: args.poll_interval,
             has_warned_of_interval: false,
             shutdown,
-        }
+        };
+        poller.change_sources(wanted);
+        Ok(poller)
+    }
+
+    /// Polls these sources from now on. Those that stay keep what is known of them.
+    fn change_sources(&mut self, wanted: Vec<Listed>) {
+        let mut before: HashMap<_, _> =
+            self.feeds.all.drain(..).map(|feed| (feed.source.to_string(), feed)).collect();
+        let stay_or_begin = |listed: Listed| {
+            let known = before.remove(&listed.source.to_string());
+            let mut feed = known.unwrap_or_else(|| {
+                let mut feed = Feed::new(listed.source, &self.client, self.sweep_every);
+                self.keeper.restore(&mut feed);
+                feed
+            });
+            feed.weight = listed.weight;
+            feed
+        };
+        self.feeds.all = wanted.into_iter().map(stay_or_begin).collect();
+        before.values().for_each(|feed| self.feeds.tokens.forget(&feed.source));
+        self.keeper.leave(before.into_values());
+        self.feeds.changed();
+    }
+
+    /// Looks whether the sources file has changed.
+    async fn look_at_sources(&mut self) {
+        let Some(wanted) = self.sources.look().await else { return };
+        let before: HashSet<_> = self.feeds.all.iter().map(|feed| feed.source.clone()).collect();
+        let stay = wanted.iter().filter(|listed| before.contains(&listed.source)).count();
+        let (added, left) = (wanted.len() - stay, before.len() - stay);
+        tracing::info!(
+            added,
+            left,
+            stay,
+            "the sources file has changed: {added} sources are new, {left} are not polled any more, {stay} stay"
+        );
+        self.change_sources(wanted);
+        self.keeper.has_news();
     }
 
     /// Polls the sources as they become due, whenever this fetcher is on duty.
@@ -82,20 +128,21 @@ impl Poller {
     /// Polls the sources as they become due, until this fetcher loses its duty.
     async fn poll_on_duty(&mut self) -> Result<BrokerError, PublishError> {
         loop {
+            self.look_at_sources().await;
             let now = Instant::now();
-            let next = self.feeds.iter().enumerate().min_by_key(|(_, feed)| feed.due);
-            let Some((index, wait)) = next.map(|(index, feed)| (index, self.until_polled(feed, now))) else {
-                self.shutdown.cancelled().await;
-                return Err(retry::Interrupted.into());
-            };
+            let next = self.feeds.next(now);
+            let until = next.map_or(now + PLAN_EVERY, |(_, due)| due.min(now + PLAN_EVERY));
+            let until = self.sources.look_at().map_or(until, |look_at| until.min(look_at));
             let waiting = tokio::select! {
-                kept = self.keeper.keep_until(now + wait, &self.feeds) => kept,
+                kept = self.keeper.keep_until(until, &mut self.feeds.all) => kept,
                 () = self.shutdown.cancelled() => return Err(retry::Interrupted.into()),
             };
             if let Err(error) = waiting {
                 return Ok(error);
             }
-            self.poll(index).await?;
+            if let Some((index, _)) = next.filter(|(_, due)| *due <= until) {
+                self.poll(index).await?;
+            }
         }
     }
 
@@ -107,13 +154,14 @@ impl Poller {
             return Ok(None);
         }
         let mut faults = Vec::new();
-        for index in 0..self.feeds.len() {
+        for index in 0..self.feeds.all.len() {
+            self.feeds.plan_if_old(Instant::now());
             let end = self.poll(index).await?;
             if let Some(fault) = end.fault() {
-                faults.push(format!("{}: {fault}", self.feeds[index].source));
+                faults.push(format!("{}: {fault}", self.feeds.all[index].source));
             }
-            if let Some(wait) = self.budget.closed_for(Instant::now()) {
-                let left_out = self.feeds.len() - index - 1;
+            if let Some(wait) = self.feeds.tokens.all_closed_for(Instant::now()) {
+                let left_out = self.feeds.all.len() - index - 1;
                 if left_out > 0 || matches!(end, PollEnd::Limited { .. }) {
                     let wait_s = wait.as_secs_f64().ceil();
                     faults.push(format!("no more requests for {wait_s} s, sources not asked: {left_out}"));
@@ -126,7 +174,7 @@ impl Poller {
 
     /// Saves the memory, and closes the connections to RabbitMQ.
     pub(super) async fn close(&mut self) {
-        self.keeper.close(&self.feeds).await;
+        self.keeper.close(&mut self.feeds.all).await;
         self.publisher.close().await;
     }
 
@@ -135,11 +183,13 @@ impl Poller {
         // No poll while RabbitMQ cannot take its events.
         self.publisher.look_for_load_queue(&self.shutdown).await?;
         let started = Instant::now();
-        let feed = &mut self.feeds[index];
+        let Feeds { all, tokens, .. } = &mut self.feeds;
+        let feed = &mut all[index];
+        let answered_before = feed.answered();
         let mut span = Span::root("poll", Kind::Internal);
         span.say("github_etl.source", &feed.source);
         let mut fetch = span.child("fetch", Kind::Client);
-        let (walk, end) = feed.walk(&self.client, &mut self.budget, &self.shutdown).await?;
+        let (walk, end) = feed.walk(&self.client, tokens, &self.shutdown).await?;
         fetch.say("github_etl.outcome", end.label());
         fetch.count("github_etl.pages", walk.pages as usize);
         if let Some(fault) = end.fault() {
@@ -148,16 +198,20 @@ impl Poller {
         drop(fetch);
         let gaps = if end == PollEnd::Whole { walk.gaps(&feed.memory) } else { Vec::new() };
         let mut counts = Counts::of(&walk);
+        let (seen, swept) = (walk.seen(), walk.sweeps());
         let mut found = walk.into_found();
         let elements = std::mem::take(&mut found.elements);
         counts.leave_out(self.publish(index, elements, &span).await?);
-        let source = &self.feeds[index].source;
+        let source = &self.feeds.all[index].source;
         self.keeper.record(gaps.iter().map(|gap| gap.record(source, chrono::Utc::now())));
         self.keeper.settle().await;
-        self.feeds[index].remember(found, &end, &gaps);
+        self.feeds.all[index].remember(found, &end, &gaps);
         self.keeper.has_news();
-        self.schedule(index, &end);
-        self.tell(index, &end, counts, &gaps, started.elapsed());
+        let took = started.elapsed();
+        let done = Done { end: &end, seen: &seen, gaps: &gaps, answered_before, swept, took };
+        self.feeds.polled(index, &done, Moment::now());
+        self.warn_of_interval(index);
+        self.tell(index, &end, counts, &gaps, took);
         Ok(end)
     }
 
@@ -169,7 +223,7 @@ impl Poller {
         elements: Vec<Element>,
         poll: &Span,
     ) -> Result<usize, PublishError> {
-        let source = &self.feeds[index].source;
+        let source = &self.feeds.all[index].source;
         let to_exchange = |kind| Route::Event { kind };
         let message =
             |element: Element| Outgoing::event(&self.broker, to_exchange, element.event, element.body);
@@ -188,12 +242,9 @@ impl Poller {
         Ok(too_large.len())
     }
 
-    fn schedule(&mut self, index: usize, end: &PollEnd) {
-        let now = Instant::now();
-        let round_requests = self.feeds.iter().map(Feed::requests).sum();
-        let pace = self.budget.pace(round_requests, now);
-        let asked = self.feeds[index].interval;
-        let interval = self.poll_interval.unwrap_or_else(|| asked.max(pace));
+    fn warn_of_interval(&mut self, index: usize) {
+        let asked = self.feeds.all[index].interval;
+        let interval = self.poll_interval.unwrap_or(asked);
         if interval < asked && !self.has_warned_of_interval {
             self.has_warned_of_interval = true;
             tracing::warn!(
@@ -202,37 +253,30 @@ impl Poller {
                 Rounded(asked)
             );
         }
-        let mut others = self.feeds.iter().enumerate().filter(|(other, _)| *other != index);
-        let others_answer = others.any(|(_, feed)| feed.trouble.is_over());
-        self.feeds[index].schedule(end, interval, others_answer, now);
-    }
-
-    /// How long until `feed` is polled, by the current limits.
-    fn until_polled(&self, feed: &Feed, now: Instant) -> Duration {
-        let closed = self.budget.closed_for(now).unwrap_or_default();
-        feed.due.saturating_duration_since(now).max(closed)
     }
 
     fn tell(&mut self, index: usize, end: &PollEnd, counts: Counts, gaps: &[FeedGap], took: Duration) {
         let (now, now_utc) = (Instant::now(), chrono::Utc::now());
-        let next_poll_in = self.until_polled(&self.feeds[index], now);
-        let news = self.feeds[index].trouble.note(end, next_poll_in, now);
-        let feed = &self.feeds[index];
+        let next_poll_in = self.feeds.until_polled(index, now);
+        let news = self.feeds.all[index].trouble.note(end, next_poll_in, now);
+        let feed = &self.feeds.all[index];
         report::tell_news(&feed.source, news);
         let of_kind = |other: &&Feed| other.source.kind() == feed.source.kind();
-        let of_kind = self.feeds.iter().filter(of_kind);
+        let of_kind = self.feeds.all.iter().filter(of_kind);
         if let Some(newest) = of_kind.clone().filter_map(|feed| feed.memory.newest()).max() {
             report::newest_of_kind(feed.source.kind(), newest);
         }
         let of_kind = of_kind.map(|feed| feed.coverage);
         report::coverage_of_kind(feed.source.kind(), Coverage::ratio_of_all(of_kind, now_utc));
-        let coverage = Coverage::ratio_of_all(self.feeds.iter().map(|feed| feed.coverage), now_utc);
+        let coverage = Coverage::ratio_of_all(self.feeds.all.iter().map(|feed| feed.coverage), now_utc);
         report::overall_coverage(coverage);
+        let quota = self.feeds.tokens.quota(now);
         let quota = Quota {
-            left: self.budget.remaining(),
-            limit: self.budget.limit(),
-            resets_at: self.budget.resets_in(now).map(|wait| now_utc + wait),
+            left: quota.remaining,
+            limit: quota.limit,
+            resets_at: quota.resets_in.map(|wait| now_utc + wait),
         };
+        report::tokens(self.feeds.tokens.reports(now));
         self.figures.polled(PollFigures {
             events_new: counts.published as u64,
             gaps: gaps.len() as u64,
@@ -253,25 +297,5 @@ impl Poller {
             next_poll_in,
         }
         .tell();
-    }
-}
-
-/// The sources without repetitions: polling one twice would only use up requests.
-fn distinct(sources: &[Source]) -> impl Iterator<Item = &Source> {
-    sources
-        .iter()
-        .enumerate()
-        .filter(|(index, source)| !sources[..*index].contains(source))
-        .map(|(_, source)| source)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_source_given_twice_is_polled_once_in_its_first_place() {
-        let sources: Vec<Source> = ["orgs/x", "events", "orgs/x"].map(|text| text.parse().unwrap()).into();
-        assert_eq!(distinct(&sources).map(Source::to_string).collect::<Vec<_>>(), ["orgs/x", "events"]);
     }
 }

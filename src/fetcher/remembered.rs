@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::feed::Feed;
+use super::memory::TAIL_MIN;
+use super::schedule::FEW_SOURCES;
 use crate::gap::GapRecord;
 use crate::lack::Lack;
 
-/// Marks of events kept over all sources, to recognise them after a restart. With one source, all events of a
-/// page are recognised. With thousands, each keeps a few marks, and more events are published twice, which is harmless.
-const MARKS_MAX: usize = 30_000;
+/// Marks of events kept over all sources, to recognise them after a restart: 2 MiB.
+const MARKS_MAX: usize = 200_000;
 const MARKS_OF_SOURCE_MAX: usize = 300;
-const MARKS_OF_SOURCE_MIN: usize = 4;
 /// Saving every 3 s reaches this after 400 million years.
 const REVISION_MAX: u64 = 1 << 52;
 /// Sources that are kept though this fetcher does not poll them: they may come back.
@@ -74,9 +75,18 @@ impl Remembered {
     }
 }
 
-/// How many marks each of so many sources keeps.
+/// How many marks each of so many sources keeps at most. Few keep the marks of all events that GitHub shows. Of many, each keeps
+/// those of its last hours.
 pub(super) fn marks_of_each(sources: usize) -> usize {
-    (MARKS_MAX / sources.max(1)).clamp(MARKS_OF_SOURCE_MIN, MARKS_OF_SOURCE_MAX)
+    (MARKS_MAX / sources.max(1)).clamp(TAIL_MIN, MARKS_OF_SOURCE_MAX)
+}
+
+/// The memory of a feed, one of so many, as JSON. None if it cannot be written, which does not happen: it is plain values.
+pub(super) fn raw(feed: &Feed, sources: usize) -> Option<Box<RawValue>> {
+    let marks_max = marks_of_each(sources);
+    let is_few = sources <= FEW_SOURCES;
+    let snapshot = if is_few { feed.snapshot(marks_max) } else { feed.short_snapshot(marks_max) };
+    serde_json::value::to_raw_value(&snapshot).ok()
 }
 
 #[cfg(test)]
@@ -109,6 +119,6 @@ mod tests {
 
     #[test]
     fn few_sources_keep_whole_pages_and_thousands_a_few_marks() {
-        assert_eq!([1, 100, 1000, 3000, 20_000].map(marks_of_each), [300, 300, 30, 10, 4]);
+        assert_eq!([1, 100, 1000, 3000, 20_000].map(marks_of_each), [300, 300, 200, 66, 16]);
     }
 }

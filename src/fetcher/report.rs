@@ -7,6 +7,7 @@ use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gau
 
 use super::coverage::FeedGap;
 use super::feed::PollEnd;
+use super::tokens::{Standing, TokenReport};
 use super::trouble::News;
 use super::walk::Walk;
 use crate::config::Source;
@@ -165,6 +166,24 @@ impl Quota {
     }
 }
 
+/// Sets the gauges of each token, by its number, and of how many tokens stand how.
+#[expect(clippy::cast_precision_loss, reason = "quotas are thousands, tokens a few")]
+pub(super) fn tokens(tokens: impl Iterator<Item = TokenReport>) {
+    let mut standing = [0_u32; Standing::ALL.len()];
+    for token in tokens {
+        if let Some(remaining) = token.remaining {
+            gauge!("github_etl_fetcher_token_rate_limit_remaining", "token" => token.number.to_string())
+                .set(remaining as f64);
+        }
+        gauge!("github_etl_fetcher_token_sources", "token" => token.number.to_string())
+            .set(token.sources as f64);
+        standing[token.standing as usize] += 1;
+    }
+    for (one, count) in Standing::ALL.into_iter().zip(standing) {
+        gauge!("github_etl_fetcher_tokens", "state" => one.label()).set(f64::from(count));
+    }
+}
+
 /// Logs that a source's trouble has begun or is over.
 pub(super) fn tell_news(source: &Source, news: Option<News>) {
     match news {
@@ -218,11 +237,26 @@ pub(super) fn describe() {
         "github_etl_fetcher_source_coverage_ratio",
         "Seconds of the feeds of a kind seen / elapsed"
     );
-    describe_gauge!("github_etl_fetcher_rate_limit_remaining", "Requests left of GitHub's quota");
-    describe_gauge!("github_etl_fetcher_rate_limit_requests", "Requests that GitHub's quota has in all");
+    describe_gauge!(
+        "github_etl_fetcher_rate_limit_remaining",
+        "Requests left of GitHub's quota, over all tokens that GitHub takes"
+    );
+    describe_gauge!(
+        "github_etl_fetcher_rate_limit_requests",
+        "Requests that GitHub's quota has in all, over all tokens that GitHub takes"
+    );
     describe_gauge!(
         "github_etl_fetcher_rate_limit_reset_timestamp_seconds",
-        "When GitHub's quota starts afresh"
+        "When GitHub's quota starts afresh, of several that of the first token to do so"
+    );
+    describe_gauge!(
+        "github_etl_fetcher_token_rate_limit_remaining",
+        "Requests left of a token's quota, by the token's number"
+    );
+    describe_gauge!("github_etl_fetcher_token_sources", "Sources that a token asks for, by its number");
+    describe_gauge!(
+        "github_etl_fetcher_tokens",
+        "Tokens by state; without any token, the lack of one counts as one"
     );
     describe_gauge!(
         "github_etl_fetcher_last_event_timestamp_seconds",

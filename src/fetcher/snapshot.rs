@@ -7,7 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::coverage::Coverage;
-use super::memory::Mark;
+use super::memory::{LATE_MAX, Mark};
+use super::schedule::Rate;
 use crate::github::is_fit_etag;
 
 /// Clocks differ by so much at most. With a newest event from the future, every poll would seem to overlap.
@@ -17,22 +18,39 @@ const GITHUB_OPENED_S: i64 = 1_199_145_600;
 
 /// The memory of one feed. Thousands are saved together, so names are short and unknown values are left out. Members are only
 /// ever added.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct FeedSnapshot {
     #[serde(rename = "e", skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
+    /// The index of the token that got the ETag. If the tokens were changed since, it may be another token. Then GitHub answers
+    /// 200 once in place of 304, which costs one request. So nothing is saved that could tell one token from another.
+    #[serde(rename = "t", skip_serializing_if = "is_zero")]
+    pub token: usize,
     /// When the newest event known was created.
     #[serde(rename = "n", skip_serializing_if = "Option::is_none")]
     pub newest: Option<DateTime<Utc>>,
     /// Of the newest events known, oldest first.
     #[serde(rename = "m", with = "marks", skip_serializing_if = "Vec::is_empty")]
     pub marks: Vec<Mark>,
+    /// All visible events from before this time are known, without marks. None if all of them have marks.
+    #[serde(rename = "k", skip_serializing_if = "Option::is_none")]
+    pub known_before: Option<DateTime<Utc>>,
     #[serde(rename = "c", skip_serializing_if = "Coverage::is_empty")]
     pub coverage: Coverage,
     /// The pause that GitHub asks for between two polls, if it is not the usual one.
     #[serde(rename = "i", skip_serializing_if = "Option::is_none")]
     pub interval_s: Option<u64>,
+    /// How active the source is, as of its last good poll.
+    #[serde(rename = "r", skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
+    /// When the answer to that poll came.
+    #[serde(
+        rename = "p",
+        with = "chrono::serde::ts_seconds_option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub polled: Option<DateTime<Utc>>,
 }
 
 impl FeedSnapshot {
@@ -49,8 +67,18 @@ impl FeedSnapshot {
         // Without a newest event nothing is known, and a 304 would hide all that is there.
         let is_of_use = |etag: &String| self.newest.is_some() && is_fit_etag(etag.as_bytes());
         self.etag = self.etag.filter(is_of_use);
+        // Events that come later must not be taken for known ones.
+        let latest = self.newest.and_then(|newest| newest.checked_sub_signed(LATE_MAX));
+        self.known_before = self.known_before.filter(|before| latest.is_some_and(|latest| *before <= latest));
+        self.polled = self.polled.filter(|polled| *polled <= now + AHEAD_MAX);
+        self.rate = self.rate.filter(|rate| rate.is_sound() && self.polled.is_some());
         Ok(self)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(value: &usize) -> bool {
+    *value == 0
 }
 
 /// Marks as one string: base64 of little-endian numbers.

@@ -8,14 +8,17 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use url::Url;
 
+use super::activity::Seen;
 use super::coverage::FeedGap;
-use super::memory::{Mark, Memory, mark_of, mark_of_other};
+use super::memory::{Mark, Memory, Tail, mark_of, mark_of_other};
 use crate::broker::EventName;
 use crate::event::Event;
 use crate::github::Page;
 
 /// GitHub shows at most 300 events, 100 a page.
 const PAGES_MAX: u32 = 3;
+/// So many events in all.
+pub(super) const EVENTS_MAX: usize = 300;
 /// A larger element cannot be published: RabbitMQ 4 takes messages of 16 MiB at most, and one that is larger fails all
 /// others on its channel.
 const ELEMENT_BYTES_MAX: usize = 15 * 1024 * 1024;
@@ -30,6 +33,8 @@ pub(super) struct Walk {
     met: HashSet<Mark>,
     /// The creation time of each event so far.
     times: Vec<DateTime<Utc>>,
+    /// For each mark, when its event was created.
+    times_of_marks: Vec<Option<DateTime<Utc>>>,
     meets_before: bool,
     /// It reads all pages, also below known events.
     sweeps: bool,
@@ -38,6 +43,10 @@ pub(super) struct Walk {
     /// Gaps between two requests of this walk.
     holes: Vec<FeedGap>,
     pub(super) pages: u32,
+    /// Reads no more pages than this, if it is not 0.
+    pages_max: u32,
+    /// The last page of the feed was read.
+    reached_end: bool,
     pub(super) already_seen: usize,
     pub(super) too_large: usize,
     pub(super) not_events: usize,
@@ -70,12 +79,19 @@ pub(super) struct Found {
     pub marks: Vec<Mark>,
     pub newest: Option<DateTime<Utc>>,
     pub etag: Option<String>,
+    /// What is to be saved of the marks where there are many sources.
+    pub tail: Option<Tail>,
 }
 
 impl Walk {
     /// A walk that takes all pages there are.
     pub(super) fn sweep() -> Self {
         Self { sweeps: true, ..Self::default() }
+    }
+
+    /// A walk that takes the newest page only, though it may know none of its events.
+    pub(super) fn first_page() -> Self {
+        Self { pages_max: 1, ..Self::default() }
     }
 
     /// True if it reads all pages, also below known events.
@@ -108,8 +124,10 @@ impl Walk {
         if let Some(newest) = newest_before.filter(|_| !self.repeats) {
             self.holes.extend(hole(newest, &self.times[times_before..]));
         }
+        self.reached_end = page.next.is_none();
+        let pages_max = if self.pages_max == 0 { PAGES_MAX } else { self.pages_max };
         match page.next {
-            Some(next) if (self.sweeps || !self.meets_before) && self.pages < PAGES_MAX => Step::Next(next),
+            Some(next) if (self.sweeps || !self.meets_before) && self.pages < pages_max => Step::Next(next),
             _ => Step::Whole,
         }
     }
@@ -146,8 +164,10 @@ impl Walk {
             self.repeats = true;
             return;
         }
+        let created = event.as_ref().map(|event| event.created);
         self.marks.push(mark);
-        if memory.is_published(mark) {
+        self.times_of_marks.push(created);
+        if memory.is_published(mark) || created.is_some_and(|created| memory.knew_all_before(created)) {
             self.already_seen += 1;
         } else if body.len() > ELEMENT_BYTES_MAX {
             self.too_large += 1;
@@ -180,14 +200,21 @@ impl Walk {
         Some(FeedGap { from, to, events_in_poll: 0 })
     }
 
+    /// What the walk tells about the feed's activity.
+    pub(super) fn seen(&self) -> Seen {
+        let fresh = self.fresh.iter().filter_map(|element| Some(element.event.as_ref()?.created)).collect();
+        Seen { fresh, shown: self.reached_end.then_some(self.marks.len()) }
+    }
+
     /// Ends the walk.
     pub(super) fn into_found(mut self) -> Found {
+        let tail = Tail::of(&self.times_of_marks);
         self.fresh.reverse();
         self.marks.reverse();
         let newest = self.times.iter().max().copied();
         // An empty answer may be a fault of GitHub. If its ETag were kept, later polls would get 304 and no events.
         let etag = self.etag.filter(|_| newest.is_some());
-        Found { elements: self.fresh, marks: self.marks, newest, etag }
+        Found { elements: self.fresh, marks: self.marks, newest, etag, tail }
     }
 }
 

@@ -6,13 +6,14 @@ use anyhow::Context as _;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, IF_NONE_MATCH, LINK};
 use reqwest::redirect::Policy;
 use reqwest::{Response, StatusCode};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use url::Url;
 
 use super::answer::{Answer, Outcome, Page, outcome_of};
+use super::authorization::{Authorizations, TokenNumber};
 use super::headers::{Hints, etag};
 use super::link::{is_same_origin, next_page};
-use crate::config::{Source, Tls, UsageError};
+use crate::config::{Source, Tls};
 use crate::event::split_page;
 use crate::handshake;
 
@@ -32,18 +33,19 @@ const REDIRECTS_MAX: usize = 3;
 pub struct Client {
     http: reqwest::Client,
     api: Url,
+    authorizations: Authorizations,
     tls: Tls,
 }
 
 impl Client {
-    /// A client of the API at `api`; nothing is sent yet.
+    /// A client of the API at `api`; nothing is sent yet. Without any token, requests are made without one.
     ///
     /// # Errors
-    /// [`UsageError`] when the token cannot be sent in a header, or there is no CA to trust.
-    pub fn new(api: Url, token: Option<&SecretString>, tls: &Tls) -> anyhow::Result<Self> {
+    /// [`UsageError`](crate::config::UsageError) when a token cannot be sent in a header, or there is no CA to trust.
+    pub fn new(api: Url, tokens: &[SecretString], tls: &Tls) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder()
             .user_agent(USER_AGENT)
-            .default_headers(default_headers(token)?)
+            .default_headers(default_headers())
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(REQUEST_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
@@ -55,7 +57,12 @@ impl Client {
             http.tls_backend_preconfigured(tls.client_config()?)
         };
         let http = http.build().context("set up the HTTP client for GitHub")?;
-        Ok(Self { http, api, tls: tls.clone() })
+        Ok(Self { http, api, authorizations: Authorizations::new(tokens)?, tls: tls.clone() })
+    }
+
+    /// The number of tokens.
+    pub fn tokens(&self) -> usize {
+        self.authorizations.count()
     }
 
     /// `host` or `host:port`, as logs name it.
@@ -74,9 +81,12 @@ impl Client {
         url
     }
 
-    /// Makes one request. `etag` is that of the page that we have already. Takes 30 s at most; safe to drop.
-    pub async fn get(&self, url: &Url, etag: Option<&str>) -> Answer {
+    /// Makes one request with this token. `etag` is that of the page that we have already. Takes 30 s at most; safe to drop.
+    pub async fn get(&self, url: &Url, etag: Option<&str>, token: TokenNumber) -> Answer {
         let mut request = self.http.get(url.clone());
+        if let Some(authorization) = self.authorizations.of(token) {
+            request = request.header(AUTHORIZATION, authorization.clone());
+        }
         if let Some(etag) = etag {
             request = request.header(IF_NONE_MATCH, etag);
         }
@@ -103,17 +113,11 @@ impl Client {
     }
 }
 
-fn default_headers(token: Option<&SecretString>) -> Result<HeaderMap, UsageError> {
+fn default_headers() -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
     headers.insert("x-github-api-version", HeaderValue::from_static(API_VERSION));
-    if let Some(token) = token {
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret().trim()))
-            .map_err(|_| UsageError("GITHUB_TOKEN: must be one line of plain ASCII".into()))?;
-        value.set_sensitive(true);
-        headers.insert(AUTHORIZATION, value);
-    }
-    Ok(headers)
+    headers
 }
 
 /// Follows a redirect only to the server that was asked: the token is meant for no other.
@@ -175,7 +179,7 @@ mod tests {
     fn client(api: &str) -> Client {
         // The provider may be installed already, by another test.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Client::new(api.parse().unwrap(), None, &Tls::default()).unwrap()
+        Client::new(api.parse().unwrap(), &[], &Tls::default()).unwrap()
     }
 
     #[test]
@@ -189,14 +193,5 @@ mod tests {
         }
         assert_eq!(client("http://127.0.0.1:8008").server(), "127.0.0.1:8008");
         assert_eq!(client("http://api.github.com").server(), "api.github.com");
-    }
-
-    #[test]
-    fn the_token_is_marked_sensitive_and_one_that_no_header_can_carry_is_refused_without_showing_it() {
-        let headers = default_headers(Some(&"ghp_secret\n".into())).unwrap();
-        assert_eq!(headers[AUTHORIZATION], "Bearer ghp_secret");
-        assert!(headers[AUTHORIZATION].is_sensitive() && !format!("{headers:?}").contains("secret"));
-        let error = default_headers(Some(&"two\nlines".into())).unwrap_err().to_string();
-        assert!(error.contains("GITHUB_TOKEN") && !error.contains("lines\""), "{error}");
     }
 }

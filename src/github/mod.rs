@@ -5,10 +5,12 @@
 //! which were missed.
 
 mod answer;
+mod authorization;
 mod client;
 mod headers;
 mod link;
 
 pub use answer::{Answer, Outcome, Page};
+pub use authorization::TokenNumber;
 pub use client::Client;
 pub use headers::{Hints, Quota, is_fit_etag, poll_interval};

@@ -5,7 +5,7 @@ use crate::github::{Answer, Page, Quota};
 fn feed() -> Feed {
     // The provider may be installed already, by another test.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = Client::new("http://127.0.0.1:1".parse().unwrap(), None, &Tls::default()).unwrap();
+    let client = Client::new("http://127.0.0.1:1".parse().unwrap(), &[], &Tls::default()).unwrap();
     Feed::new("events".parse().unwrap(), &client, s(600))
 }
 
@@ -19,6 +19,7 @@ fn found(marks: &[u64]) -> Found {
         marks: marks.to_vec(),
         newest: Some("2026-01-01T12:00:00Z".parse().unwrap()),
         etag: Some("\"e\"".into()),
+        tail: None,
     }
 }
 
@@ -48,6 +49,20 @@ fn the_etag_and_the_overlap_are_remembered_after_whole_polls_only() {
     feed.remember(nothing, &PollEnd::NotModified, &[]);
     assert_eq!(feed.etag.as_deref(), Some("\"e\""), "a 304 keeps what it was asked with");
     assert!(feed.memory.newest().is_some());
+}
+
+#[test]
+fn an_etag_is_sent_only_with_the_token_that_got_it_also_by_the_next_process() {
+    let mut feed = feed();
+    let [first, second] = [0, 1].map(TokenNumber::at);
+    feed.token = second;
+    feed.remember(found(&[1]), &PollEnd::Whole, &[]);
+    assert_eq!((feed.etag_for(first), feed.etag_for(second).as_deref()), (None, Some("\"e\"")));
+    let mut next = self::feed();
+    next.resume(feed.snapshot(10)).unwrap();
+    assert_eq!((next.etag_for(first), next.etag_for(second).as_deref()), (None, Some("\"e\"")));
+    assert_eq!(next.choose_token(&mut TokenPool::new(2), next.due), second, "it takes that token");
+    assert_eq!(next.choose_token(&mut TokenPool::new(1), next.due), first, "which is gone");
 }
 
 #[test]
@@ -97,23 +112,28 @@ fn a_source_that_is_refused_or_missing_is_asked_less_and_less_often_until_it_ans
 #[test]
 fn a_sweep_is_due_after_its_time_while_the_quota_is_ample_and_over_when_a_walk_was_whole() {
     let mut feed = feed();
-    let (ample, start) = (Budget::default(), feed.swept);
-    assert!(!feed.begin_walk(&ample).sweeps(), "not at the start");
+    let (ample, start) = (TokenPool::new(1), feed.swept);
+    assert!(!feed.begin_walk(&ample, Instant::now()).sweeps(), "not at the start");
     feed.swept = start - s(600);
-    assert!(feed.begin_walk(&ample).sweeps());
-    let mut scarce = Budget::default();
+    assert!(feed.begin_walk(&ample, Instant::now()).sweeps());
+    let mut scarce = TokenPool::new(1);
     let quota = Quota { remaining: 30, limit: Some(60), resets_in: s(900) };
     let hints = Hints { quota: Some(quota), ..Hints::default() };
-    scarce.learn(&feed.source, &Answer { outcome: Outcome::NotModified, hints }, start);
-    assert!(!feed.begin_walk(&scarce).sweeps());
+    scarce.learn(
+        &feed.source,
+        TokenNumber::default(),
+        &Answer { outcome: Outcome::NotModified, hints },
+        start,
+    );
+    assert!(!feed.begin_walk(&scarce, Instant::now()).sweeps());
     for end in [PollEnd::NotModified, failed()] {
-        let walk = feed.begin_walk(&ample);
+        let walk = feed.begin_walk(&ample, Instant::now());
         assert_ne!(feed.end_walk(&walk, end, start), PollEnd::Whole);
-        assert!(feed.begin_walk(&ample).sweeps(), "it did not look below");
+        assert!(feed.begin_walk(&ample, Instant::now()).sweeps(), "it did not look below");
     }
-    let walk = feed.begin_walk(&ample);
+    let walk = feed.begin_walk(&ample, Instant::now());
     assert_eq!(feed.end_walk(&walk, PollEnd::Whole, start), PollEnd::Whole);
-    assert!(!feed.begin_walk(&ample).sweeps());
+    assert!(!feed.begin_walk(&ample, Instant::now()).sweeps());
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn feed(source: &str) -> Feed {
     static CLIENT: LazyLock<Client> = LazyLock::new(|| {
         // The provider may be installed already, by another test.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Client::new("http://127.0.0.1:1".parse().unwrap(), None, &Tls::default()).unwrap()
+        Client::new("http://127.0.0.1:1".parse().unwrap(), &[], &Tls::default()).unwrap()
     });
     Feed::new(source.parse().unwrap(), &CLIENT, std::time::Duration::from_secs(600))
 }
@@ -231,13 +231,15 @@ proptest! {
 
     #[test]
     fn no_snapshot_whatever_is_in_it_makes_a_feed_panic_or_send_junk(
-        etag in ".{0,300}", newest in any::<i64>(), interval_s in any::<u64>(), since in any::<i64>(), missed in any::<u64>(),
+        etag in ".{0,300}", token in any::<usize>(), newest in any::<i64>(), interval_s in any::<u64>(), since in any::<i64>(), missed in any::<u64>(),
         marks in vec(any::<u64>(), 0..20),
     ) {
         let newest = DateTime::from_timestamp_millis(newest / 1000);
         let since = serde_json::json!({ "s": since, "m": missed });
         let Ok(coverage) = serde_json::from_value(since) else { return Ok(()) };
-        let snapshot = FeedSnapshot { etag: Some(etag), newest, marks, coverage, interval_s: Some(interval_s) };
+        let snapshot = FeedSnapshot {
+            etag: Some(etag), token, newest, marks, coverage, interval_s: Some(interval_s), ..FeedSnapshot::default()
+        };
         let mut feed = feed("events");
         if feed.resume(snapshot).is_ok() {
             let kept = feed.snapshot(300);

@@ -37,7 +37,7 @@ fn poll(memory: &mut Memory, pages: impl IntoIterator<Item = Page>) -> Vec<Strin
     let (walk, is_whole) = walk(memory, pages);
     let found = walk.into_found();
     if is_whole {
-        memory.remember_walked(&found.marks, found.newest);
+        memory.remember_walked(&found.marks, found.newest, found.tail);
     } else {
         memory.remember_ahead(&found.marks);
     }
@@ -193,7 +193,7 @@ fn a_page_below_the_overlap_that_shows_news_is_left_to_the_next_poll() {
     let found = sweep(&memory, [page(210..310), page(360..460), page(260..360)]);
     assert_eq!((found.pages, found.gaps(&memory)), (1, vec![]));
     let found = found.into_found();
-    memory.remember_walked(&found.marks, found.newest);
+    memory.remember_walked(&found.marks, found.newest, found.tail);
     assert_eq!(poll(&mut memory, [page(460..560), page(360..460), page(260..360)]), ids(310..560));
 }
 

@@ -4,10 +4,12 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::github::{Hints, Page};
+use crate::github::{Hints, Page, Quota};
 
 /// What the header reading lets through.
 const ASKED_MAX: Duration = Duration::from_secs(3600);
+/// The margin of the budget after a reset.
+const MARGIN: Duration = Duration::from_secs(1);
 
 fn a_duration() -> impl Strategy<Value = Duration> {
     prop_oneof![0_u64..5, 0..=ASKED_MAX.as_secs()].prop_map(Duration::from_secs)
@@ -39,19 +41,28 @@ proptest! {
 
     #[test]
     fn no_sequence_of_answers_closes_us_out_for_longer_than_githubs_hour(
+        tokens in 1_usize..4,
         steps in vec((an_answer(), 0_u8..5, 0_u64..5_000, any::<u32>()), 1..60),
     ) {
         let mut now = Instant::now();
-        let mut budget = Budget::default();
+        let mut pool = TokenPool::new(tokens);
         for (answer, organisation, later_s, round_requests) in &steps {
             now += Duration::from_secs(*later_s);
-            budget.learn(&format!("orgs/{organisation}").parse().unwrap(), answer, now);
-            let longest = ASKED_MAX + RESET_MARGIN;
-            prop_assert!(budget.pace(*round_requests, now) <= longest);
-            prop_assert!(budget.closed_for(now).is_none_or(|wait| !wait.is_zero() && wait <= longest));
-            let limited = matches!(answer.outcome, Outcome::Limited { .. });
+            let source = format!("orgs/{organisation}").parse().unwrap();
+            let token = pool.choose(&source, None, now);
+            pool.learn(&source, token, answer, now);
+            let longest = ASKED_MAX + MARGIN;
+            prop_assert!(pool.pace(&source, *round_requests, now) <= longest);
+            prop_assert!(pool.closed_for(&source, now).is_none_or(|wait| !wait.is_zero() && wait <= longest));
+            prop_assert!(pool.all_closed_for(now) <= pool.closed_for(&source, now));
+            prop_assert_eq!(pool.reports(now).map(|token| token.sources).sum::<usize>(), seated(&pool));
+            let limited = matches!(answer.outcome, Outcome::Limited { .. }) && tokens == 1;
             let least = Duration::from_secs(1);
-            prop_assert!(!limited || budget.closed_for(now).is_some_and(|wait| wait >= least));
+            prop_assert!(!limited || pool.closed_for(&source, now).is_some_and(|wait| wait >= least));
         }
     }
+}
+
+fn seated(pool: &TokenPool) -> usize {
+    (0..5).filter(|n| pool.token_of(&format!("orgs/{n}").parse().unwrap()).is_some()).count()
 }
