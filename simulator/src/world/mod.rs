@@ -107,6 +107,13 @@ impl World {
             let count = (share * self.repositories.len() as f64).ceil() as usize;
             order.by_ref().take(count).for_each(|at| self.set_state(at, state));
         }
+        // The others make up for those in which nothing happens.
+        let sum = |is_silent: bool| -> f64 {
+            let those = self.repositories.iter().filter(|one| one.state.is_silent() == is_silent);
+            those.map(|one| one.per_second).sum()
+        };
+        let faster = (sum(false) + sum(true)) / sum(false).max(f64::MIN_POSITIVE);
+        self.repositories.iter_mut().for_each(|one| one.per_second *= faster);
     }
 
     /// Lets the history enter, and plans the events that come next.

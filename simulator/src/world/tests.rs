@@ -186,6 +186,10 @@ fn some_repositories_are_renamed_gone_blocked_or_refused() {
     let mut args = args(100, 1.0);
     (args.world.renamed, args.world.gone, args.world.blocked, args.world.refused) = (0.1, 0.05, 0.03, 0.02);
     let github = github(args);
+    let total: f64 = github.world(|world| {
+        world.repositories.iter().filter(|one| !one.state.is_silent()).map(|one| one.per_second).sum()
+    });
+    assert!((total - 1.0).abs() < 1e-6, "{total} a second in sum");
     let mut counts = BTreeMap::<_, usize>::new();
     for seen in github.0.sources().iter().filter(|seen| seen.source.starts_with("repos/")) {
         let answer = github.get(&format!("/{}/events?per_page=7", seen.source), &[]);
