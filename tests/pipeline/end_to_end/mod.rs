@@ -1,5 +1,6 @@
 //! From GitHub to Redis: what GitHub showed stands in Redis, once, whatever happened on the way.
 
+mod day;
 mod faults;
 mod fetching;
 mod outage;
