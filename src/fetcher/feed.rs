@@ -1,6 +1,6 @@
 //! A feed: one source with its memory, and the time of its next poll.
 
-mod asking;
+pub(super) mod asking;
 
 use std::time::Duration;
 
@@ -21,8 +21,6 @@ use super::walk::Found;
 use crate::config::Source;
 use crate::github::{Client, Outcome, TokenNumber, poll_interval};
 use crate::retry::{Backoff, doubled};
-#[cfg(test)]
-pub(super) use asking::Asking;
 
 /// GitHub's usual interval. Used until GitHub says another one.
 const POLL_INTERVAL_DEFAULT: Duration = Duration::from_secs(60);

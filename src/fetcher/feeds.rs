@@ -138,7 +138,8 @@ impl Feeds {
         self.all[index].schedule(done.end, interval, others_answer, now.instant);
         if !was_discovered {
             let pause = schedule::discovery_pause(self.undiscovered(), self.quota_of_all(now.instant));
-            self.discover_at = Some(now.instant + pause);
+            // Without a pause they keep their place, before feeds that are polled again.
+            self.discover_at = Some(now.instant + pause).filter(|_| !pause.is_zero());
         }
         if self.all.len() > FEW_SOURCES && matches!(done.end, PollEnd::Failed { .. }) {
             // While GitHub is away, thousands of feeds must not all be asked for every minute.
@@ -255,4 +256,4 @@ impl Feeds {
 }
 
 #[cfg(test)]
-mod simulation;
+mod simulation_tests;

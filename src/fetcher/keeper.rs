@@ -98,7 +98,7 @@ impl Keeper {
     }
 
     /// Restores a feed that is new here, if an earlier list of sources had it.
-    pub(super) fn restore(&self, feed: &mut Feed) {
+    pub(super) fn recall(&self, feed: &mut Feed) {
         resume(feed, &self.remembered);
     }
 

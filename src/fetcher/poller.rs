@@ -93,7 +93,7 @@ impl Poller {
             let known = before.remove(&listed.source.to_string());
             let mut feed = known.unwrap_or_else(|| {
                 let mut feed = Feed::new(listed.source, &self.client, self.sweep_every);
-                self.keeper.restore(&mut feed);
+                self.keeper.recall(&mut feed);
                 feed
             });
             feed.weight = listed.weight;

@@ -26,7 +26,7 @@ fn fifty_repositories_of_a_file_are_seen_completely_while_the_file_and_github_ch
     let path = file.to_str().unwrap();
     std::fs::write(&file, lines(&all[..40])).unwrap();
     let fetcher = corner.scheduled_fetcher(&github.url, &["--sources-file", path]);
-    until_polled(&github, &all[..40], 2);
+    until_polled(&github, &all[..40]);
 
     // An editor writes a new file and renames it. One line is wrong, five sources are gone, ten are new.
     let text = format!("# changed\nrepos/no-slash\r\n{}", lines(&all[5..]).replace('\n', "\r\n"));
@@ -34,7 +34,7 @@ fn fifty_repositories_of_a_file_are_seen_completely_while_the_file_and_github_ch
     std::fs::rename(folder.path().join("new"), &file).unwrap();
     fetcher.wait_for("line 2: \"repos/no-slash\" is left out: must be one of events, repos/OWNER/REPO");
     fetcher.wait_for("10 sources are new, 5 are not polled any more, 35 stay");
-    until_polled(&github, &all[5..], 2);
+    until_polled(&github, &all[5..]);
     github.set_state(&all[6], State::Gone);
     github.set_state(&all[7], State::Renamed);
     fetcher.wait_for("gives no events: GitHub has no such feed (404)");
@@ -42,9 +42,9 @@ fn fifty_repositories_of_a_file_are_seen_completely_while_the_file_and_github_ch
     std::fs::remove_file(&file).unwrap();
     fetcher.wait_for("the sources stay as they are");
     let stay: Vec<_> = all[7..].to_vec();
-    until_polled(&github, &stay, 3);
+    until_polled(&github, &stay);
     let expected = since_first_seen(&github, &stay);
-    until_polled(&github, &stay, 2);
+    until_polled(&github, &stay);
     let log = fetcher.stop().stderr;
 
     let published: Vec<_> = corner.take_all("load").iter().map(|message| happened(&message.body)).collect();
@@ -78,8 +78,11 @@ fn once_polls_the_sources_of_flags_and_file_each_once() {
     let flags = [&all[0], &all[1]].map(|name| format!("repos/{name}"));
     let flags =
         ["--once", "--source", &flags[0], "--source", &flags[1], "--sources-file", file.to_str().unwrap()];
-    corner.scheduled_fetcher(&github.url, &flags).succeed();
-    assert_eq!(answers(&github).values().copied().collect::<BTreeSet<_>>(), BTreeSet::from([1]), "each once");
+    let log = corner.scheduled_fetcher(&github.url, &flags).succeed().stderr;
+    for name in &all {
+        let polls = log.matches(&format!(" repos/{name}: ")).count();
+        assert_eq!(polls, 1, "{name}: {log}");
+    }
 }
 
 /// The names of all repositories.
@@ -98,13 +101,13 @@ fn answers(github: &GitHub) -> BTreeMap<String, u64> {
     sources.filter_map(|seen| Some((seen.source.strip_prefix("repos/")?.to_owned(), seen.answers))).collect()
 }
 
-/// Waits until each of these has been answered so many times more.
+/// Waits until each of these has been answered once more. The quietest are polled every 20 s or so.
 #[track_caller]
-fn until_polled(github: &GitHub, names: &[String], times: u64) {
+fn until_polled(github: &GitHub, names: &[String]) {
     let before = answers(github);
     eventually("all are polled", || {
         let now = answers(github);
-        names.iter().all(|name| now[name] >= before[name] + times)
+        names.iter().all(|name| now[name] > before[name])
     });
 }
 

@@ -3,7 +3,7 @@
 //!
 //! `cargo test --lib simulation -- --nocapture` prints the tables of docs/SOURCES.md.
 
-mod world;
+mod world_tests;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -11,13 +11,14 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tokio::time::Instant;
 
-use super::super::feed::{Asking, Feed, PollEnd};
+use super::super::feed::asking::Asking;
+use super::super::feed::{Feed, PollEnd};
 use super::super::moment::Moment;
 use super::super::schedule::PLAN_EVERY;
 use super::{Done, Feeds};
 use crate::config::Tls;
 use crate::github::{Answer, Client, Hints, Outcome, Page, Quota};
-use world::World;
+use world_tests::World;
 
 /// What one token is given.
 const TOKEN: u64 = 5000;
