@@ -1,7 +1,7 @@
 # The two that matter: `make run` and `make test`. Each recipe is one script or one cargo command.
 .DEFAULT_GOAL := help
 
-.PHONY: help run demo down clean-data check test test-faults servers servers-down bench bench-event-log soak build install uninstall fmt lint doc deny
+.PHONY: help run demo down clean-data check test test-faults servers servers-down bench bench-event-log bench-growth soak build install uninstall fmt lint doc deny
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,11 @@ servers-down: ## stop the test servers
 bench: ## the benchmark, 15 minutes at most; ONLY=drain,peers DATA=FILE,FOLDER EVENTS=20000 ROUNDS=1 KEEP=1
 	@exec scripts/bench.sh $(if $(ONLY),--only $(ONLY)) $(if $(DATA),--data $(DATA)) $(if $(EVENTS),--events $(EVENTS)) \
 	  $(if $(ROUNDS),--rounds $(ROUNDS))
+
+bench-growth: ## the rate over a backlog of two million events, into an empty Redis and one with 30 million events of log
+	@scripts/ensure-tools.sh build && scripts/ensure-servers.sh
+	cargo build --release --locked --package github-event-etl --package github-event-etl-bench --bins
+	target/release/bench growth
 
 bench-event-log: ## the two layouts of the event log; COMMAND=memory, "cost --millions 0 --millions 30" or expiry
 	@scripts/ensure-tools.sh build && scripts/ensure-servers.sh
