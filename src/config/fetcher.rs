@@ -40,7 +40,7 @@ pub struct FetchArgs {
     api_url: String,
 
     /// What to poll; repeatable: events, repos/OWNER/REPO, orgs/ORG, users/USER, networks/OWNER/REPO [when not given: the
-    /// sources of --sources-file, or events]
+    /// sources of the file, or all public events]
     #[arg(long = "source", value_name = "SOURCE")]
     given_sources: Vec<Source>,
 

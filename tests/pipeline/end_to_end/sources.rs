@@ -36,7 +36,6 @@ fn fifty_repositories_of_a_file_are_seen_completely_while_the_file_and_github_ch
     fetcher.wait_for("10 sources are new, 5 are not polled any more, 35 stay");
     until_polled(&github, &all[5..]);
     github.set_state(&all[6], State::Gone);
-    github.set_state(&all[7], State::Renamed);
     fetcher.wait_for("gives no events: GitHub has no such feed (404)");
 
     std::fs::remove_file(&file).unwrap();
@@ -105,7 +104,7 @@ fn answers(github: &GitHub) -> BTreeMap<String, u64> {
 #[track_caller]
 fn until_polled(github: &GitHub, names: &[String]) {
     let before = answers(github);
-    eventually("all are polled", || {
+    eventually("all are polled again", || {
         let now = answers(github);
         names.iter().all(|name| now[name] > before[name])
     });
