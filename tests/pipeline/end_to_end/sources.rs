@@ -10,37 +10,37 @@ use crate::support::corner::Corner;
 use crate::support::github::GitHub;
 use crate::support::wait::eventually;
 
-/// Fifty repositories with 20 events a second in sum: from 4 a second to a few an hour.
-const WORLD: [&str; 6] = ["--repositories", "50", "--rate", "20", "--poll-interval", "1"];
+/// Twenty repositories with 20 events a second in sum: from 6 a second to a few an hour.
+const WORLD: [&str; 6] = ["--repositories", "20", "--rate", "20", "--poll-interval", "1"];
 
 /// An event: repository, id and time.
 type Happened = (String, String, String);
 
 #[test]
-fn fifty_repositories_of_a_file_are_seen_completely_while_the_file_and_github_change() {
+fn twenty_repositories_of_a_file_are_seen_completely_while_the_file_and_github_change() {
     let corner = Corner::new("sources-file");
     let github = GitHub::generated(&WORLD);
     let all: Vec<_> = repositories(&github);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("sources");
     let path = file.to_str().unwrap();
-    std::fs::write(&file, lines(&all[..40])).unwrap();
+    std::fs::write(&file, lines(&all[..16])).unwrap();
     let fetcher = corner.scheduled_fetcher(&github.url, &["--sources-file", path]);
-    until_polled(&github, &all[..40]);
+    until_polled(&github, &all[..16]);
 
-    // An editor writes a new file and renames it. One line is wrong, five sources are gone, ten are new.
-    let text = format!("# changed\nrepos/no-slash\r\n{}", lines(&all[5..]).replace('\n', "\r\n"));
+    // An editor writes a new file and renames it. One line is wrong, three sources are gone, four are new.
+    let text = format!("# changed\nrepos/no-slash\r\n{}", lines(&all[3..]).replace('\n', "\r\n"));
     std::fs::write(folder.path().join("new"), text).unwrap();
     std::fs::rename(folder.path().join("new"), &file).unwrap();
     fetcher.wait_for("line 2: \"repos/no-slash\" is left out: must be one of events, repos/OWNER/REPO");
-    fetcher.wait_for("10 sources are new, 5 are not polled any more, 35 stay");
-    until_polled(&github, &all[5..]);
-    github.set_state(&all[6], State::Gone);
+    fetcher.wait_for("4 sources are new, 3 are not polled any more, 13 stay");
+    until_polled(&github, &all[3..]);
+    github.set_state(&all[4], State::Gone);
     fetcher.wait_for("gives no events: GitHub has no such feed (404)");
 
     std::fs::remove_file(&file).unwrap();
     fetcher.wait_for("the sources stay as they are");
-    let stay: Vec<_> = all[7..].to_vec();
+    let stay: Vec<_> = all[5..].to_vec();
     until_polled(&github, &stay);
     let expected = since_first_seen(&github, &stay);
     until_polled(&github, &stay);
@@ -48,7 +48,7 @@ fn fifty_repositories_of_a_file_are_seen_completely_while_the_file_and_github_ch
 
     let published: Vec<_> = corner.take_all("load").iter().map(|message| happened(&message.body)).collect();
     let published: BTreeSet<_> = published.into_iter().map(|(_, id, time)| (id, time)).collect();
-    assert!(expected.len() > 300, "{}", expected.len());
+    assert!(expected.len() > 50, "{}", expected.len());
     let missing: Vec<_> =
         expected.iter().filter(|(_, id, time)| !published.contains(&(id.clone(), time.clone()))).collect();
     assert!(missing.is_empty(), "{} of {} are missing: {missing:?}\n{log}", missing.len(), expected.len());
