@@ -23,7 +23,7 @@ pub struct SourcesPart {
     /// False if the budget of requests is too small for the rates of all sources. None if the fetcher does not know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_covers_all: Option<bool>,
-    /// At most [`PART_SOURCES_MAX`].
+    /// At most 100.
     pub sources: Vec<SourceStatus>,
 }
 
