@@ -4,15 +4,21 @@ use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use super::feed::Feed;
-use super::feeds::Feeds;
+use super::feeds::{Feeds, Forecast};
 use crate::status::{SourceFigures, SourceState, SourceStatus};
 
-/// Tells the status of the feed that was polled just now, and now and then of all.
-pub(super) fn tell(figures: &SourceFigures, feeds: &Feeds, polled: usize, published: usize) {
+/// Tells the status of the feed that was polled just now, and now and then of all. `forecast` is what the feeds' plans lead to.
+pub(super) fn tell(
+    figures: &SourceFigures,
+    feeds: &Feeds,
+    polled: usize,
+    published: usize,
+    forecast: Option<Forecast>,
+) {
     if figures.wants_all() {
         tell_all(figures, feeds);
     }
-    if let Some(forecast) = feeds.forecast() {
+    if let Some(forecast) = forecast {
         figures.budget_covers_all(forecast.lost <= 0.0);
     }
     figures.polled(status_of(feeds, polled, Instant::now(), Utc::now()), published as u64);
@@ -45,8 +51,7 @@ fn status_of(feeds: &Feeds, index: usize, now: Instant, now_utc: DateTime<Utc>) 
         events_per_hour: feed
             .activity
             .learned_at()
-            .map(|_| feed.activity.per_hour())
-            .map(|rate| (rate * 100.0).round() / 100.0),
+            .map(|_| (feed.activity.per_hour() * 100.0).round() / 100.0),
         moved_to: feed.address.renamed_to().map(ToString::to_string),
         // People count from 1.
         token: token.and_then(|token| u32::try_from(token.index() + 1).ok()),

@@ -295,7 +295,7 @@ impl Poller {
         let forecast = self.feeds.forecast();
         self.summary.polled(end, counts, gaps.len(), sources, forecast, now);
         report::expected_loss(forecast.map_or(0.0, |forecast| forecast.lost));
-        listing::tell(self.figures.sources(), &self.feeds, index, counts.published);
+        listing::tell(self.figures.sources(), &self.feeds, index, counts.published, forecast);
         let of_kind = |other: &&Feed| other.source.kind() == feed.source.kind();
         let of_kind = self.feeds.all.iter().filter(of_kind);
         if let Some(newest) = of_kind.clone().filter_map(|feed| feed.memory.newest()).max() {
