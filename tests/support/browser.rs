@@ -169,6 +169,19 @@ impl Browser {
         all
     }
 
+    /// Fails if the page keeps people out, or is wider than the window: light, dark, and on a telephone.
+    #[track_caller]
+    pub fn keeps_nobody_out(&self) {
+        for (scheme, width) in [("light", 1440), ("dark", 1440), ("light", 390)] {
+            self.prefer(scheme);
+            self.resize(width, 900);
+            let wide = self.run("return document.documentElement.scrollWidth");
+            assert!(wide.as_u64() <= Some(width.into()), "at {width} pixels it is {wide} wide");
+            let barriers = self.barriers();
+            assert!(barriers.is_empty(), "{scheme}, {width} pixels:\n{barriers}");
+        }
+    }
+
     /// What axe-core finds that keeps people out, one a line; nothing when all is well.
     #[track_caller]
     pub fn barriers(&self) -> String {

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use clap::Parser;
-use github_event_etl_simulator::{Entered, Served, Simulator, SimulatorArgs, SourceSeen, State};
+use github_event_etl_simulator::{Entered, Served, Simulator, SimulatorArgs, SourceSeen, State, Tally};
 use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -118,4 +118,13 @@ impl Drop for GitHub {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
+}
+
+/// The feeds of a world's repositories that one can have: whether each was asked for, and their events in sum.
+pub fn open_feeds(served: &Served) -> (bool, Tally) {
+    let sums = [State::Served, State::Renamed].map(|state| served.world[state.name()]);
+    let sum = |of: fn(&Tally) -> u64| sums.iter().map(|sum| of(&sum.events)).sum();
+    let tally =
+        Tally { entered: sum(|it| it.entered), fetched: sum(|it| it.fetched), missed: sum(|it| it.missed) };
+    (sums.iter().all(|sum| sum.asked == sum.feeds), tally)
 }

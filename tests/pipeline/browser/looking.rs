@@ -72,14 +72,7 @@ fn the_page_shows_the_pipeline_at_work_and_keeps_nobody_out() {
         "the table says the same",
         "return document.querySelectorAll('#rates-table tbody tr').length > 0",
     );
-    for (scheme, width) in [("light", 1440), ("dark", 1440), ("light", 390)] {
-        browser.prefer(scheme);
-        browser.resize(width, 900);
-        let wide = browser.run("return document.documentElement.scrollWidth");
-        assert!(wide.as_u64() <= Some(width.into()), "at {width} pixels it is {wide} wide");
-        let barriers = browser.barriers();
-        assert!(barriers.is_empty(), "{scheme}, {width} pixels:\n{barriers}");
-    }
+    browser.keeps_nobody_out();
     visit.went_quietly();
 }
 

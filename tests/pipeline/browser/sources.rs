@@ -82,14 +82,7 @@ fn three_thousand_sources_are_searched_sorted_and_paged_and_keep_nobody_out() {
     first("repos/owner7/name-0007");
     let link = "return document.querySelector('#sources-rows a').href";
     assert_eq!(browser.run(link), "https://github.com/owner7/name-0007");
-    for (scheme, width) in [("light", 1440), ("dark", 1440), ("light", 390)] {
-        browser.prefer(scheme);
-        browser.resize(width, 900);
-        let wide = browser.run("return document.documentElement.scrollWidth");
-        assert!(wide.as_u64() <= Some(width.into()), "at {width} pixels it is {wide} wide");
-        let barriers = browser.barriers();
-        assert!(barriers.is_empty(), "{scheme}, {width} pixels:\n{barriers}");
-    }
+    browser.keeps_nobody_out();
     visit.went_quietly();
 }
 

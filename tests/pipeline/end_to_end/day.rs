@@ -5,11 +5,10 @@
 
 use std::io::Write;
 
-use github_event_etl_simulator::{Served, State, Tally};
 use tempfile::NamedTempFile;
 
 use crate::support::corner::Corner;
-use crate::support::github::GitHub;
+use crate::support::github::{GitHub, open_feeds};
 use crate::support::program::Program;
 
 /// Some are renamed: their polls cost one request more.
@@ -27,14 +26,6 @@ const WORLD: [&str; 12] = [
     "--rate-limit-window",
     "60",
 ];
-
-fn open_feeds(served: &Served) -> (bool, Tally) {
-    let sums = [State::Served, State::Renamed].map(|state| served.world[state.name()]);
-    let sum = |of: fn(&Tally) -> u64| sums.iter().map(|sum| of(&sum.events)).sum();
-    let tally =
-        Tally { entered: sum(|it| it.entered), fetched: sum(|it| it.fetched), missed: sum(|it| it.missed) };
-    (sums.iter().all(|sum| sum.asked == sum.feeds), tally)
-}
 
 #[test]
 fn a_days_events_of_ninety_repositories_are_seen_but_for_one_in_a_hundred() {

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use chrono::SecondsFormat;
-use github_event_etl_simulator::{Entered, Served, State, Tally};
+use github_event_etl_simulator::{Entered, State, Tally};
 use serde_json::Value;
 
 use crate::support::corner::Corner;
-use crate::support::github::GitHub;
+use crate::support::github::{GitHub, open_feeds};
 use crate::support::wait::eventually;
 
 /// Twenty repositories: two of them renamed, one each gone, blocked and refused.
@@ -25,15 +25,6 @@ const WORLD: [&str; 12] = [
     "--refused",
     "0.05",
 ];
-
-/// The feeds that one can have, in sum.
-fn open_feeds(served: &Served) -> (bool, Tally) {
-    let sums = [State::Served, State::Renamed].map(|state| served.world[state.name()]);
-    let sum = |of: fn(&Tally) -> u64| sums.iter().map(|sum| of(&sum.events)).sum();
-    let tally =
-        Tally { entered: sum(|it| it.entered), fetched: sum(|it| it.fetched), missed: sum(|it| it.missed) };
-    (sums.iter().all(|sum| sum.asked == sum.feeds), tally)
-}
 
 #[test]
 fn what_happened_in_twenty_repositories_is_published_once_whoever_was_renamed_or_is_gone() {
