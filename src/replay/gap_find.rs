@@ -157,8 +157,8 @@ impl Found {
     }
 }
 
-/// About how many events a gap had, if its source was as busy in it as in the poll that found it, which reached from the end of the gap
-/// to the poll. At least two: the fetcher saw the last event before the gap and the first one after it. None if that poll says nothing.
+/// About how many events a gap had, if its source was as busy in it as afterwards. The poll that found the gap shows how busy it was
+/// from the end of the gap to the poll. At least two: the fetcher saw the last event before the gap and the first one after it. None if that poll says nothing.
 pub(super) fn expected(gap: &Gap) -> Option<u64> {
     let record = &gap.record;
     let polled_s = u64::try_from((record.detected_at - record.to).num_seconds()).ok().filter(|s| *s > 0)?;

@@ -1,8 +1,8 @@
 //! A connection that ends when it is dropped.
 //!
-//! lapin closes a connection when nothing refers to it any more. A request without an answer does: after a `basic.consume` that
-//! RabbitMQ did not answer in time, lapin keeps the connection and its heartbeats, and RabbitMQ gives a share of the queue to a
-//! consumer that nobody reads. Also, lapin waits without limit for the answer to its `connection.close`.
+//! lapin closes a connection when nothing refers to it any more. A request without an answer still does. After a `basic.consume`
+//! without an answer, lapin keeps the connection and its heartbeats. Then RabbitMQ gives a share of the queue to a consumer that
+//! nobody reads. Also, lapin waits without limit for the answer to its `connection.close`.
 
 use std::io;
 use std::ops::Deref;

@@ -4,9 +4,9 @@
 //! apart, they overlap though the rate triples in between.
 //!
 //! **What freshness would like.** With polls an interval `T` apart, an event waits `T / 2` on average. So a source of rate `r`
-//! and weight `w` has a weighted delay of `w r T / 2` an hour. If a poll costs `c`, its polls cost `c / T` an hour. The sum of
-//! the delays is smallest for a given sum of costs where both change alike for every source, which gives
-//! `T = m sqrt(c / (w r))` with one `m` for all (Lagrange's method; as in crawlers of web pages, Cho and Garcia-Molina 2003).
+//! and weight `w` has a weighted delay of `w r T / 2` an hour. If a poll costs `c`, its polls cost `c / T` an hour. For a
+//! given sum of costs, the sum of delays is smallest where both change alike for every source. That gives `T = m sqrt(c / (w r))`
+//! with one `m` for all. (This is Lagrange's method. Cho and Garcia-Molina used it for crawlers of web pages in 2003.)
 //! An answer 304 is free with a token, so `c` grows with `T`. Then `c` is to be replaced by `c - T c'`: the *price* below. For a
 //! source that is mostly without news, the price is small: polling it more often costs next to nothing.
 //!

@@ -1,7 +1,7 @@
 //! Takes messages of the archive and writes their events into hourly files. Blocking.
 //!
 //! The files are the only record of what is done: an event goes into a file unless the file has it. So a message may be read again at
-//! any time, and the position on disk only has to be no later than the first message whose event is in no file yet.
+//! any time. The position on disk must not be later than the first message whose event is in no file yet.
 
 use std::time::Duration;
 
