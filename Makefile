@@ -33,9 +33,9 @@ servers: ## start the test servers and print what plain `cargo test` needs: eval
 servers-down: ## stop the test servers
 	@exec scripts/servers.sh down
 
-bench: ## the benchmark, 15 minutes at most; ONLY=drain,peers DATA=FILE,FOLDER EVENTS=20000 ROUNDS=1 KEEP=1
+bench: ## the benchmark, 15 minutes at most; ONLY=drain,peers DATA=FILE,FOLDER EVENTS=20000 ROUNDS=1 MINUTES=40 KEEP=1
 	@exec scripts/bench.sh $(if $(ONLY),--only $(ONLY)) $(if $(DATA),--data $(DATA)) $(if $(EVENTS),--events $(EVENTS)) \
-	  $(if $(ROUNDS),--rounds $(ROUNDS))
+	  $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(MINUTES),--minutes $(MINUTES))
 
 bench-growth: ## the rate over a backlog of two million events, into an empty Redis and one with 30 million events of log
 	@scripts/ensure-tools.sh build && scripts/ensure-servers.sh

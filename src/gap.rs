@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub struct GapRecord {
     /// The feed, as `--source` names it.
     pub source: String,
-    /// When the newest event known before was created.
+    /// When the newest event known before was created, or six hours before the last complete poll, whichever is later.
     #[serde(with = "seconds")]
     pub from: DateTime<Utc>,
     /// When the oldest event of the poll that found the gap was created.

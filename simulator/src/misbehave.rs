@@ -77,9 +77,19 @@ pub(super) fn spoil_events(faults: &[Fault], events: &mut Vec<Bytes>) {
                 let odd = fault.value.clone().unwrap_or_default();
                 events.insert(events.len() / 2, odd.into());
             }
+            Kind::WithoutType => {
+                let left_out = fault.value.as_deref();
+                events.retain(|event| type_of(event).as_deref() != left_out);
+            }
             _ => {}
         }
     }
+}
+
+/// The type of an event, if it has one.
+fn type_of(event: &Bytes) -> Option<String> {
+    let event: serde_json::Value = serde_json::from_slice(event).ok()?;
+    Some(event.get("type")?.as_str()?.to_owned())
 }
 
 /// Changes a finished answer.

@@ -1,15 +1,16 @@
 //! The coverage of a feed, and its gaps. Pure.
 
-use chrono::{DateTime, SubsecRound as _, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Source;
 use crate::gap::GapRecord;
+use crate::status::BLIND_AFTER;
 
 /// A time of a feed that polling missed: between two polls, or two requests of a poll, more events came than GitHub shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FeedGap {
-    /// When the newest event known before was created.
+    /// When the newest event known before was created, or six hours before the last complete poll, whichever is later.
     pub from: DateTime<Utc>,
     /// When the oldest event of the poll that found the gap was created; never before `from`.
     pub to: DateTime<Utc>,
@@ -95,6 +96,16 @@ impl Coverage {
         (self.gaps, self.missed_s)
     }
 
+    /// The same, with the time since the last complete poll as missed, if that is long ago: of a source that cannot be polled,
+    /// nothing is known of that time.
+    pub(super) fn without_answers(mut self, now: DateTime<Utc>) -> Self {
+        let silence = self.last.map_or(TimeDelta::zero(), |last| now - last);
+        if silence.to_std().is_ok_and(|silence| silence > BLIND_AFTER) {
+            self.missed_s = self.missed_s.saturating_add(silence.num_seconds().unsigned_abs());
+        }
+        self
+    }
+
     /// From 0 to 1; 1 where nothing has elapsed yet.
     pub(super) fn ratio(&self, now: DateTime<Utc>) -> f64 {
         Self::ratio_of_all([*self], now)
@@ -162,6 +173,17 @@ mod tests {
         assert_eq!(later.ratio(after(1000)), 1.0, "nothing is known to be missed yet");
         later.add(after(1000), &[gap("2026-01-01T12:00:00Z", "2026-01-01T12:15:00Z")]);
         assert_eq!(later.ratio(after(1000)), 0.1);
+    }
+
+    #[test]
+    fn hours_without_an_answer_count_as_missed_until_there_is_one() {
+        let mut coverage = Coverage::default();
+        coverage.add(after(0), &[]);
+        coverage.add(after(10_000), &[]);
+        assert_eq!(coverage.without_answers(after(17_000)).ratio(after(17_000)), 1.0, "not long yet");
+        assert_eq!(coverage.without_answers(after(40_000)).ratio(after(40_000)), 0.25);
+        assert_eq!(coverage.ratio(after(40_000)), 1.0);
+        assert_eq!(Coverage::default().without_answers(after(0)), Coverage::default());
     }
 
     proptest! {

@@ -17,7 +17,7 @@ use super::moment::Moment;
 use super::schedule::Demand;
 use super::snapshot::FeedSnapshot;
 use super::trouble::Trouble;
-use super::walk::Found;
+use super::walk::{Found, Walk};
 use crate::config::Source;
 use crate::github::{Client, Outcome, TokenNumber, poll_interval};
 use crate::retry::{Backoff, doubled};
@@ -68,6 +68,8 @@ pub(super) struct Feed {
     pub activity: Activity,
     /// The interval of its polls in the plan.
     pub planned: Duration,
+    /// Not before this is a feed in trouble polled again, whatever the plan.
+    earliest: Instant,
     /// The last poll was good, and the next one is due after an interval.
     pub follows_plan: bool,
     /// The first walk takes one page only: there are too many sources for more.
@@ -115,6 +117,7 @@ impl Feed {
             weight: 1.0,
             activity: Activity::unknown(now),
             planned: POLL_INTERVAL_DEFAULT,
+            earliest: now,
             follows_plan: false,
             is_brief_at_first: false,
             saved: None,
@@ -192,12 +195,16 @@ impl Feed {
         self.follows_plan = true;
     }
 
-    /// Sets the interval of its polls in the plan. Does not change when a feed in trouble is polled again.
+    /// Sets the interval of its polls in the plan. A feed in trouble is not polled later for it, but may be sooner: the quota may
+    /// have been used up when the trouble began.
     pub(super) fn plan(&mut self, interval: Duration) {
         self.planned = interval;
-        if self.follows_plan {
-            self.due = self.answered + interval;
-        }
+        let due = self.answered + interval;
+        self.due = if self.follows_plan {
+            due
+        } else {
+            self.due.min(self.earliest.max(due).max(self.asked + interval / 2))
+        };
     }
 
     /// What the plan is to know of it. `shortest` is the shortest interval allowed.
@@ -213,6 +220,16 @@ impl Feed {
     /// Asks without an ETag next time, in case GitHub answers 304 whatever is new.
     pub(super) fn forget_etag(&mut self) {
         self.etag = None;
+    }
+
+    /// The coverage as it is told.
+    pub(super) fn known_coverage(&self, now: DateTime<Utc>) -> Coverage {
+        if self.trouble.is_over() { self.coverage } else { self.coverage.without_answers(now) }
+    }
+
+    /// The gaps that a complete walk has found, before it is remembered.
+    pub(super) fn gaps(&self, walk: &Walk, now: DateTime<Utc>) -> Vec<FeedGap> {
+        walk.gaps(&self.memory, self.coverage.last_poll(now))
     }
 
     /// Remembers a poll. All its events must be published and confirmed. Otherwise the next poll would get 304 or stop at these
@@ -254,13 +271,19 @@ impl Feed {
             PollEnd::Missing { .. } => self.turned_away(MISSING_WAIT_FIRST, interval, now),
             PollEnd::Failed { .. } if others_answer && now - self.asked >= SLOW_FAILURE_MIN => {
                 self.slow_failures = self.slow_failures.saturating_add(1);
-                now + doubled(2 * (now - self.asked), self.slow_failures, TURNED_AWAY_WAIT_MAX)
+                self.earliest =
+                    now + doubled(2 * (now - self.asked), self.slow_failures, TURNED_AWAY_WAIT_MAX);
+                self.earliest
             }
             // A walk that broke off has fetched the first page nevertheless.
             PollEnd::Failed { .. } if self.requests > 1 => {
-                (now + self.backoff.next_delay()).max(self.answered + interval)
+                self.earliest = now + self.backoff.next_delay();
+                self.earliest.max(self.answered + interval)
             }
-            PollEnd::Failed { .. } => now + self.backoff.next_delay(),
+            PollEnd::Failed { .. } => {
+                self.earliest = now + self.backoff.next_delay();
+                self.earliest
+            }
         };
     }
 
@@ -268,7 +291,8 @@ impl Feed {
     fn turned_away(&mut self, first: Duration, interval: Duration, now: Instant) -> Instant {
         self.turned_away = self.turned_away.saturating_add(1);
         let wait = doubled(first, self.turned_away, TURNED_AWAY_WAIT_MAX);
-        (now + wait).max(self.answered + interval)
+        self.earliest = now + wait;
+        self.earliest.max(self.answered + interval)
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::activity::{Seen, in_hours};
 use super::coverage::FeedGap;
 use super::feed::{Feed, PollEnd};
+use super::freshness::{Freshness, KindFreshness};
 use super::moment::Moment;
 use super::schedule::{self, FEW_SOURCES, Plan, Polled, QuotaLeft, Schedule};
 use super::tokens::TokenPool;
@@ -25,8 +26,11 @@ pub(super) struct Feeds {
     pub tokens: TokenPool,
     /// One for each token.
     schedules: Vec<Schedule>,
+    freshness: Freshness,
     /// When the next feed that was never polled may be polled.
     discover_at: Option<Instant>,
+    /// Until then, feeds that are due again go before those that were never polled: each have half of the time.
+    known_first_until: Instant,
     /// The user's own interval, in place of GitHub's and of a plan.
     poll_interval: Option<Duration>,
     sweep_every: Duration,
@@ -41,8 +45,8 @@ pub(super) struct Done<'a> {
     pub answered_before: Instant,
     /// It read more pages than it needed.
     pub swept: bool,
-    /// How long it took, publishing included.
-    pub took: Duration,
+    /// How long its requests took, without publishing.
+    pub requests_took: Duration,
 }
 
 /// What the plans lead to, at the present rates.
@@ -62,7 +66,9 @@ impl Feeds {
             all: Vec::new(),
             tokens: TokenPool::new(tokens),
             schedules: (0..tokens.max(1)).map(|_| Schedule::default()).collect(),
+            freshness: Freshness::default(),
             discover_at: None,
+            known_first_until: Instant::now(),
             poll_interval,
             sweep_every,
         }
@@ -90,7 +96,11 @@ impl Feeds {
     pub(super) fn next(&mut self, now: Instant) -> Option<(usize, Instant)> {
         self.plan_if_old(now);
         let all = || self.all.iter().enumerate().map(|(index, feed)| (index, self.due(feed)));
-        let (index, due) = all().min_by_key(|(_, due)| *due)?;
+        let (mut index, mut due) = all().min_by_key(|(_, due)| *due)?;
+        if now < self.known_first_until && !self.all[index].is_discovered() {
+            let known = all().filter(|(index, due)| *due <= now && self.all[*index].is_discovered());
+            (index, due) = known.min_by_key(|(_, due)| *due).unwrap_or((index, due));
+        }
         if self.tokens.closed_for(&self.all[index].source, now).is_none() {
             return Some((index, due));
         }
@@ -124,13 +134,16 @@ impl Feeds {
         let quota = self.quota(token, now.instant);
         let feed = &mut self.all[index];
         let polled = Polled {
-            took: done.took,
+            requests_took: done.requests_took,
             requests: feed.requests(),
             is_not_modified: *done.end == PollEnd::NotModified,
             planned,
         };
         feed.learn_activity(done.seen, done.end, done.gaps);
-        self.schedules[token].polled(polled, quota, now.instant);
+        if matches!(done.end, PollEnd::Whole | PollEnd::NotModified) {
+            // What a failing GitHub takes says nothing of the time that polls take otherwise.
+            self.schedules[token].polled(polled, quota, now.instant);
+        }
         let mut others = self.all.iter().enumerate().filter(|(other, _)| *other != index);
         let others_answer = others.any(|(_, feed)| feed.trouble.is_over());
         let interval = self.interval(index, now.instant);
@@ -140,12 +153,25 @@ impl Feeds {
             let pause = schedule::discovery_pause(self.undiscovered(), self.quota_of_all(now.instant));
             // Without a pause they keep their place, before feeds that are polled again.
             self.discover_at = Some(now.instant + pause).filter(|_| !pause.is_zero());
+            self.known_first_until = now.instant + done.requests_took;
         }
         if self.all.len() > FEW_SOURCES && matches!(done.end, PollEnd::Failed { .. }) {
             // While GitHub is away, thousands of feeds must not all be asked for every minute.
             let feed = &mut self.all[index];
             feed.due = feed.due.max(now.instant + feed.planned / 2);
         }
+    }
+
+    /// Judges by a good poll with new events of these types whether the feed, and all feeds of its kind, have gone stale or thin.
+    pub(super) fn judge_freshness(&mut self, index: usize, types: &[&str], now: Instant) -> KindFreshness {
+        let feed = &mut self.all[index];
+        if feed.freshness.note(&feed.source, types.len(), now) {
+            feed.forget_etag();
+        }
+        let source = &self.all[index].source;
+        let of_kind = self.all.iter().filter(|feed| feed.source.kind() == source.kind());
+        let stale = of_kind.filter(|feed| feed.freshness.is_stale()).count();
+        self.freshness.note(source, types, stale, now)
     }
 
     /// The index of a feed's token. A feed that was never polled has none yet, and gets any.
@@ -238,7 +264,7 @@ impl Feeds {
         }
         let is_brief = !schedule::may_read_all_pages(undiscovered, self.quota_of_all(now));
         let sweep_every = self.sweep_every + schedule::sweep_pause(members.len(), quota.limit);
-        let (budgets, plans) = (self.schedules.len(), self.plans());
+        let (budgets, plans) = (self.tokens.at_work(), self.plans());
         let schedule = &mut self.schedules[token];
         schedule.plan(&demands, undiscovered, quota, budgets, now);
         for index in members {
@@ -256,4 +282,8 @@ impl Feeds {
 }
 
 #[cfg(test)]
+mod freshness_tests;
+#[cfg(test)]
 mod simulation_tests;
+#[cfg(test)]
+mod tests;

@@ -35,8 +35,8 @@ fn status_of(feeds: &Feeds, index: usize, now: Instant, now_utc: DateTime<Utc>) 
     let next_in = feeds.until_polled(index, now);
     let next_poll_at = TimeDelta::from_std(next_in).ok().and_then(|wait| now_utc.checked_add_signed(wait));
     let token = feeds.tokens.token_of(&feed.source).filter(|_| feeds.tokens.are_several());
-    let coverage = feed.coverage;
-    let (gaps, gap_seconds) = coverage.gaps();
+    let coverage = feed.known_coverage(now_utc);
+    let (gaps, gap_seconds) = feed.coverage.gaps();
     SourceStatus {
         source: feed.source.to_string(),
         state: state_of(feed),

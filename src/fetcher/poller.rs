@@ -12,7 +12,6 @@ use super::coverage::{Coverage, FeedGap};
 use super::duty::Turn;
 use super::feed::{Feed, PollEnd};
 use super::feeds::{Done, Feeds};
-use super::freshness::Freshness;
 use super::keeper::Keeper;
 use super::listing;
 use super::moment::Moment;
@@ -44,7 +43,6 @@ pub(super) struct Poller {
     sources: Sources,
     feeds: Feeds,
     summary: Summary,
-    freshness: Freshness,
     figures: Arc<FetcherFigures>,
     sweep_every: Duration,
     /// The user's own interval, in place of GitHub's.
@@ -74,7 +72,6 @@ impl Poller {
             publisher: broker.publisher(PARTS, board.health(), true),
             keeper: Keeper::new(&broker, board),
             figures: board.fetcher(),
-            freshness: Freshness::default(),
             client,
             broker,
             poll_interval: args.poll_interval,
@@ -205,7 +202,8 @@ impl Poller {
             fetch.fail(fault);
         }
         drop(fetch);
-        let gaps = if end == PollEnd::Whole { walk.gaps(&feed.memory) } else { Vec::new() };
+        let requests_took = started.elapsed();
+        let gaps = if end == PollEnd::Whole { feed.gaps(&walk, chrono::Utc::now()) } else { Vec::new() };
         let mut counts = Counts::of(&walk);
         let (seen, swept) = (walk.seen(), walk.sweeps());
         let mut found = walk.into_found();
@@ -222,27 +220,19 @@ impl Poller {
         self.feeds.all[index].remember(found, &end, &gaps);
         self.keeper.has_news();
         let took = started.elapsed();
-        let done = Done { end: &end, seen: &seen, gaps: &gaps, answered_before, swept, took };
+        let done = Done { end: &end, seen: &seen, gaps: &gaps, answered_before, swept, requests_took };
         self.feeds.polled(index, &done, Moment::now());
         self.warn_of_interval(index);
         self.tell(index, &end, counts, &gaps, took);
         Ok(end)
     }
 
-    /// Judges by a good poll with these new elements whether the source, and all of its kind, have gone stale or thin.
+    /// Judges by a good poll with these new elements whether what GitHub shows is fresh and whole.
     fn watch_freshness(&mut self, index: usize, elements: &[Element]) {
-        let now = Instant::now();
         let types: Vec<_> =
             elements.iter().filter_map(|element| Some(element.event.as_ref()?.kind.as_str())).collect();
-        let feed = &mut self.feeds.all[index];
-        if feed.freshness.note(&feed.source, types.len(), now) {
-            feed.forget_etag();
-        }
-        let kind = feed.source.kind();
-        let of_kind = self.freshness.note(&feed.source, types.into_iter(), now);
-        let stale =
-            self.feeds.all.iter().filter(|feed| feed.source.kind() == kind && feed.freshness.is_stale());
-        report::freshness_of_kind(kind, of_kind, stale.count());
+        let of_kind = self.feeds.judge_freshness(index, &types, Instant::now());
+        report::freshness_of_kind(self.feeds.all[index].source.kind(), of_kind);
     }
 
     /// Publishes and waits for every confirm. Gives the number of messages that RabbitMQ finds too large. They are left out,
@@ -301,9 +291,10 @@ impl Poller {
         if let Some(newest) = of_kind.clone().filter_map(|feed| feed.memory.newest()).max() {
             report::newest_of_kind(feed.source.kind(), newest);
         }
-        let of_kind = of_kind.map(|feed| feed.coverage);
+        let of_kind = of_kind.map(|feed| feed.known_coverage(now_utc));
         report::coverage_of_kind(feed.source.kind(), Coverage::ratio_of_all(of_kind, now_utc));
-        let coverage = Coverage::ratio_of_all(self.feeds.all.iter().map(|feed| feed.coverage), now_utc);
+        let all = self.feeds.all.iter().map(|feed| feed.known_coverage(now_utc));
+        let coverage = Coverage::ratio_of_all(all, now_utc);
         report::overall_coverage(coverage);
         let quota = self.feeds.tokens.quota(now);
         let quota = Quota {
@@ -328,7 +319,7 @@ impl Poller {
             counts,
             gaps,
             quota,
-            coverage: feed.coverage.ratio(now_utc),
+            coverage: feed.known_coverage(now_utc).ratio(now_utc),
             took,
             next_poll_in,
             is_one_of_many: Summary::is_for(sources),

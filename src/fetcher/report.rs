@@ -211,9 +211,9 @@ pub(super) fn newest_of_kind(kind: &'static str, created: DateTime<Utc>) {
 
 /// Sets the gauges of whether the feeds of one kind have gone stale or thin.
 #[expect(clippy::cast_precision_loss, reason = "counts of types and sources")]
-pub(super) fn freshness_of_kind(kind: &'static str, freshness: KindFreshness, stale_sources: usize) {
+pub(super) fn freshness_of_kind(kind: &'static str, freshness: KindFreshness) {
     gauge!("github_etl_fetcher_stale", "source" => kind).set(f64::from(u8::from(freshness.is_silent)));
-    gauge!("github_etl_fetcher_stale_sources", "source" => kind).set(stale_sources as f64);
+    gauge!("github_etl_fetcher_stale_sources", "source" => kind).set(freshness.stale_sources as f64);
     gauge!("github_etl_fetcher_thin_types", "source" => kind).set(freshness.thin_types as f64);
 }
 

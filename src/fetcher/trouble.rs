@@ -14,13 +14,15 @@ use crate::duration::Rounded;
 pub(super) struct Trouble {
     /// The source and the server, as logs name them.
     name: String,
-    logged: Option<Logged>,
+    present: Option<Present>,
 }
 
-struct Logged {
+struct Present {
     kind: Kind,
     reason: String,
     since: Instant,
+    /// What was logged last. A refused token is logged for all its sources at once, and not here.
+    logged: Option<Kind>,
 }
 
 /// Two troubles are the same if outcome and status are. The text of a failure may change with every attempt.
@@ -36,22 +38,22 @@ pub(super) enum News {
 impl Trouble {
     /// No trouble yet with the source of this name.
     pub(super) fn none(name: String) -> Self {
-        Self { name, logged: None }
+        Self { name, present: None }
     }
 
     /// True while no poll is known to have failed.
     pub(super) fn is_over(&self) -> bool {
-        self.logged.is_none()
+        self.present.is_none()
     }
 
     /// The outcome of the polls that failed. None while no poll is known to have failed.
     pub(super) fn label(&self) -> Option<&'static str> {
-        self.logged.as_ref().map(|logged| logged.kind.0)
+        self.present.as_ref().map(|present| present.kind.0)
     }
 
     /// Why the first of them failed.
     pub(super) fn reason(&self) -> Option<&str> {
-        self.logged.as_ref().map(|logged| logged.reason.as_str())
+        self.present.as_ref().map(|present| present.reason.as_str())
     }
 
     /// Notes the end of a poll and logs changes. `again_in` is the time until the next poll of the source.
@@ -62,28 +64,40 @@ impl Trouble {
             PollEnd::Limited { .. } => None,
             PollEnd::Refused { status } | PollEnd::Missing { status } => {
                 let then = format!("asked again in {}, then less and less often", whole_seconds(again_in));
-                self.begin((end.label(), Some(*status)), end, &then, now)
+                self.begin((end.label(), Some(*status)), end, now);
+                self.tell(&then)
             }
-            PollEnd::Denied | PollEnd::Failed { .. } => {
-                self.begin((end.label(), None), end, "asked again until it answers", now)
+            PollEnd::Denied => {
+                self.begin((end.label(), None), end, now);
+                None
+            }
+            PollEnd::Failed { .. } => {
+                self.begin((end.label(), None), end, now);
+                self.tell("asked again until it answers")
             }
         }
     }
 
-    fn begin(&mut self, kind: Kind, end: &PollEnd, then: &str, now: Instant) -> Option<News> {
-        if self.logged.as_ref().is_some_and(|logged| logged.kind == kind) {
+    fn begin(&mut self, kind: Kind, end: &PollEnd, now: Instant) {
+        if self.present.as_ref().is_some_and(|present| present.kind == kind) {
+            return;
+        }
+        let (since, logged) = self.present.take().map_or((now, None), |before| (before.since, before.logged));
+        self.present = Some(Present { kind, reason: end.fault().unwrap_or_default(), since, logged });
+    }
+
+    fn tell(&mut self, then: &str) -> Option<News> {
+        let present = self.present.as_mut()?;
+        if present.logged.replace(present.kind) == Some(present.kind) {
             return None;
         }
-        let since = self.logged.take().map_or(now, |logged| logged.since);
-        let reason = end.fault().unwrap_or_default();
-        let line = format!("{} gives no events: {reason}; {then}", self.name);
-        self.logged = Some(Logged { kind, reason, since });
-        Some(News::Trouble(line))
+        Some(News::Trouble(format!("{} gives no events: {}; {then}", self.name, present.reason)))
     }
 
     fn over(&mut self, now: Instant) -> Option<News> {
-        let logged = self.logged.take()?;
-        let away = Rounded(now - logged.since);
+        let over = self.present.take()?;
+        over.logged?;
+        let away = Rounded(now - over.since);
         Some(News::Over(format!("{} gives events again after {away}", self.name)))
     }
 }
@@ -122,6 +136,10 @@ mod tests {
         assert!(note(failed("it answered 502"), 7).contains("502"));
         assert_eq!(note(failed("no answer within 30 s"), 8), "", "failures change their words all the time");
         assert_eq!(note(PollEnd::NotModified, 9), "orgs/o gives events again after 8 s");
-        assert_eq!(note(PollEnd::Whole, 10), "");
+        assert_eq!((note(PollEnd::Denied, 10), note(PollEnd::Whole, 11)), Default::default());
+        assert_eq!(note(refused(), 11), line);
+        assert_eq!((note(PollEnd::Denied, 12), note(refused(), 13)), Default::default());
+        assert!(note(PollEnd::Whole, 14).ends_with("after 3 s"));
+        assert_eq!(note(PollEnd::Whole, 15), "");
     }
 }

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::activity::Seen;
 use super::coverage::FeedGap;
-use super::memory::{Mark, Memory, Tail, mark_of, mark_of_other};
+use super::memory::{LATE_MAX, Mark, Memory, Tail, mark_of, mark_of_other};
 use crate::broker::EventName;
 use crate::event::Event;
 use crate::github::Page;
@@ -192,10 +192,10 @@ impl Walk {
         self.fresh.len()
     }
 
-    /// Gaps between the last complete poll and this one, which must be complete, and between this poll's pages.
-    pub(super) fn gaps(&self, memory: &Memory) -> Vec<FeedGap> {
+    /// Gaps between the last complete poll, at `polled`, and this one, which must be complete, and between this poll's pages.
+    pub(super) fn gaps(&self, memory: &Memory, polled: Option<DateTime<Utc>>) -> Vec<FeedGap> {
         let mut gaps = self.holes.clone();
-        gaps.extend(self.gap_before(memory));
+        gaps.extend(self.gap_before(memory, polled));
         for gap in &mut gaps {
             gap.events_in_poll = self.marks.len();
             gap.repo_id = self.repo_id;
@@ -203,13 +203,17 @@ impl Walk {
         gaps
     }
 
-    fn gap_before(&self, memory: &Memory) -> Option<FeedGap> {
-        let from = memory.newest()?;
+    fn gap_before(&self, memory: &Memory, polled: Option<DateTime<Utc>>) -> Option<FeedGap> {
+        let newest = memory.newest()?;
         if self.meets_before || self.times.is_empty() {
             return None;
         }
         // Events older than the newest known event came late. They do not show where the gap ends.
-        let to = self.times.iter().copied().filter(|time| *time >= from).min().unwrap_or(from);
+        let to = self.times.iter().copied().filter(|time| *time >= newest).min().unwrap_or(newest);
+        // The last poll showed what had happened until then, but for late events. The newest of that may be months old.
+        let seen_until = polled.and_then(|polled| polled.checked_sub_signed(LATE_MAX));
+        // Recorded events are older than all polls.
+        let from = seen_until.filter(|seen_until| *seen_until < to).map_or(newest, |seen| seen.max(newest));
         Some(FeedGap { from, to, events_in_poll: 0, repo_id: None })
     }
 

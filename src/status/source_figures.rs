@@ -11,12 +11,15 @@ use parking_lot::Mutex;
 use super::sources::{PART_SOURCES_MAX, SourceState, SourceStatus, SourcesPart};
 use crate::telemetry;
 
-/// A source is blind if no poll of it was complete for so long. Quiet sources are polled once an hour.
+/// A source is blind if no poll of it was complete for so long, although one failed or was due. If the budget of requests is tight, quiet
+/// sources are polled once a day.
 pub const BLIND_AFTER: Duration = Duration::from_secs(7200);
 /// All sources are repeated with so many sends, one every two seconds.
 const SENDS_OF_ALL: usize = 5;
 /// A send has so many sources at least.
 const SEND_SOURCES_MIN: usize = 50;
+/// A poll is overdue so long after its time.
+const OVERDUE_AFTER: TimeDelta = TimeDelta::minutes(10);
 /// The figures of all sources are collected this often at most, after a poll. Between, those of the polled source are.
 const COLLECT_ALL_EVERY: Duration = Duration::from_secs(10);
 
@@ -156,7 +159,14 @@ impl Figures {
 impl Entry {
     fn is_blind(&self, now: DateTime<Utc>) -> bool {
         let since = self.status.last_poll_at.unwrap_or(self.listed_at);
-        TimeDelta::from_std(BLIND_AFTER).is_ok_and(|after| now - since > after)
+        TimeDelta::from_std(BLIND_AFTER).is_ok_and(|after| now - since > after) && !self.waits(now)
+    }
+
+    /// Its last poll was good, and the next one is not due yet.
+    fn waits(&self, now: DateTime<Utc>) -> bool {
+        let is_good =
+            matches!(self.status.state, SourceState::Polled | SourceState::Moved | SourceState::Stale);
+        is_good && self.status.next_poll_at.is_some_and(|at| now < at + OVERDUE_AFTER)
     }
 
     fn status_at(&self, now: DateTime<Utc>) -> SourceStatus {
@@ -167,7 +177,10 @@ impl Entry {
 /// Describes the metrics, once at the start.
 pub fn describe_sources() {
     metrics::describe_gauge!(STATES, "Sources by state");
-    metrics::describe_gauge!(BLIND, "Sources without a complete poll for two hours");
+    metrics::describe_gauge!(
+        BLIND,
+        "Sources without a complete poll for two hours, although one failed or was due"
+    );
     telemetry::describe_distribution(
         COVERAGE,
         "Sources by coverage now: a state, not a sum over time; use it without rate()",
@@ -258,6 +271,15 @@ mod tests {
         assert!(!is_blind(after(7190)) && is_blind(after(7210)));
         figures.polled(SourceStatus { last_poll_at: Some(after(3600)), ..status("repos/o/00000") }, 0);
         assert!(!is_blind(after(7210)) && is_blind(after(3600 + 7210)));
+        let waits =
+            |state| SourceStatus { state, next_poll_at: Some(after(86_400)), ..status("repos/o/00000") };
+        figures.polled(waits(SourceState::Polled), 0);
+        assert!(
+            !is_blind(after(86_400)) && is_blind(after(86_400 + 900)),
+            "it waits for its poll of the day"
+        );
+        figures.polled(waits(SourceState::Failing), 0);
+        assert!(is_blind(after(7210)));
     }
 
     #[test]

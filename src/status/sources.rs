@@ -54,7 +54,7 @@ pub struct SourceStatus {
     pub gap_seconds: u64,
     /// Events published since the fetcher began to poll the source.
     pub events: u64,
-    /// True if no poll was complete for [`BLIND_AFTER`](super::BLIND_AFTER).
+    /// True if no poll was complete for [`BLIND_AFTER`](super::BLIND_AFTER), although one failed or was due.
     #[serde(skip_serializing_if = "is_false")]
     pub blind: bool,
     /// Why the last poll failed, in one line.

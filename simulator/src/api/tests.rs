@@ -224,6 +224,12 @@ fn pages_can_be_spoiled() {
     let old = events(&github.get("/events?per_page=10", &[]));
     assert_eq!((&old[..6], old.len()), (&before[4..], 10));
     assert!(page("empty-page", "/events").is_empty());
+    let kinds = |fault: &str| -> Vec<_> {
+        page(fault, "/events?per_page=100").iter().map(|event| event["type"].to_string()).collect()
+    };
+    let (all, without) = (kinds("old:events=0"), kinds("without-type:type=PushEvent"));
+    assert!(all.iter().any(|kind| kind == "\"PushEvent\""));
+    assert!(!without.is_empty() && without.iter().all(|kind| kind != "\"PushEvent\""));
     let github = with_faults(&["late:events=3,first=1"]);
     let before = events(&github.get("/events?per_page=100", &[]));
     assert_eq!(github.0.served().events.entered, 303);

@@ -30,6 +30,7 @@ pub enum Kind {
     Old,
     Late,
     NotAnEvent,
+    WithoutType,
     ForeignLink,
 }
 
@@ -52,7 +53,7 @@ const fn text(name: &'static str, default: Option<&'static str>) -> Option<Own> 
     Some(Own { name, default, whole_number: false })
 }
 
-pub const KINDS: [Row; 28] = [
+pub const KINDS: [Row; 29] = [
     Row("secondary-limit", Kind::SecondaryLimit, number("seconds", "60"), "403 with Retry-After"),
     Row("too-many-requests", Kind::TooManyRequests, number("seconds", "60"), "429 with Retry-After"),
     Row(
@@ -119,6 +120,12 @@ pub const KINDS: [Row; 28] = [
         Kind::NotAnEvent,
         text("json", Some(r#"{"message":"not an event"}"#)),
         "such an element in the middle of the page",
+    ),
+    Row(
+        "without-type",
+        Kind::WithoutType,
+        text("type", Some("WatchEvent")),
+        "the page without its events of that type",
     ),
     Row(
         "foreign-link",

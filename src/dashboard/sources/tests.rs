@@ -192,4 +192,10 @@ fn figures_over_all_count_sources_and_events() {
     });
     assert_eq!(summary, expected);
     assert_eq!(sources.summary().coverage.overall(), Some(0.55));
+    sources.hear(&part(&[rated("a", None, Some(0.1)), rated("b", None, Some(0.2))]), moment(2));
+    assert_eq!(
+        serde_json::to_value(sources.summary()).unwrap()["events_per_hour"],
+        0.3,
+        "no digits of a sum of floats"
+    );
 }

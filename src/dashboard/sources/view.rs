@@ -174,6 +174,8 @@ impl Sources {
                 (weighed, rates) = (weighed + share * rate, rates + rate);
             }
         }
+        // Rates have two decimals. Their sum has no more.
+        summary.events_per_hour = summary.events_per_hour.map(|sum| (sum * 100.0).round() / 100.0);
         summary.coverage.mean = (shares > 0).then(|| of_known / shares as f64);
         summary.coverage.by_events = (rates > 0.0).then(|| weighed / rates);
         summary

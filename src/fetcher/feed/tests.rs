@@ -112,6 +112,21 @@ fn a_source_that_is_refused_or_missing_is_asked_less_and_less_often_until_it_ans
 }
 
 #[test]
+fn a_source_in_trouble_that_a_tight_plan_put_off_for_weeks_is_polled_soon_when_the_plan_is_loose_again() {
+    for (end, wait_s) in [(refused(), 60), (failed(), 2)] {
+        let mut feed = feed();
+        let now = feed.answered;
+        feed.plan(s(860 * 3600));
+        feed.schedule(&end, s(860 * 3600), false, now);
+        feed.due = feed.due.max(now + s(430 * 3600));
+        feed.plan(s(600));
+        assert!(feed.due <= now + s(600) && feed.due >= now + s(wait_s) / 2, "{:?}", feed.due - now);
+        feed.plan(s(7200));
+        assert!(feed.due <= now + s(600), "a plan does not put it off");
+    }
+}
+
+#[test]
 fn a_sweep_is_due_after_its_time_while_the_quota_is_ample_and_over_when_a_walk_was_whole() {
     let mut feed = feed();
     let (ample, start) = (TokenPool::new(1), feed.swept);

@@ -147,7 +147,7 @@ impl Run {
         };
         let now = self.moment();
         let feed = &mut self.feeds.all[index];
-        let gaps = if end == PollEnd::Whole { walk.gaps(&feed.memory) } else { Vec::new() };
+        let gaps = if end == PollEnd::Whole { feed.gaps(&walk, now.utc) } else { Vec::new() };
         let (seen, swept) = (walk.seen(), walk.sweeps());
         let found = walk.into_found();
         for event in found.elements.iter().filter_map(|element| element.event.as_ref()) {
@@ -159,10 +159,10 @@ impl Run {
         }
         self.gaps[index].extend(gaps.iter().map(|gap| (gap.from.timestamp(), gap.to.timestamp())));
         feed.remember(found, &end, &gaps);
-        let took = now.instant - began.instant;
+        let requests_took = now.instant - began.instant;
         self.feeds.polled(
             index,
-            &Done { end: &end, seen: &seen, gaps: &gaps, answered_before, swept, took },
+            &Done { end: &end, seen: &seen, gaps: &gaps, answered_before, swept, requests_took },
             now,
         );
         if self.order == Order::RoundRobin {

@@ -50,6 +50,8 @@ pub(super) struct FeedFreshness {
 pub(super) struct KindFreshness {
     /// All feeds of the kind together are silent.
     pub is_silent: bool,
+    /// Feeds of the kind that are stale themselves.
+    pub stale_sources: usize,
     /// Types that have all but gone.
     pub thin_types: usize,
 }
@@ -81,11 +83,13 @@ impl FeedFreshness {
 }
 
 impl Freshness {
-    /// Notes a good poll of `source`, with the types of its new events, and logs news about the kind.
-    pub(super) fn note<'a>(
+    /// Notes a good poll of `source`, with the types of its new events, and logs news about the kind, of which so many feeds are
+    /// stale.
+    pub(super) fn note(
         &mut self,
         source: &Source,
-        types: impl ExactSizeIterator<Item = &'a str>,
+        types: &[&str],
+        stale_sources: usize,
         now: Instant,
     ) -> KindFreshness {
         let kind = source.kind();
@@ -93,8 +97,8 @@ impl Freshness {
         if let Some(news) = of_kind.silence.note(types.len(), known_min(source), now) {
             tell_silence(kind, &news);
         }
-        of_kind.mix.note(types, now).iter().for_each(|news| tell_mix(kind, news));
-        KindFreshness { is_silent: of_kind.silence.is_told(), thin_types: of_kind.mix.thin() }
+        of_kind.mix.note(types.iter().copied(), now).iter().for_each(|news| tell_mix(kind, news));
+        KindFreshness { is_silent: of_kind.silence.is_told(), stale_sources, thin_types: of_kind.mix.thin() }
     }
 }
 
@@ -149,8 +153,8 @@ mod tests {
             let types = if is_silent { &[][..] } else { &["PushEvent"] };
             of_loud.note(&loud, 1, now);
             let begins = of_quiet.note(&quiet, types.len(), now);
-            kinds.note(&loud, ["PushEvent"].into_iter(), now);
-            let of_kind = kinds.note(&quiet, types.iter().copied(), now);
+            kinds.note(&loud, &["PushEvent"], 0, now);
+            let of_kind = kinds.note(&quiet, types, 0, now);
             if begins {
                 stands.push((minute, of_loud.is_stale(), of_quiet.is_stale(), of_kind.is_silent));
             }

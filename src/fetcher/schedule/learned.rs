@@ -15,6 +15,8 @@ const CORRECTION_MAX: f64 = 3.0;
 const RESET_DIFFERS_MAX: Duration = Duration::from_secs(3);
 /// Taken for the time of a request before any was made.
 const REQUEST_S_FIRST: f64 = 0.1;
+/// A slower request counts as this slow. An outage must not put off the polls that would show its end.
+const REQUEST_S_MAX: f64 = 2.0;
 
 /// What the answers to one token's requests have taught.
 #[derive(Debug)]
@@ -26,7 +28,7 @@ pub(super) struct Learned {
     /// Requests that counted, and that were expected to, of the last polls.
     counted: f64,
     expected: f64,
-    /// Seconds that a request takes, publishing its events included.
+    /// Seconds that a request takes.
     request_s: f64,
 }
 
@@ -62,9 +64,9 @@ impl Learned {
         self.expected = self.expected * keep + expected;
     }
 
-    /// Learns from the time that a poll of so many requests took.
+    /// Learns from the time that so many requests took.
     pub(super) fn took(&mut self, took: Duration, requests: u32) {
-        let request_s = took.as_secs_f64() / f64::from(requests.max(1));
+        let request_s = (took.as_secs_f64() / f64::from(requests.max(1))).min(REQUEST_S_MAX);
         self.request_s += LEARN_SLOWLY * (request_s - self.request_s);
     }
 
@@ -106,6 +108,13 @@ mod tests {
             learned.not_modified_counts()
         };
         assert_eq!((after(true), after(false)), (1.0, 0.0));
+    }
+
+    #[test]
+    fn a_request_that_took_hours_counts_as_a_slow_one() {
+        let mut learned = Learned::default();
+        learned.took(Duration::from_secs(3 * 3600), 1);
+        assert!(learned.request_s() < 0.15, "{learned:?}");
     }
 
     #[test]

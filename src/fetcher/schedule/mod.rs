@@ -61,7 +61,7 @@ pub(super) struct QuotaLeft {
 impl Schedule {
     /// Learns from a poll that ended at `now` and left this quota.
     pub(super) fn polled(&mut self, poll: Polled, quota: QuotaLeft, now: Instant) {
-        self.learned.took(poll.took, poll.requests);
+        self.learned.took(poll.requests_took, poll.requests);
         self.learned.left(quota.remaining.zip(quota.resets_in), poll.is_not_modified, now);
         let (Some((demand, after_h)), Some(planned)) = (poll.planned, &self.planned) else { return };
         let supply = Supply { correction: 1.0, ..planned.supply };
@@ -75,8 +75,8 @@ impl Schedule {
         self.planned.as_ref().is_none_or(|planned| now >= planned.at + PLAN_EVERY)
     }
 
-    /// Plans the sources with these demands, beside `undiscovered` ones that were never polled. `budgets` budgets share these and
-    /// the time for requests.
+    /// Plans the sources with these demands, beside `undiscovered` ones that were never polled. `budgets` budgets share these, the
+    /// time for requests, and GitHub's limit on requests a minute.
     pub(super) fn plan(
         &mut self,
         demands: &[Demand],
@@ -87,7 +87,7 @@ impl Schedule {
     ) {
         let share = count(budgets.max(1));
         let busy = BUSY * HOUR.as_secs_f64() / self.learned.request_s();
-        let all = (busy / share).min(ALL_MAX);
+        let all = busy.min(ALL_MAX) / share;
         let counted = counted_per_hour(quota);
         let reserved = discovery(count(undiscovered) / share, counted);
         let supply = Supply {
@@ -135,7 +135,8 @@ pub(super) fn discovery_pause(undiscovered: usize, quota: QuotaLeft) -> Duration
 
 /// A poll, as the schedule sees it.
 pub(super) struct Polled {
-    pub took: Duration,
+    /// How long its requests took, without publishing.
+    pub requests_took: Duration,
     pub requests: u32,
     pub is_not_modified: bool,
     /// What it was planned by, and the hours since the poll before. None if it was not planned, or broke off.

@@ -48,7 +48,7 @@ fn decide(feed: &Feed, pages: &[Page]) -> Decision {
 fn walk(feed: &Feed, pages: &[Page]) -> (Decision, Found, Vec<FeedGap>) {
     let mut walk = Walk::default();
     let _ = pages.iter().find(|page| walk.take(copy(page), &feed.memory) == Step::Whole);
-    let (pages, gaps, found) = (walk.pages, walk.gaps(&feed.memory), walk.into_found());
+    let (pages, gaps, found) = (walk.pages, feed.gaps(&walk, chrono::Utc::now()), walk.into_found());
     let stretches = gaps.iter().map(|gap| (gap.from.timestamp(), gap.to.timestamp())).collect();
     let ids = found.elements.iter().map(|element| element.event.as_ref().unwrap().id.clone()).collect();
     ((pages, ids, stretches), found, gaps)

@@ -105,6 +105,12 @@ impl TokenPool {
         self.tokens.len() > 1
     }
 
+    /// How many tokens ask for sources now. One at least.
+    pub(super) fn at_work(&self) -> usize {
+        let is_at_work = |token: &TokenNumber| !self.of(*token).is_aside() && self.seats.count(*token) > 0;
+        self.numbers().filter(is_at_work).count().max(1)
+    }
+
     /// The token at which `source` has its seat. None before its first request.
     pub(super) fn token_of(&self, source: &Source) -> Option<TokenNumber> {
         self.seats.of(source)
@@ -241,8 +247,15 @@ impl TokenPool {
         let is_news = self.of(token).standing(now) != Standing::Refused;
         self.of_mut(token).set_aside(Reason::Refused, now);
         let (count, sources) = (self.tokens.len(), self.seats.count(token));
-        if !is_news || count == 1 {
-            // The log line about the source that got no events tells the trouble of a single token.
+        if !is_news {
+            return;
+        }
+        if count == 1 {
+            tracing::warn!(
+                "GitHub refuses access (401), so no source is polled: check that GITHUB_TOKEN holds a token that has not expired. It \
+                 is tried again soon, then every {}",
+                Rounded(TRIAL_WAIT_MAX)
+            );
             return;
         }
         let rest = match self.tokens.iter().filter(|token| !token.is_aside()).count() {
@@ -275,8 +288,10 @@ impl TokenPool {
         let Some(aside_for) = self.of_mut(token).take_back(reason, now) else { return };
         self.seats.put(source, token);
         let count = self.tokens.len();
-        if count > 1 {
-            let aside_for = Rounded(aside_for);
+        let aside_for = Rounded(aside_for);
+        if count == 1 {
+            tracing::info!("GitHub gives access again after {aside_for}");
+        } else {
             tracing::info!(token = %token, "GitHub takes token {token} of {count} again after {aside_for}: sources move to it");
         }
     }

@@ -54,7 +54,7 @@ fn the_first_poll_walks_three_pages_publishes_oldest_first_and_has_no_gap() {
     let pages = || [page(20..30), page(10..20), page(0..10), page(0..1)];
     let (walked, is_whole) = walk(&memory, pages());
     assert!(is_whole);
-    assert_eq!((walked.pages, walked.gaps(&memory)), (3, vec![]));
+    assert_eq!((walked.pages, walked.gaps(&memory, None)), (3, vec![]));
     assert_eq!(poll(&mut memory, pages()), ids(0..30));
 }
 
@@ -64,7 +64,7 @@ fn a_walk_stops_at_the_page_that_overlaps_and_publishes_only_what_is_new() {
     poll(&mut memory, [last(page(0..10))]);
     let (walked, is_whole) = walk(&memory, [page(15..25), page(5..15), page(0..5)]);
     assert!(is_whole);
-    assert_eq!((walked.pages, walked.already_seen, walked.gaps(&memory)), (2, 5, vec![]));
+    assert_eq!((walked.pages, walked.already_seen, walked.gaps(&memory, None)), (2, 5, vec![]));
     assert_eq!(walked.into_found().elements.len(), 15);
 }
 
@@ -79,19 +79,36 @@ fn without_an_overlap_the_gap_lies_between_the_newest_known_and_the_oldest_of_th
     let mut memory = Memory::default();
     poll(&mut memory, [last(page(0..10))]);
     let (walked, _) = walk(&memory, [page(300..310), page(200..300), page(100..200)]);
-    let gap = walked.gaps(&memory).remove(0);
+    let gap = walked.gaps(&memory, None).remove(0);
     assert_eq!((gap.seconds(), gap.events_in_poll), (91, 210));
     // An event that came hours late does not hide it.
     let mut straggling = last(page(100..110));
     straggling.elements.push(br#"{"id":"x","type":"X","created_at":"2026-01-01T09:00:00Z"}"#.to_vec());
-    assert_eq!(walk(&memory, [straggling]).0.gaps(&memory)[0].seconds(), 91);
+    assert_eq!(walk(&memory, [straggling]).0.gaps(&memory, None)[0].seconds(), 91);
+}
+
+#[test]
+fn the_gap_of_a_feed_that_was_quiet_for_months_begins_six_hours_before_its_last_poll() {
+    let mut memory = Memory::default();
+    poll(&mut memory, [last(page(0..10))]);
+    let at = |text: &str| Some(text.parse().unwrap());
+    let from = |polled: Option<DateTime<Utc>>, busy: &str| {
+        let event = format!(r#"{{"id":"x","type":"PushEvent","created_at":"{busy}"}}"#).into_bytes();
+        let page = Page { elements: vec![event], ..last(page(0..0)) };
+        walk(&memory, [page]).0.gaps(&memory, polled).remove(0).from.to_rfc3339()
+    };
+    assert_eq!(from(at("2026-09-01T11:00:00Z"), "2026-09-01T12:00:00Z"), "2026-09-01T05:00:00+00:00");
+    assert_eq!(from(None, "2026-09-01T12:00:00Z"), "2026-01-01T12:00:09+00:00");
+    assert_eq!(from(at("2026-01-01T12:01:00Z"), "2026-01-01T13:00:00Z"), "2026-01-01T12:00:09+00:00");
+    // Recorded events, which are older than all polls.
+    assert_eq!(from(at("2036-01-01T12:00:00Z"), "2026-01-01T13:00:00Z"), "2026-01-01T12:00:09+00:00");
 }
 
 #[test]
 fn what_slips_by_between_two_requests_of_a_poll_is_a_gap() {
     let memory = Memory::default();
     let seconds = |pages: Vec<Page>| {
-        let gaps = walk(&memory, pages).0.gaps(&memory);
+        let gaps = walk(&memory, pages).0.gaps(&memory, None);
         gaps.iter().map(|gap| (gap.from.timestamp() % 3600, gap.to.timestamp() % 3600)).collect::<Vec<_>>()
     };
     // More than a page's worth happened in between: what should be older is newer, and 30 to 39 were on neither.
@@ -107,7 +124,7 @@ fn an_empty_feed_is_whole_and_no_gap_and_leaves_no_etag() {
     let mut memory = Memory::default();
     poll(&mut memory, [last(page(0..10))]);
     let (walked, is_whole) = walk(&memory, [last(page(0..0))]);
-    assert!(is_whole && walked.gaps(&memory).is_empty());
+    assert!(is_whole && walked.gaps(&memory, None).is_empty());
     assert_eq!(walked.into_found().etag, None, "the next poll must not be answered 304");
 }
 
@@ -136,7 +153,7 @@ fn what_is_not_an_event_is_published_once_and_is_no_overlap() {
     let (walked, is_whole) = walk(&memory, [with_garbage(8..9), last(with_garbage(7..8))]);
     assert!(is_whole);
     assert_eq!((walked.pages, walked.not_events), (2, 0));
-    assert!(!walked.gaps(&memory).is_empty());
+    assert!(!walked.gaps(&memory, None).is_empty());
     assert_eq!(poll(&mut memory, [with_garbage(8..9), last(with_garbage(7..8))]), ["7", "8"]);
 }
 
@@ -166,7 +183,7 @@ fn a_sweep_goes_on_below_the_overlap_and_finds_what_came_late() {
     let plain = walk(&memory, now()).0;
     assert_eq!((plain.pages, published(plain)), (1, ids(300..310)), "a plain walk stops at the overlap");
     let swept = sweep(&memory, now());
-    assert_eq!((swept.pages, swept.gaps(&memory), swept.already_seen), (3, vec![], 288));
+    assert_eq!((swept.pages, swept.gaps(&memory, None), swept.already_seen), (3, vec![], 288));
     assert_eq!(published(swept), [ids(205..207), ids(300..310)].concat(), "oldest first, each once");
 }
 
@@ -181,7 +198,7 @@ fn a_sweep_finds_the_gaps_that_a_plain_walk_finds_and_no_others() {
         || vec![page(300..400), page(420..520), page(320..420)],
         || vec![page(299..399), last(page(0..0))],
     ] {
-        assert_eq!(sweep(&memory, pages()).gaps(&memory), walk(&memory, pages()).0.gaps(&memory));
+        assert_eq!(sweep(&memory, pages()).gaps(&memory, None), walk(&memory, pages()).0.gaps(&memory, None));
     }
 }
 
@@ -191,7 +208,7 @@ fn a_page_below_the_overlap_that_shows_news_is_left_to_the_next_poll() {
     poll(&mut memory, [page(200..300), page(100..200), page(0..100)]);
     // 250 events happen between the first two requests: what is on the second page does not follow on what is on the first.
     let found = sweep(&memory, [page(210..310), page(360..460), page(260..360)]);
-    assert_eq!((found.pages, found.gaps(&memory)), (1, vec![]));
+    assert_eq!((found.pages, found.gaps(&memory, None)), (1, vec![]));
     let found = found.into_found();
     memory.remember_walked(&found.marks, found.newest, found.tail);
     assert_eq!(poll(&mut memory, [page(460..560), page(360..460), page(260..360)]), ids(310..560));
@@ -232,5 +249,5 @@ fn an_event_of_the_year_9999_is_passed_on_and_hides_no_gap() {
     let published = poll(&mut memory, [first]);
     assert_eq!(published.len(), 11, "the loaders say why it is no event");
     let (walked, _) = walk(&memory, [last(page(20..30))]);
-    assert_eq!(walked.gaps(&memory).len(), 1, "up to 9 s and from 20 s on is known");
+    assert_eq!(walked.gaps(&memory, None).len(), 1, "up to 9 s and from 20 s on is known");
 }
