@@ -150,10 +150,13 @@ impl Feeds {
         self.all[index].planned = interval;
         self.all[index].schedule(done.end, interval, others_answer, now.instant);
         if !was_discovered {
-            let pause = schedule::discovery_pause(self.undiscovered(), self.quota_of_all(now.instant));
+            let undiscovered = self.undiscovered();
+            let pause = schedule::discovery_pause(undiscovered, self.quota_of_all(now.instant));
             // Without a pause they keep their place, before feeds that are polled again.
             self.discover_at = Some(now.instant + pause).filter(|_| !pause.is_zero());
-            self.known_first_until = now.instant + done.requests_took;
+            if undiscovered > FEW_SOURCES {
+                self.known_first_until = now.instant + done.requests_took;
+            }
         }
         if self.all.len() > FEW_SOURCES && matches!(done.end, PollEnd::Failed { .. }) {
             // While GitHub is away, thousands of feeds must not all be asked for every minute.
