@@ -43,7 +43,7 @@ fn a_mirror_whose_files_come_later_is_read_though_another_one_lacks_the_gap() {
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     let list = listed(&corner, &bases);
     assert_eq!(list[0]["lacked_by"], json!([archive.url]), "only what was read lacks it");
-    let state = format!("GH Archive lacks it so far: not all files of {} could be read", mirror.url);
+    let state = format!("GH Archive lacks it so far: not all files of {} were read", mirror.url);
     assert!(list[0]["state"].as_str().unwrap().starts_with(&state), "{list}");
 
     // What is known already is no failure of this run, and costs no download.
@@ -76,7 +76,9 @@ fn a_file_that_was_missing_is_read_when_it_comes_though_the_others_hold_nothing_
     let ended = gaps(&corner, &bases, &[]);
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     assert!(ended.stdout.contains("GH Archive lacks 1 gaps too"), "{}", ended.stdout);
-    assert_eq!(listed(&corner, &bases)[0]["lacked_by"], Value::Null, "a file of it was not read");
+    let list = listed(&corner, &bases);
+    assert_eq!(list[0]["lacked_by"], Value::Null, "a file of it was not read: {list}");
+    assert_eq!(list[0]["files_read"], json!({ (host.url.as_str()): 6 }));
 
     let before = downloads(&host);
     let ended = gaps(&corner, &bases, &[]);
@@ -116,6 +118,37 @@ fn the_record_of_a_gap_stays_if_a_damaged_file_gave_nothing_of_it() {
     assert!(ended.stdout.starts_with("filled 1 gaps (0 of them in part) with 50 events"), "{}", ended.stdout);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     corner.wait_until_ready("load", 50);
+    corner.wait_until_ready("gaps", 0);
+}
+
+#[test]
+fn a_mirror_that_is_away_for_longer_than_the_patience_is_read_when_it_is_back() {
+    let corner = Corner::new("gap-lacked-away");
+    let (all, own) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    files(all.path(), &[of_repository(1, 1, "a/busy")]);
+    files(own.path(), &[of_repository(7, 2, "a/quiet")]);
+    record(&corner, "repos/a/quiet", "12:00:00", "12:00:19");
+    let all = all.path().to_str().unwrap();
+    // A free port, until a web server comes there.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let away = format!("http://{address}");
+    let flags = ["--mirror-patience", "1s"];
+    let told = format!("{away} is away, which may have 2015-01-01-12.json.gz");
+    let ended = gaps(&corner, &[all, &away], &flags);
+    assert!(ended.code == Some(1) && ended.stderr.contains(&told), "{}", ended.stderr);
+    assert_eq!(listed(&corner, &[all, &away])[0]["lacked_by"], json!([all]));
+    // It is still away, and does not hold up the run.
+    let ended = gaps(&corner, &[all, &away], &flags);
+    assert!(ended.code == Some(0) && !ended.stderr.contains(&told), "{}", ended.stderr);
+    corner.wait_until_ready("gaps", 1);
+
+    let back = std::net::TcpListener::bind(address).unwrap();
+    let host = ArchiveHost::serving_at(back, own.path(), &[]);
+    let ended = gaps(&corner, &[all, &host.url], &flags);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(queued_ids(&corner), [7]);
     corner.wait_until_ready("gaps", 0);
 }
 
