@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 ///
 /// Events created from `from` to `to`, both included (a second holds many events), may be missing. `from` ≤ `to`, and
 /// `seconds` is their difference, which may be 0. The same gap may be recorded twice; its `message_id` is then the same.
+///
+/// A record is removed when its gap is filled. If GH Archive lacks the gap, `replay gaps` adds `lacked_by`, `searched_at` and
+/// `files_read`, and removes the record 90 days after the last search.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GapRecord {
     /// The feed, as `--source` names it.
@@ -31,7 +34,7 @@ pub struct GapRecord {
     /// GitHub's number of the repository, of a source `repos/…` whose poll told it. It stays when the repository is renamed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repo_id: Option<u64>,
-    /// The mirrors of GH Archive whose files hold no event of the gap, as `replay gaps` found.
+    /// The mirrors of GH Archive whose files of all its hours `replay gaps` read, and that hold no event of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lacked_by: Vec<String>,
 }

@@ -41,7 +41,8 @@ pub enum ReplaySource {
     Dead(DeadArgs),
     /// What polling missed: fetch it from GH Archive once its files exist
     ///
-    /// A gap's record is removed when it is filled; with --queue it stays, because other queues may lack the same events.
+    /// A gap's record is removed when it is filled; with --queue it stays, because other queues may lack the same events. A gap that
+    /// GH Archive lacks stays on record for 90 days.
     Gaps(GapsArgs),
     /// The archive stream as hourly files in GH Archive's form, each event once
     ///

@@ -112,6 +112,21 @@ impl Mirrors {
         })
     }
 
+    /// Which of the mirrors that are `wanted`, by their number, have the hour's file. No answer of the others, and of those that do
+    /// not answer in time. None is waited for without end.
+    ///
+    /// # Errors
+    /// [`FetchError::Interrupted`] when the program is to stop.
+    pub async fn which_have(
+        &self,
+        wanted: impl Fn(usize) -> bool,
+        hour: Hour,
+        shutdown: &CancellationToken,
+    ) -> Result<Vec<Option<bool>>, FetchError> {
+        let has = |mirror| async move { Mirror::has(mirror, hour, shutdown).await };
+        self.ask(wanted, Some(Instant::now()), has, |_| false).await
+    }
+
     /// Asks the mirrors that are `wanted`, and gives their answers in their order: none of those that are not waited for any more, or
     /// not needed, since another answer is `enough`. Their time counts from `since`, or from the first answer.
     async fn ask<'a, T, A: Future<Output = Result<T, FetchError>>>(

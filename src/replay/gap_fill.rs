@@ -1,18 +1,18 @@
 //! Publishes the events of gaps from GH Archive's files. Each file is read once, for all gaps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::gap_find::Finder;
-use super::gap_plan::{Gap, hours_of};
+use super::gap_plan::Gap;
 use super::gaps::Filler;
 use super::inputs::Input;
 use super::reading;
 use crate::broker::Outgoing;
 use crate::event::{Hour, HourName};
-use crate::gharchive::{Fetched, Mark, Reject};
+use crate::gharchive::{FetchError, Fetched, Mark, Reject};
 use crate::retry::Interrupted;
 
 /// What a part of the gaps got.
@@ -21,29 +21,62 @@ pub(super) struct Filled {
     pub(super) finder: Arc<Finder>,
     /// Hours of which a part is missing, and why: it may be had later.
     pub(super) damaged: BTreeMap<Hour, String>,
+    /// For each mirror, the hours whose files were read whole.
+    pub(super) read: Vec<BTreeSet<Hour>>,
+}
+
+impl Filled {
+    /// The first hour of `gap` of which a part is missing, and why.
+    pub(super) fn damage_of(&self, gap: &Gap) -> Option<(Hour, &str)> {
+        gap.hours().find_map(|hour| Some((hour, self.damaged.get(&hour)?.as_str())))
+    }
+}
+
+/// What was had of one mirror's file.
+enum Had {
+    Whole,
+    /// The mirror has no file.
+    None,
+    /// A part of it cannot be had now, for this reason.
+    Less(String),
 }
 
 impl Filler<'_> {
-    /// Publishes the events that `gaps` missed, from every file that may hold some.
+    /// Publishes the events that `gaps` missed, from every file that may hold some and was not read for them before.
     pub(super) async fn fill(&mut self, gaps: Vec<Gap>) -> anyhow::Result<Filled> {
-        let mut damaged = BTreeMap::new();
-        let hours: Vec<Hour> = hours_of(&gaps).into_iter().collect();
+        let names = self.names();
+        let wanted = wanted(&gaps, &names);
         let finder = Arc::new(Finder::new(gaps, self.mirrors.are_several()));
-        for (index, hour) in hours.iter().enumerate() {
-            let fetched = self.mirrors.fetch(*hour, self.folder.path(), &self.shutdown).await?;
-            let names: Vec<String> = self.mirrors.names().map(str::to_owned).collect();
-            for (fetched, mirror) in fetched.into_iter().zip(names) {
-                let place = (index, hours.len());
-                if let Some(why) = self.fill_from_mirror(*hour, &mirror, fetched, &finder, place).await? {
-                    damaged.insert(*hour, why);
+        let mut filled =
+            Filled { finder, damaged: BTreeMap::new(), read: vec![BTreeSet::new(); names.len()] };
+        for (index, (hour, of_mirrors)) in wanted.iter().enumerate() {
+            let place = (index, wanted.len());
+            let fetched = self.fetch(*hour, of_mirrors).await?;
+            for (mirror, fetched) in fetched.into_iter().enumerate() {
+                if !of_mirrors.contains(&mirror) {
+                    continue;
+                }
+                match self.fill_from_mirror(*hour, &names[mirror], fetched, &filled.finder, place).await? {
+                    Had::Whole => drop(filled.read[mirror].insert(*hour)),
+                    Had::None => {}
+                    Had::Less(why) => drop(filled.damaged.insert(*hour, why)),
                 }
             }
         }
-        self.damaged.extend(damaged.keys().map(|hour| (*hour, Instant::now())));
-        Ok(Filled { finder, damaged })
+        self.damaged.extend(filled.damaged.keys().map(|hour| (*hour, Instant::now())));
+        Ok(filled)
     }
 
-    /// Publishes the events of one mirror's file. Gives the reason if a part of them cannot be had now.
+    /// Fetches the hour's file from the mirrors at these places.
+    async fn fetch(&self, hour: Hour, of_mirrors: &BTreeSet<usize>) -> Result<Vec<Fetched>, FetchError> {
+        let (mirrors, folder) = (&self.mirrors, self.folder.path());
+        if of_mirrors.len() == mirrors.names().len() {
+            return mirrors.fetch(hour, folder, &self.shutdown).await;
+        }
+        mirrors.fetch_some(|place| of_mirrors.contains(&place), hour, folder, &self.shutdown).await
+    }
+
+    /// Publishes the events of one mirror's file.
     async fn fill_from_mirror(
         &mut self,
         hour: Hour,
@@ -51,7 +84,7 @@ impl Filler<'_> {
         fetched: Fetched,
         finder: &Arc<Finder>,
         place: (usize, usize),
-    ) -> anyhow::Result<Option<String>> {
+    ) -> anyhow::Result<Had> {
         let name = HourName(hour);
         Ok(match fetched {
             Fetched::File { path, is_ours } => {
@@ -59,18 +92,18 @@ impl Filler<'_> {
                 if is_ours && let Err(error) = std::fs::remove_file(&path) {
                     tracing::warn!("remove {}: {error}", path.display());
                 }
-                (!is_whole).then(|| format!("{name}.json.gz is damaged"))
+                if is_whole { Had::Whole } else { Had::Less(format!("{name}.json.gz is damaged")) }
             }
             // `say_what_stays` has logged it.
             Fetched::Missing { place } => {
                 tracing::debug!("no {place}");
-                None
+                Had::None
             }
             Fetched::Refused { reason } => {
                 tracing::warn!("hour {name}: {reason}");
-                Some(format!("{name}.json.gz is refused"))
+                Had::Less(format!("{name}.json.gz is refused"))
             }
-            Fetched::Away => Some(format!("{mirror} is away, which may have {name}.json.gz")),
+            Fetched::Away => Had::Less(format!("{mirror} is away, which may have {name}.json.gz")),
         })
     }
 
@@ -114,4 +147,17 @@ impl Filler<'_> {
             );
         }
     }
+}
+
+/// The files that may hold events of `gaps`: by hour, the places of the mirrors.
+pub(super) fn wanted<'a>(
+    gaps: impl IntoIterator<Item = &'a Gap>,
+    mirrors: &[String],
+) -> BTreeMap<Hour, BTreeSet<usize>> {
+    let mut wanted: BTreeMap<Hour, BTreeSet<usize>> = BTreeMap::new();
+    for gap in gaps {
+        let open = gap.open(mirrors);
+        gap.hours().for_each(|hour| wanted.entry(hour).or_default().extend(&open));
+    }
+    wanted
 }

@@ -10,8 +10,9 @@ use indicatif::HumanCount;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::gap_plan::{Files, hours_of};
+use super::gap_plan::{Files, OUT_OF_REACH, hours_of};
 use super::gap_queue::{GapQueue, RECORDS_MAX};
+use super::gap_search::Searched;
 use super::gaps::Planned;
 use super::say;
 use super::table::{aligned, json};
@@ -41,14 +42,17 @@ pub(super) async fn run(
     let records = queue.look(RECORDS_MAX).await?;
     let now = Utc::now();
     let names: Vec<String> = mirrors.names().map(str::to_owned).collect();
-    // Nothing is asked for gaps that GH Archive is known to lack.
-    let open = records.gaps.iter().filter(|gap| !gap.is_lacked_by(&names));
+    // Nothing is asked for gaps that were searched before: their records say what was found.
+    let open = records.gaps.iter().filter(|gap| !gap.is_searched());
     let hours: BTreeSet<Hour> = hours_of(open).into_iter().filter(|hour| hour.end() <= now).collect();
     let (there, unknown) = look_for(hours, mirrors, shutdown).await?;
-    let files = Files { there, unknown, patience: args.patience, mirrors: names };
+    let files = Files { there, unknown, patience: args.patience, mirrors: names, ..Files::default() };
     let plan = |gap: super::gap_plan::Gap| Planned { state: gap.state(&files, now), gap };
     let planned: Vec<Planned> = records.gaps.into_iter().map(plan).collect();
     say(&show(&planned, args.format.unwrap_or(ListFormat::Table)));
+    for record in &records.out_of_reach {
+        tracing::warn!("{} cannot be filled: {OUT_OF_REACH}", Escaped(&record.id()));
+    }
     if records.behind > 0 {
         tracing::warn!("{} more records are not shown", HumanCount(u64::from(records.behind)));
     }
@@ -94,20 +98,28 @@ async fn look_for(
 struct Row<'a> {
     #[serde(flatten)]
     record: &'a GapRecord,
+    #[serde(flatten)]
+    searched: &'a Searched,
     state: String,
 }
 
 /// The text to print, in the order of the queue.
 fn show(planned: &[Planned], format: ListFormat) -> String {
-    let rows: Vec<Row> =
-        planned.iter().map(|one| Row { record: &one.gap.record, state: one.state.to_string() }).collect();
+    let rows: Vec<Row> = planned
+        .iter()
+        .map(|Planned { gap, state }| Row {
+            record: &gap.record,
+            searched: &gap.searched,
+            state: state.to_string(),
+        })
+        .collect();
     match format {
         ListFormat::Json => json(&rows),
         ListFormat::Table if rows.is_empty() => "no gaps\n".to_owned(),
         ListFormat::Table => {
             let head = ["SOURCE", "FROM", "TO", "SECONDS", "DETECTED", "STATE"].map(str::to_owned);
             let time = |time: chrono::DateTime<chrono::Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
-            let row = |Row { record, state }: &Row| {
+            let row = |Row { record, state, .. }: &Row| {
                 [
                     Escaped(&record.source).to_string(),
                     time(record.from),

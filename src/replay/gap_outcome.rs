@@ -23,8 +23,10 @@ pub(super) struct Outcome {
     pub(super) impossible: usize,
     /// Not filled yet: a file is damaged and may be replaced, or a mirror is away.
     pub(super) damaged: usize,
-    /// GH Archive has no event of them.
+    /// GH Archive has no event of them, as this round has found out.
     pub(super) lacked: usize,
+    /// The same, as an earlier round has found out.
+    pub(super) lacked_before: usize,
     of_sources: OfSources,
 }
 
@@ -65,7 +67,7 @@ impl Outcome {
         }
     }
 
-    /// True if no gap stays for which waiting for a file does not help.
+    /// True if no gap stays for which waiting for a file does not help. Gaps that an earlier round found to be lacked do not count.
     pub(super) fn is_whole(&self) -> bool {
         self.in_part + self.impossible + self.damaged + self.lacked == 0
     }
@@ -84,8 +86,9 @@ impl fmt::Display for Outcome {
 impl Filler<'_> {
     /// Prints what a round did.
     pub(super) fn tell(&mut self, events: u64, outcome: &Outcome) {
-        let Outcome { filled, waiting, impossible, in_part, damaged, lacked, of_sources } = outcome;
-        let waiting = waiting + damaged;
+        let Outcome { filled, waiting, impossible, in_part, damaged, lacked, lacked_before, of_sources } =
+            outcome;
+        let (waiting, lacked) = (waiting + damaged, lacked + lacked_before);
         if self.args.watch && *filled == 0 && events == 0 {
             tracing::debug!(waiting, impossible, lacked, "no gap can be filled now");
             return;
@@ -96,7 +99,7 @@ impl Filler<'_> {
             "{verb} {filled} gaps ({in_part} of them in part) with {} events ({size} in all); {waiting} wait for files to come, {impossible} cannot be filled\n",
             HumanCount(events)
         ));
-        if *lacked > 0 {
+        if lacked > 0 {
             say(&format!(
                 "GH Archive lacks {lacked} gaps too: it has no event of them, and they stay on record\n"
             ));

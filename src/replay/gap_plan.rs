@@ -1,11 +1,12 @@
 //! The files of GH Archive that may hold a gap's events, and whether the gap can be filled from them. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 
+use super::gap_search::Searched;
 use crate::event::{Event, Hour, HourName};
 use crate::gap::GapRecord;
 use crate::source::Source;
@@ -16,31 +17,44 @@ const LATE_HOURS: i64 = 6;
 const YEARS: std::ops::RangeInclusive<i32> = 2011..=9999;
 const LONGEST: TimeDelta = TimeDelta::days(366);
 
+/// Why a gap that is too early or too long is not filled, and the remedy.
+pub(super) const OUT_OF_REACH: &str =
+    "it begins before GH Archive, or is longer than a year; publish its hours with replay gharchive";
+
 /// A gap, read from its record.
 #[derive(Clone, Debug)]
 pub(super) struct Gap {
     pub(super) record: GapRecord,
+    pub(super) searched: Searched,
     source: Source,
+}
+
+/// Why a message of the queue is no gap to fill.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum NoGap {
+    /// It is no record of a gap, for this reason.
+    NoRecord(String),
+    /// No replay fills it: it begins before GH Archive, or is longer than a year.
+    OutOfReach(Box<GapRecord>),
 }
 
 impl Gap {
     /// Reads a record from the queue.
     ///
     /// # Errors
-    /// The reason why the body is no record of a gap.
-    pub(super) fn parse(body: &[u8]) -> Result<Self, String> {
-        let record = GapRecord::parse(body)?;
+    /// The reason why the body is no gap to fill.
+    pub(super) fn parse(body: &[u8]) -> Result<Self, NoGap> {
+        let record = GapRecord::parse(body).map_err(NoGap::NoRecord)?;
         // Each hour of a gap is a request to GH Archive, so a record must not ask for too many.
         if !YEARS.contains(&record.from.year())
             || !YEARS.contains(&record.to.year())
             || record.to - record.from > LONGEST
         {
-            return Err(
-                "it begins before GH Archive, or is longer than a year: fill it by hours with replay gharchive".into()
-            );
+            return Err(NoGap::OutOfReach(Box::new(record)));
         }
-        let source = record.source.parse().map_err(|why| format!("source '{}' {why}", record.source))?;
-        Ok(Self { record, source })
+        let no_source = |why| NoGap::NoRecord(format!("source '{}' {why}", record.source));
+        let source = record.source.parse().map_err(no_source)?;
+        Ok(Self { searched: Searched::of(body), record, source })
     }
 
     pub(super) fn source(&self) -> &Source {
@@ -76,16 +90,6 @@ impl Gap {
         file >= Hour::of(self.record.from) && file <= Hour::of(self.record.to).plus(LATE_HOURS)
     }
 
-    /// Its record with a note that none of these mirrors has an event of it, as JSON.
-    pub(super) fn json_lacked_by(&self, mirrors: &[String]) -> Vec<u8> {
-        GapRecord { lacked_by: mirrors.to_vec(), ..self.record.clone() }.json()
-    }
-
-    /// True if every one of these mirrors was read and has no event of it.
-    pub(super) fn is_lacked_by(&self, mirrors: &[String]) -> bool {
-        !mirrors.is_empty() && mirrors.iter().all(|mirror| self.record.lacked_by.contains(mirror))
-    }
-
     /// The hours whose files may hold its events.
     pub(super) fn hours(&self) -> impl Iterator<Item = Hour> + use<> {
         self.own_hours().chain((1..=LATE_HOURS).map({
@@ -101,8 +105,8 @@ impl Gap {
 
     /// The state of the gap at `now`.
     pub(super) fn state(&self, files: &Files, now: DateTime<Utc>) -> GapState {
-        if self.is_lacked_by(&files.mirrors) {
-            return GapState::Lacked;
+        if self.is_searched() {
+            return self.state_after_search(files);
         }
         if self.hours().any(|hour| files.unknown.contains(&hour)) {
             return GapState::Unknown;
@@ -112,9 +116,17 @@ impl Gap {
             return GapState::Waits(*hour);
         }
         let own: Vec<Hour> = self.own_hours().collect();
-        match missing.as_slice() {
+        if own.iter().all(|hour| missing.contains(hour)) {
+            GapState::Impossible(list(&own))
+        } else {
+            self.fillable(&missing)
+        }
+    }
+
+    /// The state of a gap that can be filled, without the files that are `missing`.
+    pub(super) fn fillable(&self, missing: &[Hour]) -> GapState {
+        match missing {
             [] => self.source.unrecognised().map_or(GapState::Whole, |why| GapState::InPart(why.into())),
-            missing if own.iter().all(|hour| missing.contains(hour)) => GapState::Impossible(list(&own)),
             missing => GapState::InPart(format!("GH Archive has no file for {}", list(missing))),
         }
     }
@@ -125,10 +137,14 @@ fn list(hours: &[Hour]) -> String {
 }
 
 /// Which files exist.
+#[derive(Default)]
 pub(super) struct Files {
+    /// Hours of which some mirror has a file.
     pub(super) there: BTreeSet<Hour>,
     /// Files for which GH Archive did not answer in time.
     pub(super) unknown: BTreeSet<Hour>,
+    /// For gaps that were searched before: files, with the place of the mirror that has them.
+    pub(super) again: HashSet<(usize, Hour)>,
     /// How long after its hour a file may still appear.
     pub(super) patience: Duration,
     /// The names of the mirrors.
@@ -157,14 +173,21 @@ pub(super) enum GapState {
     Impossible(String),
     /// GH Archive did not answer.
     Unknown,
-    /// Its files were read, and hold no event of it.
+    /// All its files of all mirrors were read, and hold no event of it.
     Lacked,
+    /// The files that were read hold no event of it. Of these mirrors, not all files were read.
+    LackedSoFar(String),
 }
 
 impl GapState {
     /// True if events can be published now.
     pub(super) fn can_be_filled(&self) -> bool {
         matches!(self, Self::Whole | Self::InPart(_))
+    }
+
+    /// True if files were read, and no mirror has more.
+    pub(super) fn is_lacked(&self) -> bool {
+        matches!(self, Self::Lacked | Self::LackedSoFar(_))
     }
 }
 
@@ -177,6 +200,10 @@ impl fmt::Display for GapState {
             Self::Impossible(hours) => write!(f, "cannot be filled: GH Archive has no file for {hours}"),
             Self::Unknown => f.write_str("unknown: GH Archive not reachable"),
             Self::Lacked => f.write_str("GH Archive lacks it too: its files hold no event of it"),
+            Self::LackedSoFar(open) => write!(
+                f,
+                "GH Archive lacks it so far: not all files of {open} were read, and those that were hold no event of it"
+            ),
         }
     }
 }
@@ -233,12 +260,7 @@ mod tests {
                 .collect()
         };
         let at = |there: BTreeSet<Hour>, now: &str| {
-            let files = Files {
-                there,
-                unknown: BTreeSet::new(),
-                patience: Duration::from_secs(3 * 24 * 3600),
-                mirrors: Vec::new(),
-            };
+            let files = Files { there, patience: Duration::from_secs(3 * 24 * 3600), ..Files::default() };
             gap.state(&files, now.parse().unwrap()).to_string()
         };
         assert_eq!(at(all.clone(), "2026-01-01T20:00:00Z"), "can be filled");
@@ -259,7 +281,7 @@ mod tests {
         let gap = gap("events", "12:00:00", "12:00:01");
         let (mut there, mut unknown): (BTreeSet<Hour>, _) = (gap.hours().collect(), BTreeSet::new());
         unknown.extend(there.pop_last());
-        let files = Files { there, unknown, patience: Duration::ZERO, mirrors: Vec::new() };
+        let files = Files { there, unknown, ..Files::default() };
         let state = gap.state(&files, Utc::now());
         assert_eq!(state.to_string(), "unknown: GH Archive not reachable");
         assert!(!state.can_be_filled());
@@ -323,24 +345,6 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_that_a_mirror_lacks_is_tried_again_only_with_another_mirror() {
-        let gap = gap("repos/o/r", "12:00:00", "12:00:01");
-        let lacked = Gap::parse(&gap.json_lacked_by(&["a".into(), "b".into()])).unwrap();
-        let state = |gap: &Gap, mirrors: &[&str]| {
-            let mirrors = mirrors.iter().map(ToString::to_string).collect();
-            let (there, unknown) = (gap.hours().collect(), BTreeSet::new());
-            gap.state(&Files { there, unknown, patience: Duration::ZERO, mirrors }, Utc::now())
-        };
-        assert_eq!(state(&gap, &["a"]), GapState::Whole);
-        assert_eq!(
-            (state(&lacked, &["b"]), state(&lacked, &["b", "a"])),
-            (GapState::Lacked, GapState::Lacked)
-        );
-        assert_eq!((state(&lacked, &["a", "c"]), lacked.record.id()), (GapState::Whole, gap.record.id()));
-        assert!(!GapState::Lacked.can_be_filled());
-    }
-
-    #[test]
     fn a_record_that_no_fetcher_can_have_written_is_refused() {
         let parse = |from: &str, to: &str| {
             let json = format!(
@@ -355,19 +359,14 @@ mod tests {
             ("2015-01-01T00:00:00Z", "+262142-12-31T23:59:59Z"),
             ("+262142-12-31T23:59:58Z", "+262142-12-31T23:59:59Z"),
         ] {
-            assert!(parse(from, to).is_err(), "{from} {to}");
+            assert!(matches!(parse(from, to), Err(NoGap::OutOfReach(_))), "{from} {to}");
         }
     }
 
     #[test]
     fn a_network_is_filled_in_part_only() {
         let gap = gap("networks/o/r", "12:00:00", "12:00:01");
-        let files = Files {
-            there: gap.hours().collect(),
-            unknown: BTreeSet::new(),
-            patience: Duration::ZERO,
-            mirrors: Vec::new(),
-        };
+        let files = Files { there: gap.hours().collect(), ..Files::default() };
         assert!(matches!(gap.state(&files, Utc::now()), GapState::InPart(why) if why.contains("forks")));
     }
 }

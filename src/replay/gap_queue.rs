@@ -1,15 +1,16 @@
-//! The queue of gap records. Records are read in parts, and removed only when their gap is filled.
+//! The queue of gap records. Records are read in parts. They are removed when their gap is filled or given up.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::gap_plan::Gap;
+use super::gap_plan::{Gap, NoGap};
 use super::queue_access::{Found, QueueAccess, SessionError};
 use crate::broker::{
     Broker, BrokerError, Outgoing, Part, PublishError, Publisher, QueueReader, Route, Taken,
 };
+use crate::gap::GapRecord;
 use crate::health::Health;
 use crate::retry::Backoff;
 use crate::terminal::Escaped;
@@ -21,24 +22,31 @@ pub(super) const RECORDS_MAX: u32 = 10_000;
 pub(super) struct GapQueue {
     name: String,
     access: QueueAccess,
+    /// Messages that are no records, as logged last.
+    strange: u32,
     publisher: Publisher,
     shutdown: CancellationToken,
 }
 
 /// The records at the head of the queue.
+#[derive(Default)]
 pub(super) struct Records {
     /// The gaps, each once.
     pub(super) gaps: Vec<Gap>,
+    /// Records that no replay fills, each once.
+    pub(super) out_of_reach: Vec<GapRecord>,
     /// The number of messages read. Some gaps have two records, and some messages are no records.
     pub(super) messages: u32,
     /// Messages behind them.
     pub(super) behind: u32,
+    /// The most deliveries that RabbitMQ has counted for one of the messages. 4.3 and later do not count looks.
+    pub(super) counted: u32,
 }
 
 /// What becomes of records, by the ids of their gaps. All others stay as they are.
 #[derive(Default)]
 pub(super) struct Settled {
-    /// Filled: their records are removed.
+    /// Filled or given up: their records are removed.
     pub(super) done: HashSet<String>,
     /// Their records get another body.
     pub(super) changed: HashMap<String, Vec<u8>>,
@@ -55,7 +63,7 @@ impl GapQueue {
         let server = health.dependency(format!("RabbitMQ at {} (gaps)", broker.address()));
         let name = broker.names().gaps();
         let access = QueueAccess::new(broker, name.clone(), server, Duration::ZERO, shutdown.clone());
-        Self { name, access, publisher: broker.publisher(&[Part::Gaps], health, false), shutdown }
+        Self { name, access, strange: 0, publisher: broker.publisher(&[Part::Gaps], health, false), shutdown }
     }
 
     /// The first records, `most` messages at most, however long RabbitMQ takes to be there. They stay where they are.
@@ -66,7 +74,7 @@ impl GapQueue {
         let mut backoff = Backoff::for_server();
         loop {
             let Found::Ready(mut reader, ready) = self.access.open().await? else {
-                return Ok(Records { gaps: Vec::new(), messages: 0, behind: 0 });
+                return Ok(Records::default());
             };
             match self.read(&mut reader, most.min(ready), ready).await {
                 Ok(records) => {
@@ -79,31 +87,47 @@ impl GapQueue {
         }
     }
 
-    async fn read(&self, reader: &mut QueueReader, most: u32, ready: u32) -> Result<Records, BrokerError> {
-        let (mut gaps, mut ids, mut messages) = (Vec::new(), HashSet::new(), 0_u32);
+    async fn read(
+        &mut self,
+        reader: &mut QueueReader,
+        most: u32,
+        ready: u32,
+    ) -> Result<Records, BrokerError> {
+        let (mut records, mut ids) = (Records::default(), HashSet::new());
         let mut strange = (0_u32, String::new());
-        while messages < most {
-            let some = reader.take((most - messages) as usize).await?;
+        while records.messages < most {
+            let some = reader.take((most - records.messages) as usize).await?;
             if some.is_empty() {
                 break;
             }
             for taken in some {
-                messages += 1;
+                records.messages += 1;
+                records.counted = records.counted.max(taken.envelope.counted_deliveries());
                 match Gap::parse(&taken.body) {
-                    Ok(gap) if ids.insert(gap.record.id()) => gaps.push(gap),
-                    Ok(_) => {}
-                    Err(why) => strange = (strange.0 + 1, why),
+                    Ok(gap) if ids.insert(gap.record.id()) => records.gaps.push(gap),
+                    Err(NoGap::OutOfReach(record)) if ids.insert(record.id()) => {
+                        records.out_of_reach.push(*record);
+                    }
+                    Ok(_) | Err(NoGap::OutOfReach(_)) => {}
+                    Err(NoGap::NoRecord(why)) => strange = (strange.0 + 1, why),
                 }
             }
         }
-        if strange.0 > 0 {
-            let (count, why) = (strange.0, Escaped(&strange.1));
+        self.tell_strange(strange.0, &strange.1);
+        records.behind = ready.saturating_sub(records.messages);
+        Ok(records)
+    }
+
+    /// Logs that there are messages that are no records, unless as many were logged before.
+    fn tell_strange(&mut self, count: u32, why: &str) {
+        if count > 0 && count != self.strange {
             tracing::warn!(
-                "{count} messages of {} are no records of gaps, and stay there; the last one: {why}",
-                self.name
+                "{count} messages of {} are no records of gaps, and stay there; the last one: {}",
+                self.name,
+                Escaped(why)
             );
         }
-        Ok(Records { gaps, messages, behind: ready.saturating_sub(messages) })
+        self.strange = count;
     }
 
     /// Takes the first `messages` again. Removes the records that are done, and moves the others to the tail, so that the records
@@ -186,5 +210,5 @@ impl GapQueue {
 }
 
 fn id_of(taken: &Taken) -> Option<String> {
-    Gap::parse(&taken.body).ok().map(|gap| gap.record.id())
+    GapRecord::parse(&taken.body).ok().map(|record| record.id())
 }

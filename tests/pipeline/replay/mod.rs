@@ -8,6 +8,7 @@ mod damage;
 mod dead;
 mod export;
 mod gaps;
+mod gaps_lacked;
 mod gaps_of_sources;
 mod gharchive;
 mod hosts;
