@@ -322,7 +322,10 @@ mod tests {
 
     impl Drop for Pipe<'_> {
         fn drop(&mut self) {
-            let _ = std::fs::File::options().read(true).write(true).open(self.0);
+            let pipe = std::fs::File::options().read(true).write(true).open(self.0);
+            // So that reads that begin later find nothing.
+            let _ = std::fs::remove_file(self.0);
+            drop(pipe);
         }
     }
 
