@@ -41,14 +41,20 @@ impl Address {
     ) -> Option<String> {
         self.moved_to = moved_to.or(self.moved_to.take());
         let target = self.moved_to.clone()?;
-        if self.renamed_to.is_none() {
-            self.renamed_to = other_name(source, page);
+        if let Some(name) = newest_name(source, page) {
+            let has_its_own = name.to_string().eq_ignore_ascii_case(&source.to_string());
+            let renamed_before = std::mem::replace(&mut self.renamed_to, (!has_its_own).then_some(name));
+            if let Some(name) = renamed_before.filter(|_| has_its_own) {
+                self.moved_to = None;
+                return Some(format!(
+                    "{source} has its name again: its events have that name in place of {name}. It is polled at its own address"
+                ));
+            }
         }
-        let news = Some((target, self.renamed_to.clone()));
-        if news == self.told {
+        if !self.is_news(&target) {
             return None;
         }
-        self.told = news;
+        self.told = Some((target, self.renamed_to.clone()));
         let path = self.url().path();
         Some(match &self.renamed_to {
             Some(name) => format!(
@@ -62,16 +68,24 @@ impl Address {
         })
     }
 
-    /// The feed does not exist where it was asked for. True if it should be asked for at its original address then.
+    /// The redirect to `target` was not logged yet, or not with the name that is known now.
+    fn is_news(&self, target: &Url) -> bool {
+        self.told.as_ref().is_none_or(|(told, name)| {
+            told != target || (self.renamed_to.is_some() && self.renamed_to != *name)
+        })
+    }
+
+    /// The feed does not exist where it was asked for. True if it should be asked for at its original address then. Another
+    /// repository may have the name by now.
     pub(super) fn is_missing(&mut self) -> bool {
+        self.renamed_to = None;
         self.moved_to.take().is_some()
     }
 }
 
-/// The name of the newest event that does not name `source`. Older events may have the old name.
-fn other_name(source: &Source, page: &[Vec<u8>]) -> Option<Source> {
-    let named = page.iter().filter_map(|body| source.named_by(&Event::parse(body).ok()?));
-    named.into_iter().find(|name| !name.to_string().eq_ignore_ascii_case(&source.to_string()))
+/// The name of the source by the newest event that has one. Older events may have an older name.
+fn newest_name(source: &Source, page: &[Vec<u8>]) -> Option<Source> {
+    page.iter().find_map(|body| source.named_by(&Event::parse(body).ok()?))
 }
 
 #[cfg(test)]
@@ -105,5 +119,36 @@ mod tests {
         assert!(address.is_missing() && address.url() == &original, "it goes back");
         assert!(!address.is_missing(), "and is asked for there once");
         assert_eq!(address.note(&source, Some(target), &[]), None, "the same redirect is no news");
+    }
+
+    #[test]
+    fn the_name_is_that_of_the_newest_event_however_often_it_changes() {
+        let source: Source = "repos/o/old".parse().unwrap();
+        let original: Url = "http://h/repos/o/old/events".parse().unwrap();
+        let target: Url = "http://h/repositories/7/events".parse().unwrap();
+        let mut address = Address::new(original.clone());
+        let mut note = |moved_to: Option<&Url>, names: &[&str]| {
+            let page: Vec<_> = names.iter().map(|name| event(name)).collect();
+            let line = address.note(&source, moved_to.cloned(), &page);
+            let line = line.map(|line| line.split(':').next().unwrap().to_owned());
+            (line, address.renamed_to().map(ToString::to_string), address.url() == &original)
+        };
+        let told = |line: &str| Some(format!("repos/o/old {line}"));
+        let named = |name: &str| Some(format!("repos/o/{name}"));
+        assert_eq!(
+            note(Some(&target), &["o/new", "o/old"]),
+            (told("is repos/o/new now"), named("new"), false)
+        );
+        assert_eq!(note(None, &[]), (None, named("new"), false));
+        // It is renamed once more, and once more to its first name.
+        let again = ["o/newer", "o/new", "o/old"];
+        assert_eq!(note(None, &again), (told("is repos/o/newer now"), named("newer"), false));
+        assert_eq!(note(None, &again), (None, named("newer"), false));
+        assert_eq!(note(None, &["O/Old", "o/newer"]), (told("has its name again"), None, true));
+        assert_eq!(note(None, &["o/old"]), (None, None, true));
+        assert_eq!(note(Some(&target), &["o/new"]), (told("is repos/o/new now"), named("new"), false));
+        // It is gone, and another repository has the first name.
+        assert!(address.is_missing());
+        assert_eq!((address.note(&source, None, &[event("o/old")]), address.renamed_to()), (None, None));
     }
 }

@@ -10,7 +10,7 @@ use super::extras::{Extras, SETTLE_MAX};
 use super::feed::Feed;
 use super::feeds::Feeds;
 use super::moment::Moment;
-use super::remembered::{Remembered, raw};
+use super::remembered::{Name, Remembered, raw};
 use super::schedule::FEW_SOURCES;
 use crate::broker::{Broker, BrokerError, Outgoing, PublishError};
 use crate::gap::GapRecord;
@@ -106,7 +106,7 @@ impl Keeper {
     pub(super) fn leave(&mut self, feeds: impl Iterator<Item = Feed>) {
         for feed in feeds {
             if let Some(raw) = raw(&feed, FEW_SOURCES + 1) {
-                self.remembered.sources.insert(feed.source.to_string(), raw);
+                self.remembered.sources.insert(Name::of(&feed.source), raw);
             }
         }
     }
@@ -143,9 +143,9 @@ impl Keeper {
         let sources = feeds.len();
         for feed in feeds {
             feed.saved = feed.saved.take().or_else(|| raw(feed, sources));
-            next.sources.extend(feed.saved.clone().map(|raw| (feed.source.to_string(), raw)));
+            next.sources.extend(feed.saved.clone().map(|raw| (Name::of(&feed.source), raw)));
         }
-        next.keep_others(&self.remembered.sources);
+        next.keep_others(&self.remembered);
         if let Some(extras) = &self.extras {
             extras.remember(&mut next);
         }
@@ -205,7 +205,7 @@ impl Keeper {
 
 /// Continues from the memory of an earlier process, if it has this source.
 fn resume(feed: &mut Feed, found: &Remembered) {
-    let Some(raw) = found.sources.get(&feed.source.to_string()) else { return };
+    let Some(raw) = found.sources.get(&Name::of(&feed.source)) else { return };
     let resumed = serde_json::from_str(raw.get()).map_err(|error| error.to_string());
     if let Err(why) = resumed.and_then(|one| feed.resume(one)) {
         tracing::warn!(source = %feed.source, "{}: the saved memory of this source is rejected, and the source begins without one: {why}", feed.source);

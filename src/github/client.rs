@@ -158,9 +158,22 @@ fn redirect(response: &Response, asked: &Url) -> Redirect {
     }
     let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
     match location.and_then(|location| asked.join(location).ok()) {
-        Some(target) if is_same_origin(&target, asked) => Redirect::To(target),
+        Some(target) if is_same_origin(&target, asked) => Redirect::To(with_query(target, asked)),
         _ => Redirect::Elsewhere,
     }
+}
+
+/// Where to ask for a feed that a redirect leads to: with the query of `asked`, as far as the redirect leaves it out. Without it, a
+/// page would have 30 events.
+fn with_query(mut target: Url, asked: &Url) -> Url {
+    if target.path().ends_with("/events") {
+        for (name, value) in asked.query_pairs() {
+            if target.query_pairs().all(|(other, _)| other != name) {
+                target.query_pairs_mut().append_pair(&name, &value);
+            }
+        }
+    }
+    target
 }
 
 async fn read_page(response: Response, asked: &Url) -> Outcome {
@@ -224,5 +237,21 @@ mod tests {
         }
         assert_eq!(client("http://127.0.0.1:8008").server(), "127.0.0.1:8008");
         assert_eq!(client("http://api.github.com").server(), "api.github.com");
+    }
+
+    #[test]
+    fn a_redirect_without_our_query_keeps_it() {
+        let asked = Url::parse("http://h/repos/a/b/events?per_page=100&page=2").unwrap();
+        for (target, url) in [
+            ("http://h/repositories/7/events", "http://h/repositories/7/events?per_page=100&page=2"),
+            ("http://h/repositories/7/events?page=3", "http://h/repositories/7/events?page=3&per_page=100"),
+            (
+                "http://h/repositories/7/events?per_page=100&page=2",
+                "http://h/repositories/7/events?per_page=100&page=2",
+            ),
+            ("http://h/login", "http://h/login"),
+        ] {
+            assert_eq!(with_query(target.parse().unwrap(), &asked).as_str(), url);
+        }
     }
 }

@@ -29,14 +29,19 @@ impl World {
         let other = |answer| (answer, false);
         match self.find(filter) {
             Place::Feed(feed) => self.page(feed, asked, wanted, faults, now),
-            Place::Moved(id) => {
-                let query = asked.uri.query().map_or(String::new(), |query| format!("?{query}"));
-                other(canned::moved(&format!("{}/repositories/{id}/events{query}", asked.origin())))
-            }
+            Place::Moved(at) => other(self.moved(at, asked)),
             Place::Missing => other(canned::missing()),
             Place::Blocked => other(canned::blocked()),
             Place::Refused => other(canned::refused()),
         }
+    }
+
+    /// The redirect to a renamed repository. Every second one leaves out the query.
+    fn moved(&self, at: usize, asked: &Asked) -> Answer {
+        let query = asked.uri.query().filter(|_| at % 2 == 1);
+        let query = query.map_or(String::new(), |query| format!("?{query}"));
+        let path = self.path_by_id(at).unwrap_or_default();
+        canned::moved(&format!("{}{path}{query}", asked.origin()))
     }
 
     fn page(

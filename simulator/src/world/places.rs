@@ -44,8 +44,8 @@ impl State {
 pub(super) enum Place {
     /// To the feed with this index.
     Feed(usize),
-    /// To a renamed repository, which has this id.
-    Moved(u64),
+    /// To a renamed repository, which has this index.
+    Moved(usize),
     Missing,
     Blocked,
     Refused,
@@ -82,7 +82,7 @@ impl World {
             State::Gone => Place::Missing,
             State::Blocked => Place::Blocked,
             State::Refused => Place::Refused,
-            _ if !current.name.eq_ignore_ascii_case(asked_name) => Place::Moved(current.id),
+            _ if !current.name.eq_ignore_ascii_case(asked_name) => Place::Moved(at),
             State::Served | State::Renamed => Place::Feed(at),
         }
     }

@@ -143,7 +143,7 @@ impl Feed {
         let Some(newest) = newest else { return };
         let source = &self.source;
         match self.freshness.order.note(newest, token, now.utc) {
-            OrderNews::Fresh => tokens.trust(source, token, now.instant),
+            OrderNews::Fresh => tokens.trust(source, token, newest, now.instant),
             OrderNews::Old => {}
             OrderNews::Suspect { behind } => {
                 let behind = Rounded(behind.to_std().unwrap_or_default());
@@ -153,14 +153,18 @@ impl Feed {
             }
             OrderNews::FreshAgain => {
                 tracing::info!(%source, %token, "{source}: the answers to token {token} are as new as before again");
-                tokens.trust(source, token, now.instant);
+                tokens.trust(source, token, newest, now.instant);
             }
             OrderNews::OldToken(other) => {
-                tokens.distrust(other, now.instant);
-                tokens.trust(source, token, now.instant);
+                tokens.distrust(other, now);
+                tokens.trust(source, token, newest, now.instant);
             }
             OrderNews::Vanished => {
                 tracing::info!(%source, "{source}: another token gets no newer events, so the newest ones have vanished from the feed");
+            }
+            OrderNews::VanishedLongAgo => {
+                tracing::info!(%source, "{source}: the answers have ended with the same event for a day, so the newer ones have vanished \
+                    from the feed");
             }
         }
     }

@@ -1,5 +1,6 @@
-use super::super::tokens::TokenPool;
+use super::super::tokens::{Standing, TokenPool};
 use super::super::walk::{Step, Walk};
+use super::asking::{Asking, Request};
 use super::*;
 use crate::config::Tls;
 use crate::github::{Answer, Hints, Page, Quota};
@@ -194,4 +195,40 @@ fn a_source_that_keeps_others_waiting_for_its_failures_is_asked_less_and_less_of
     assert_eq!(waits(30, true, 8), [60, 120, 240, 480, 960, 1920, 3600, 3600]);
     assert!(waits(30, false, 8).iter().all(|wait| *wait <= 180), "nobody else waits");
     assert!(waits(1, true, 8).iter().all(|wait| *wait <= 180), "it fails at once");
+}
+
+/// An answer to a token whose only event was created so many seconds after `start`, so many seconds after `start`.
+fn answer_to(token: usize, feed: &mut Feed, pool: &mut TokenPool, start: Moment, created_s: i64, at_s: u64) {
+    let created = (start.utc + chrono::TimeDelta::seconds(created_s)).to_rfc3339();
+    let event = format!(r#"{{"id":"{created_s}","type":"X","created_at":"{created}"}}"#).into_bytes();
+    let page = Page { elements: vec![event], ..Page::default() };
+    let answer = Answer { outcome: Outcome::Page(page), hints: Hints::default(), moved_to: None };
+    let now = Moment { instant: start.instant + s(at_s), utc: start.utc + s(at_s) };
+    let mut walk = feed.begin_walk(pool, now.instant);
+    let request = Request { page: feed.address.url().clone(), etag: None, token: TokenNumber::at(token - 1) };
+    let asking = feed.take(&mut walk, request, answer, pool, now);
+    assert!(matches!(asking, Asking::Over(PollEnd::Whole)));
+}
+
+#[test]
+fn a_token_with_old_answers_is_taken_back_by_a_source_with_news_and_not_by_a_quiet_one() {
+    let (mut loud, mut quiet, mut pool) = (feed(), feed(), TokenPool::new(2));
+    let start = Moment::now();
+    let standing = |pool: &TokenPool| pool.reports(start.instant).next().unwrap().standing;
+    answer_to(1, &mut quiet, &mut pool, start, -900, 0);
+    for (token, created_s, at_s) in [(1, 0, 0), (1, -600, 60), (1, -600, 120), (1, -600, 180), (2, 200, 240)]
+    {
+        answer_to(token, &mut loud, &mut pool, start, created_s, at_s);
+    }
+    assert_eq!(standing(&pool), Standing::Old, "another token gets newer answers");
+    for at_s in [1200, 2100, 3000] {
+        assert_eq!(pool.choose(&quiet.source, None, start.instant + s(at_s)), TokenNumber::at(0), "a trial");
+        answer_to(1, &mut quiet, &mut pool, start, -900, at_s);
+        assert_eq!(standing(&pool), Standing::Old, "{at_s}: the source had no event in the meantime");
+    }
+    answer_to(2, &mut quiet, &mut pool, start, 3100, 3200);
+    answer_to(1, &mut quiet, &mut pool, start, 241, 3900);
+    assert_eq!(standing(&pool), Standing::Old, "newer than before, and still old");
+    answer_to(1, &mut quiet, &mut pool, start, 3100, 4800);
+    assert_eq!(standing(&pool), Standing::Good);
 }

@@ -6,7 +6,8 @@
 //! - If its answer is not old, the old ones were those of the first token.
 //! - If its answer is old, too, the newest events have vanished from the feed. What it shows now counts as its newest.
 //!
-//! Without another token, the feed is stale until it shows newer events.
+//! Without another token, the feed is stale until it shows newer events, or until its answers have ended with the same event for a
+//! day. Then the newer ones have vanished, too.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -16,6 +17,9 @@ use crate::github::TokenNumber;
 const OLD_MIN: TimeDelta = TimeDelta::minutes(5);
 /// So many old answers in a row are suspect.
 const OLD_IN_A_ROW: u32 = 3;
+/// Without another token, events have vanished if the answers end with the same older event for so long. Until then each poll costs
+/// a request, because no ETag is kept.
+const VANISHED_AFTER: TimeDelta = TimeDelta::days(1);
 /// Clocks differ. A newest event from further ahead is not taken for one.
 const AHEAD_MAX: TimeDelta = TimeDelta::minutes(5);
 
@@ -26,6 +30,8 @@ pub(in crate::fetcher) struct Order {
     old_in_a_row: u32,
     /// The token that got the old answers.
     suspect: Option<TokenNumber>,
+    /// The event with which the old answers end, and since when.
+    ends_with: Option<(DateTime<Utc>, DateTime<Utc>)>,
 }
 
 /// What follows from an answer.
@@ -43,6 +49,8 @@ pub(in crate::fetcher) enum OrderNews {
     OldToken(TokenNumber),
     /// It is as old for another token, so the newer events have vanished.
     Vanished,
+    /// It has been the same for a day, and no other token has asked, so the newer events have vanished.
+    VanishedLongAgo,
 }
 
 impl Order {
@@ -66,7 +74,7 @@ impl Order {
         let known = self.newest.unwrap_or(newest);
         if newest >= known - OLD_MIN {
             self.newest = Some(if newest > now + AHEAD_MAX { known.min(now) } else { known.max(newest) });
-            self.old_in_a_row = 0;
+            (self.old_in_a_row, self.ends_with) = (0, None);
             return match self.suspect.take() {
                 Some(suspect) if suspect != token => OrderNews::OldToken(suspect),
                 Some(_) => OrderNews::FreshAgain,
@@ -74,10 +82,16 @@ impl Order {
             };
         }
         self.old_in_a_row = self.old_in_a_row.saturating_add(1);
+        let since = self.ends_with.filter(|(event, _)| *event == newest).map_or(now, |(_, since)| since);
+        self.ends_with = Some((newest, since));
         match self.suspect {
             Some(suspect) if suspect != token => {
                 *self = Self { newest: Some(newest), ..Self::default() };
                 OrderNews::Vanished
+            }
+            Some(_) if now - since >= VANISHED_AFTER => {
+                *self = Self { newest: Some(newest), ..Self::default() };
+                OrderNews::VanishedLongAgo
             }
             None if self.old_in_a_row >= OLD_IN_A_ROW => {
                 self.suspect = Some(token);
@@ -128,6 +142,23 @@ mod tests {
         let answers = [(100, 0), (1, 0), (1, 0), (1, 0), (1, 0), (99, 0)];
         assert_eq!(note(&mut order, &answers), [Fresh, Old, Old, suspect(99), Old, FreshAgain]);
         assert!(!order.is_told());
+    }
+
+    #[test]
+    fn without_another_token_events_have_vanished_after_a_day_of_the_same_answer() {
+        let (start, one) = (DateTime::from_timestamp(1_767_268_800, 0).unwrap(), TokenNumber::default());
+        let mut order = Order::default();
+        order.note(start, one, start);
+        // After ten hours the answers end with another event, which is old, too.
+        let mut note = |minute: i64| {
+            let newest = start - TimeDelta::hours(if minute < 10 * 60 { 9 } else { 8 });
+            order.note(newest, one, start + TimeDelta::minutes(minute))
+        };
+        let news: Vec<_> = (1..40 * 60).map(|minute| (minute, note(minute))).collect();
+        let told: Vec<_> = news.into_iter().filter(|(_, news)| *news != Old).collect();
+        assert_eq!(told[..2], [(3, suspect(9 * 60)), (34 * 60, OrderNews::VanishedLongAgo)]);
+        assert!(told[2..].iter().all(|(_, news)| *news == Fresh));
+        assert!(!order.is_told() && !order.is_behind());
     }
 
     #[test]

@@ -18,7 +18,12 @@ pub(super) use list::Listed;
 pub(super) struct Sources {
     flags: Vec<Source>,
     file: Option<SourcesFile>,
+    /// How the sources were spelled when they were given last.
+    spelled: Spellings,
 }
+
+/// The sources by their names in lower case.
+type Spellings = HashMap<String, Source>;
 
 impl Sources {
     /// Reads the sources file, if there is one. Gives all sources.
@@ -37,7 +42,8 @@ impl Sources {
             None => (None, List::default()),
         };
         let wanted = together(flags, list.sources);
-        Ok((Self { flags: flags.to_vec(), file }, wanted))
+        let spelled = spellings(&wanted);
+        Ok((Self { flags: flags.to_vec(), file, spelled }, wanted))
     }
 
     /// When to look for a change. None if there is no file.
@@ -45,10 +51,25 @@ impl Sources {
         self.file.as_ref().map(SourcesFile::look_at)
     }
 
-    /// All sources, if they have changed.
+    /// All sources, if they have changed. Those that stay are spelled as before, because upper and lower case make no difference.
     pub(super) async fn look(&mut self) -> Option<Vec<Listed>> {
         let list = self.file.as_mut()?.look().await?;
-        Some(together(&self.flags, list.sources))
+        let mut wanted = together(&self.flags, list.sources);
+        spell_as_before(&mut wanted, &self.spelled);
+        self.spelled = spellings(&wanted);
+        Some(wanted)
+    }
+}
+
+fn spellings(all: &[Listed]) -> Spellings {
+    all.iter().map(|listed| (same(&listed.source), listed.source.clone())).collect()
+}
+
+fn spell_as_before(wanted: &mut [Listed], before: &Spellings) {
+    for listed in wanted {
+        if let Some(source) = before.get(&same(&listed.source)) {
+            listed.source.clone_from(source);
+        }
     }
 }
 
@@ -86,5 +107,14 @@ mod tests {
             together(&flags, file).iter().map(|one| format!("{} {}", one.source, one.weight)).collect();
         assert_eq!(all, ["orgs/x 2", "events 1", "repos/a/b 3"]);
         assert_eq!(together(&[], vec![]), vec![]);
+    }
+
+    #[test]
+    fn a_line_in_another_case_is_the_source_that_it_was() {
+        let before = spellings(&List::parse(b"repos/A/b\norgs/x\n").sources);
+        let mut wanted = List::parse(b"repos/a/B 2\nrepos/a/C\n").sources;
+        spell_as_before(&mut wanted, &before);
+        let wanted: Vec<_> = wanted.iter().map(|one| format!("{} {}", one.source, one.weight)).collect();
+        assert_eq!(wanted, ["repos/A/b 2", "repos/a/C 1"]);
     }
 }

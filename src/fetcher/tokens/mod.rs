@@ -5,7 +5,8 @@
 //!   so that each token has about the same part of its quota to spend (`seats`).
 //! - A token that GitHub refuses is set aside. Its sources move to the others. From time to time one request tries the token
 //!   again. If that succeeds, sources move back, one by one, as they are polled.
-//! - A token that gets older answers than another one is set aside, too (`freshness` finds them).
+//! - A token that gets older answers than another one is set aside, too (`freshness` finds them). It comes back when it gets an
+//!   event that was created since.
 //! - A source whose token has used up its quota moves, unless the quota starts afresh soon.
 //!
 //! Pure but for the log: outside `github` a token is a number. Without any token there is one that stands for none.
@@ -15,9 +16,11 @@ mod token;
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use super::budget::Budget;
+use super::moment::Moment;
 use super::secondary::SecondaryLimit;
 use crate::config::Source;
 use crate::duration::Rounded;
@@ -225,9 +228,9 @@ impl TokenPool {
     }
 
     /// Sets aside a token that gets old answers: another token got a newer one.
-    pub(super) fn distrust(&mut self, token: TokenNumber, now: Instant) {
+    pub(super) fn distrust(&mut self, token: TokenNumber, now: Moment) {
         let is_news = !self.of(token).is_aside();
-        self.of_mut(token).set_aside(Reason::Old, now);
+        self.of_mut(token).distrust(now);
         if is_news {
             let (count, sources) = (self.tokens.len(), self.seats.count(token));
             tracing::warn!(
@@ -238,9 +241,11 @@ impl TokenPool {
         }
     }
 
-    /// Notes that an answer to `token` about `source` was as new as it should be.
-    pub(super) fn trust(&mut self, source: &Source, token: TokenNumber, now: Instant) {
-        self.take_back(token, Reason::Old, source, now);
+    /// Notes that an answer to `token` about `source` was as new as it should be. It ends with an event of `newest`.
+    pub(super) fn trust(&mut self, source: &Source, token: TokenNumber, newest: DateTime<Utc>, now: Instant) {
+        if self.of(token).is_cleared_by(newest) {
+            self.take_back(token, Reason::Old, source, now);
+        }
     }
 
     fn refuse(&mut self, token: TokenNumber, now: Instant) {

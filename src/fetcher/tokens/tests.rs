@@ -303,7 +303,8 @@ fn a_token_that_gets_old_answers_is_left_and_set_aside_until_it_gets_new_ones() 
     let first = repository(0);
     pool.leave(&first, token(1), now);
     assert_eq!((pool.choose(&first, None, now), spread(&pool, now)), (token(2), vec![4, 6]));
-    pool.distrust(token(1), now);
+    let set_aside = Moment { instant: now, utc: Utc::now() };
+    pool.distrust(token(1), set_aside);
     assert_eq!(
         (poll(&mut pool, 10, now), pool.reports(now).next().unwrap().standing),
         (vec![2; 10], Standing::Old)
@@ -314,7 +315,10 @@ fn a_token_that_gets_old_answers_is_left_and_set_aside_until_it_gets_new_ones() 
     assert_eq!(pool.choose(&first, None, later), token(1), "a trial");
     pool.learn(&first, token(1), &good(), later);
     assert_eq!(pool.reports(later).next().unwrap().standing, Standing::Old, "an answer alone does not do");
-    pool.trust(&first, token(1), later);
+    let created = |seconds| set_aside.utc + chrono::TimeDelta::seconds(seconds);
+    pool.trust(&first, token(1), created(0), later);
+    assert_eq!(pool.reports(later).next().unwrap().standing, Standing::Old, "nor one without a newer event");
+    pool.trust(&first, token(1), created(1), later);
     assert_eq!(
         (pool.token_of(&first), pool.reports(later).next().unwrap().standing),
         (Some(token(1)), Standing::Good)

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use crate::fetcher::budget::Budget;
+use crate::fetcher::moment::Moment;
 use crate::github::TokenNumber;
 use crate::retry::doubled;
 
@@ -44,6 +46,8 @@ struct Aside {
     refusals: u32,
     /// When one request may try it.
     trial_at: Instant,
+    /// When it was last found to get old answers. Older events do not show that this is over.
+    old_at: Option<DateTime<Utc>>,
 }
 
 /// How a token stands. Its labels are those of the metric.
@@ -102,7 +106,8 @@ impl Token {
 
     /// Sets it aside until the next trial.
     pub(super) fn set_aside(&mut self, reason: Reason, now: Instant) {
-        let aside = self.aside.get_or_insert(Aside { since: now, reason, refusals: 0, trial_at: now });
+        let aside =
+            self.aside.get_or_insert(Aside { since: now, reason, refusals: 0, trial_at: now, old_at: None });
         aside.reason = reason;
         let wait = match reason {
             Reason::Old => OLD_TRIAL_WAIT,
@@ -112,6 +117,20 @@ impl Token {
             }
         };
         aside.trial_at = now + wait;
+    }
+
+    /// Sets it aside because it gets old answers.
+    pub(super) fn distrust(&mut self, now: Moment) {
+        self.set_aside(Reason::Old, now.instant);
+        if let Some(aside) = &mut self.aside {
+            aside.old_at = Some(now.utc);
+        }
+    }
+
+    /// True if an answer that ends with an event of `newest` is no old one. A source may have had no event since the answers became
+    /// old. Then they are as good as new, and show nothing.
+    pub(super) fn is_cleared_by(&self, newest: DateTime<Utc>) -> bool {
+        self.aside.as_ref().and_then(|aside| aside.old_at).is_none_or(|old_at| newest > old_at)
     }
 
     /// Takes it back, if it was set aside for this reason. Returns how long it was.

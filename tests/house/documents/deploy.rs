@@ -1,9 +1,9 @@
-//! The systemd units and the Kubernetes manifests: programs, flags and variables in them exist.
+//! The systemd units, the Kubernetes manifests and the compose stack: programs, flags and variables in them exist.
 
 use std::collections::BTreeSet;
 use std::fs;
 
-use super::{programs, read, root};
+use super::{options, programs, quoted, read, root};
 
 /// The files below `folder`, a path below the project's folder, with one of these endings: path and text.
 fn files(folder: &str, endings: &[&str]) -> Vec<(String, String)> {
@@ -94,4 +94,47 @@ fn every_variable_of_the_manifests_is_in_the_document() {
     }
     assert!(named > 10, "{named}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Variables that the compose stack has no use for: its servers have no TLS.
+const NOT_IN_COMPOSE: [&str; 3] = ["TLS_CA_FILE", "TLS_CLIENT_CERT", "TLS_CLIENT_KEY"];
+
+#[test]
+fn the_compose_stack_sets_or_passes_on_every_variable_of_its_long_running_programs() {
+    let stack = read("docker-compose.yml");
+    let is_set = |name: &str| stack.lines().any(|line| line.trim().starts_with(&format!("{name}: ")));
+    let (mut missing, mut named) = (BTreeSet::new(), 0);
+    for (program, command) in programs() {
+        if !["fetcher", "loader", "dashboard"].contains(&program) {
+            continue;
+        }
+        let variables = options(&command).filter_map(|arg| arg.get_env()?.to_str());
+        for variable in variables.filter(|name| !NOT_IN_COMPOSE.contains(name)) {
+            named += 1;
+            if !is_set(variable) {
+                missing.insert(format!("{program}: {variable}"));
+            }
+        }
+    }
+    assert!(named > 15, "{named}");
+    assert!(missing.is_empty(), "docker-compose.yml lacks {missing:?}");
+}
+
+#[test]
+fn the_document_names_the_variables_that_the_compose_stack_passes_on() {
+    let (stack, document) = (read("docker-compose.yml"), read("docs/CONFIGURATION.md"));
+    let pairs = stack.lines().filter_map(|line| line.trim().split_once(": ${"));
+    let passed: BTreeSet<_> = pairs.filter(|(name, value)| value.starts_with(&format!("{name}:"))).collect();
+    let passed: BTreeSet<_> = passed.into_iter().map(|(name, _)| name.to_owned()).collect();
+    let section = document.split("## The compose stack").last().unwrap().split("\n## ").next().unwrap();
+    let words: BTreeSet<_> = quoted(section).into_iter().collect();
+    let sentence = section.split("The stack passes these variables").nth(1).unwrap();
+    let promised: BTreeSet<_> = quoted(sentence).into_iter().collect();
+    assert!(passed.len() > 15, "{passed:?}");
+    let unsaid: Vec<_> = passed.difference(&words).collect();
+    let broken: Vec<_> = promised.difference(&passed).collect();
+    assert!(
+        unsaid.is_empty() && broken.is_empty(),
+        "not in the document: {unsaid:?}, not passed: {broken:?}"
+    );
 }

@@ -57,6 +57,42 @@ fn twenty_repositories_of_a_file_are_seen_completely_while_the_file_and_github_c
 }
 
 #[test]
+fn a_sources_file_that_is_emptied_stops_no_poll_and_one_that_is_shortened_costs_no_memory() {
+    let corner = Corner::new("sources-emptied");
+    let github = GitHub::generated(&WORLD);
+    let all: Vec<_> = repositories(&github);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sources");
+    std::fs::write(&file, lines(&all)).unwrap();
+    let fetcher = corner.scheduled_fetcher(&github.url, &["--sources-file", file.to_str().unwrap()]);
+    until_polled(&github, &all);
+
+    // A program that writes the list has begun.
+    std::fs::write(&file, "").unwrap();
+    fetcher.wait_for("names no source any more: the sources stay as they are");
+    until_polled(&github, &all);
+    // It writes the first lines, upper and lower case are others now, and then the rest.
+    let begun: Vec<_> = all[..5].iter().map(|name| name.to_uppercase()).collect();
+    std::fs::write(&file, lines(&begun)).unwrap();
+    fetcher.wait_for("0 sources are new, 15 are not polled any more, 5 stay");
+    std::fs::write(&file, lines(&all)).unwrap();
+    fetcher.wait_for("15 sources are new, 0 are not polled any more, 5 stay");
+    let expected = since_first_seen(&github, &all);
+    until_polled(&github, &all);
+    let log = fetcher.stop().stderr;
+
+    let published: Vec<_> = corner.take_all("load").iter().map(|message| happened(&message.body)).collect();
+    let ids: BTreeSet<_> = published.iter().cloned().collect();
+    assert_eq!(ids.len(), published.len(), "those that left and came back are known: each event once");
+    let missing: Vec<_> = expected.difference(&ids).collect();
+    assert!(missing.is_empty(), "{} of {} are missing: {missing:?}\n{log}", missing.len(), expected.len());
+    let saved = corner.memory();
+    let names: Vec<_> = saved["sources"].as_object().unwrap().keys().cloned().collect();
+    let listed: BTreeSet<_> = all.iter().map(|name| format!("repos/{name}")).collect();
+    assert_eq!(names.into_iter().collect::<BTreeSet<_>>(), listed, "{log}");
+}
+
+#[test]
 fn a_sources_file_that_is_missing_at_the_start_ends_the_program_with_its_name() {
     let corner = Corner::new("sources-missing");
     let ended = corner.fetcher("http://127.0.0.1:1", &["--sources-file", "/no/such/file"]).wait();
@@ -111,7 +147,7 @@ fn until_polled(github: &GitHub, names: &[String]) {
 }
 
 /// The events of these repositories that have entered since the program ran, until now.
-fn since_first_seen(github: &GitHub, names: &[String]) -> Vec<Happened> {
+fn since_first_seen(github: &GitHub, names: &[String]) -> BTreeSet<Happened> {
     let names: BTreeSet<_> = names.iter().collect();
     let begins = chrono::Utc::now() - chrono::TimeDelta::seconds(15);
     let entered = github.entered().into_iter();

@@ -170,6 +170,9 @@ fn a_renamed_repository_is_told_once_by_its_new_name_and_asked_for_where_it_is()
     };
     let served = github.until("it is polled where it is", |served| paths(served, "/repositories/") >= 20);
     assert_eq!(paths(&served, &format!("/{source}/")), 1, "no second request each time");
+    // The redirect leaves out the query.
+    let small = served.recent.iter().filter(|seen| !seen.path.contains("per_page=100"));
+    assert_eq!(small.map(|seen| &seen.path).next(), None, "a page of 30 events was asked for");
     let log = polling.stop(&corner);
     let told: Vec<_> = log.lines().filter(|line| line.contains("GitHub redirects its feed")).collect();
     assert_eq!(told.len(), 1, "{log}");
