@@ -328,3 +328,13 @@ fn a_token_that_gets_old_answers_is_left_and_set_aside_until_it_gets_new_ones() 
     alone.leave(&first, token(1), now);
     assert_eq!(alone.choose(&first, None, now), token(1), "there is no other");
 }
+
+#[test]
+fn a_token_that_is_refused_or_has_no_source_is_not_at_work() {
+    let now = Instant::now();
+    assert_eq!(TokenPool::new(3).at_work(), 1, "there is always one");
+    let mut pool = polled(3, 9, now);
+    assert_eq!(pool.at_work(), 3);
+    pool.learn(&repository(0), token(2), &denied(), now);
+    assert_eq!(pool.at_work(), 2);
+}
