@@ -79,17 +79,13 @@ mod tests {
 
     use super::super::coverage::FeedGap;
     use super::super::feed::PollEnd;
+    use super::super::fixture_tests as fixture;
     use super::super::walk::Walk;
     use super::*;
-    use crate::config::Tls;
-    use crate::github::Client;
 
     fn feeds() -> Feeds {
-        // The provider may be installed already, by another test.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::new("http://127.0.0.1:1/".parse().unwrap(), &[], &Tls::default()).unwrap();
         let mut feeds = Feeds::new(0, None, Duration::from_secs(600));
-        feeds.all.push(Feed::new("repos/o/r".parse().unwrap(), &client, Duration::from_secs(600)));
+        feeds.all.push(fixture::feed("repos/o/r", &fixture::client()));
         feeds.changed();
         feeds
     }

@@ -26,6 +26,8 @@ mod duty;
 mod extras;
 mod feed;
 mod feeds;
+#[cfg(test)]
+mod fixture_tests;
 mod freshness;
 mod keeper;
 mod listing;

@@ -1,15 +1,12 @@
+use super::super::fixture_tests as fixture;
 use super::super::tokens::{Standing, TokenPool};
 use super::super::walk::{Step, Walk};
 use super::asking::{Asking, Request};
 use super::*;
-use crate::config::Tls;
 use crate::github::{Answer, Hints, Page, Quota};
 
 fn feed() -> Feed {
-    // The provider may be installed already, by another test.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = Client::new("http://127.0.0.1:1".parse().unwrap(), &[], &Tls::default()).unwrap();
-    Feed::new("events".parse().unwrap(), &client, s(600))
+    fixture::feed("events", &fixture::client())
 }
 
 fn s(seconds: u64) -> Duration {

@@ -8,9 +8,10 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::super::feed::{Feed, PollEnd};
+use super::super::fixture_tests as fixture;
 use super::super::freshness::KindFreshness;
 use super::Feeds;
-use crate::config::{Source, Tls};
+use crate::config::Source;
 use crate::github::Client;
 
 /// The feed of all events, polled at a fixed interval.
@@ -25,8 +26,6 @@ struct Polling {
 impl Polling {
     /// `per_poll` events enter with each poll, and the page has a place for them beside known ones.
     async fn of(per_poll: u32, fault: &str, every: Duration) -> Self {
-        // The provider may be installed already, by another test.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let simulator = Simulator::new(SimulateArgs {
             per_poll: Some(per_poll),
             rate_limit: Some(1_000_000),
@@ -35,12 +34,11 @@ impl Polling {
         });
         let (simulator, shutdown) = (simulator.unwrap(), CancellationToken::new());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let client = fixture::client_of(&format!("http://{}", listener.local_addr().unwrap()));
         tokio::spawn({
             let shutdown = shutdown.clone();
             async move { simulator.run(listener, shutdown).await }
         });
-        let client = Client::new(url, &[], &Tls::default()).unwrap();
         let mut feeds = Feeds::new(0, None, Duration::from_secs(3600));
         feeds.all.push(Feed::new(Source::Events, &client, Duration::from_secs(3600)));
         feeds.changed();

@@ -13,10 +13,10 @@ use tokio::time::Instant;
 
 use super::super::feed::asking::Asking;
 use super::super::feed::{Feed, PollEnd};
+use super::super::fixture_tests as fixture;
 use super::super::moment::Moment;
 use super::super::schedule::PLAN_EVERY;
 use super::{Done, Feeds};
-use crate::config::Tls;
 use crate::github::{Answer, Client, Hints, Outcome, Page, Quota};
 use world_tests::World;
 
@@ -71,17 +71,9 @@ struct Figures {
 
 impl Run {
     fn new(world: World, order: Order) -> Self {
-        // The provider may be installed already, by another test.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::new("http://127.0.0.1:1".parse().unwrap(), &[], &Tls::default()).unwrap();
-        let mut feeds = Feeds::new(1, None, Duration::from_secs(600));
-        let feed =
-            |n: usize| Feed::new(format!("repos/o/{n}").parse().unwrap(), &client, Duration::from_secs(600));
-        feeds.all = (0..world.events.len()).map(feed).collect();
-        feeds.changed();
-        let sources = world.events.len();
+        let (client, sources) = (fixture::client(), world.events.len());
         Self {
-            feeds,
+            feeds: fixture::feeds(sources, &client),
             client,
             order,
             started: Moment { instant: Instant::now(), utc: world.begins },

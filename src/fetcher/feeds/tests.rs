@@ -1,23 +1,15 @@
 use chrono::Utc;
 
+use super::super::fixture_tests as fixture;
 use super::*;
-use crate::config::Tls;
-use crate::github::Client;
 
 /// So many feeds that were polled before, and are due now, and as many that never were.
 fn known_and_new(each: usize, now: Instant) -> Feeds {
-    // The provider may be installed already, by another test.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = Client::new("http://127.0.0.1:1".parse().unwrap(), &[], &Tls::default()).unwrap();
-    let mut feeds = Feeds::new(1, None, Duration::from_secs(600));
-    let feed =
-        |n: usize| Feed::new(format!("repos/o/{n}").parse().unwrap(), &client, Duration::from_secs(600));
-    feeds.all = (0..2 * each).map(feed).collect();
+    let mut feeds = fixture::feeds(2 * each, &fixture::client());
     for feed in &mut feeds.all[..each] {
         feed.activity.resume(None, Some(Utc::now()));
         feed.due = now;
     }
-    feeds.changed();
     feeds
 }
 

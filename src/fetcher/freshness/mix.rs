@@ -1,9 +1,9 @@
 //! The types of the events of one kind of source, now and usually. Pure.
 //!
 //! For each type there are two counts that forget: over about two hours, and over about three days. A type is *thin* if three
-//! things hold: it used to have a solid share, its rate is below a tenth of its usual rate, and the rate of all other events is at
-//! least half of theirs. So a quiet night makes no type thin, because all rates are small then. A flood of one type does not make the
-//! others thin, because their rates stay. When a type ends at once, this takes about five hours to show.
+//! things hold. It used to have a solid share. Its rate is below a tenth of its usual rate. All other events together have at least
+//! half of their usual rate. So a quiet night makes no type thin, because all rates are small then. A flood of one type does not make
+//! the others thin, because their rates stay. When a type ends at once, this takes about five hours to show.
 
 use std::time::Duration;
 

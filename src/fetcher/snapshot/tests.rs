@@ -9,19 +9,15 @@ use proptest::prelude::*;
 use super::super::activity::Seen;
 use super::super::coverage::FeedGap;
 use super::super::feed::{Feed, PollEnd};
+use super::super::fixture_tests as fixture;
 use super::super::remembered::marks_of_each;
 use super::super::walk::{Found, Step, Walk};
 use super::*;
-use crate::config::Tls;
 use crate::github::{Client, Page};
 
 fn feed(source: &str) -> Feed {
-    static CLIENT: LazyLock<Client> = LazyLock::new(|| {
-        // The provider may be installed already, by another test.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        Client::new("http://127.0.0.1:1".parse().unwrap(), &[], &Tls::default()).unwrap()
-    });
-    Feed::new(source.parse().unwrap(), &CLIENT, std::time::Duration::from_secs(600))
+    static CLIENT: LazyLock<Client> = LazyLock::new(fixture::client);
+    fixture::feed(source, &CLIENT)
 }
 
 /// A page of the events of these seconds, newest first, with a next page.
